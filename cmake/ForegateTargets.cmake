@@ -1,0 +1,70 @@
+# Functions that every folder of src/, tests/ and bench/ declares its targets with.
+
+add_library(foregate_options INTERFACE)
+target_include_directories(foregate_options INTERFACE "${CMAKE_SOURCE_DIR}/src")
+target_compile_options(foregate_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor)
+if(FOREGATE_WERROR)
+  target_compile_options(foregate_options INTERFACE -Werror)
+endif()
+if(FOREGATE_SANITIZE)
+  target_compile_options(foregate_options INTERFACE -fsanitize=${FOREGATE_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(foregate_options INTERFACE -fsanitize=${FOREGATE_SANITIZE})
+endif()
+
+find_program(FOREGATE_CCACHE ccache)
+if(FOREGATE_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${FOREGATE_CCACHE}")
+endif()
+find_program(FOREGATE_MOLD mold)
+if(FOREGATE_MOLD)
+  target_link_options(foregate_options INTERFACE -fuse-ld=mold)
+endif()
+
+# foregate_library(NAME SOURCES ... [DEPS ...] [PRIVATE_DEPS ...] [TORCH])
+# A static library foregate_NAME. DEPS are public, PRIVATE_DEPS hidden in .cpp files. TORCH adds
+# libtorch and its precompiled header.
+function(foregate_library NAME)
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(foregate_${NAME} STATIC ${ARG_SOURCES})
+  target_link_libraries(foregate_${NAME} PUBLIC foregate_options ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+  if(ARG_TORCH)
+    foregate_use_torch(foregate_${NAME})
+  endif()
+endfunction()
+
+# Links libtorch and shares one precompiled header between all targets that use it.
+function(foregate_use_torch TARGET)
+  target_link_libraries(${TARGET} PUBLIC Libtorch::torch)
+  if(NOT TARGET foregate_torch_pch)
+    file(WRITE "${CMAKE_BINARY_DIR}/torch_pch.cpp" "// Carries the precompiled torch header.\n")
+    add_library(foregate_torch_pch OBJECT "${CMAKE_BINARY_DIR}/torch_pch.cpp")
+    target_link_libraries(foregate_torch_pch PUBLIC foregate_options Libtorch::torch fmt::fmt)
+    target_precompile_headers(foregate_torch_pch PRIVATE <torch/torch.h>)
+  endif()
+  target_link_libraries(${TARGET} PUBLIC fmt::fmt)
+  target_precompile_headers(${TARGET} REUSE_FROM foregate_torch_pch)
+endfunction()
+
+# foregate_test(NAME SOURCES ... DEPS ... [TORCH])   one GoogleTest program for a folder of src/
+function(foregate_test NAME)
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(foregate_${NAME}_tests ${ARG_SOURCES})
+  target_link_libraries(foregate_${NAME}_tests PRIVATE foregate_options ${ARG_DEPS} GTest::gtest_main GTest::gmock)
+  if(ARG_TORCH)
+    foregate_use_torch(foregate_${NAME}_tests)
+  endif()
+  target_compile_definitions(foregate_${NAME}_tests PRIVATE
+    FOREGATE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  include(GoogleTest)
+  gtest_discover_tests(foregate_${NAME}_tests TEST_PREFIX "${NAME}." DISCOVERY_MODE PRE_TEST
+    DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+endfunction()
+
+# foregate_pytest(NAME FILE)   a Python test that drives the program or checks its files from outside
+function(foregate_pytest NAME FILE)
+  add_test(NAME python.${NAME}
+    COMMAND "${FOREGATE_PYTHON}" -m pytest -q -rs -p no:cacheprovider "${FILE}"
+    WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+  set_tests_properties(python.${NAME} PROPERTIES TIMEOUT 1200
+    ENVIRONMENT "FOREGATE_BIN=$<TARGET_FILE:foregate>;PYTHONDONTWRITEBYTECODE=1")
+endfunction()

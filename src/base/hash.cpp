@@ -1,0 +1,66 @@
+#include "base/hash.h"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+
+#include <array>
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace foregate {
+
+struct Sha256::Impl {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  ~Impl() { EVP_MD_CTX_free(context); }
+};
+
+Sha256::Sha256() : impl_(std::make_unique<Impl>()) {
+  if (EVP_DigestInit_ex(impl_->context, EVP_sha256(), nullptr) != 1) {
+    throw EnvironmentError("libcrypto does not offer SHA-256 (a FIPS-restricted build?)");
+  }
+}
+
+Sha256::~Sha256() = default;
+
+void Sha256::update(std::span<const std::byte> bytes) {
+  EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size());
+}
+
+void Sha256::update(std::string_view text) {
+  update(std::as_bytes(std::span(text)));
+}
+
+std::string Sha256::hex_digest() {
+  std::array<unsigned char, 32> digest{};
+  EVP_DigestFinal_ex(impl_->context, digest.data(), nullptr);
+  std::string hex;
+  for (const unsigned char byte : digest) hex += fmt::format("{:02x}", byte);
+  return hex;
+}
+
+std::string sha256_of_text(std::string_view text) {
+  Sha256 hash;
+  hash.update(text);
+  return hash.hex_digest();
+}
+
+std::string sha256_of_file(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  Sha256 hash;
+  hash.update(file.bytes());
+  return hash.hex_digest();
+}
+
+uint64_t stable_hash(std::string_view bytes, uint64_t seed) {
+  uint64_t hash = 0xcbf29ce484222325ULL ^ (seed * 0x9e3779b97f4a7c15ULL);
+  for (const char c : bytes) {
+    hash ^= static_cast<unsigned char>(c);
+    hash *= 0x100000001b3ULL;
+  }
+  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebULL;
+  return hash ^ (hash >> 31);
+}
+
+}  // namespace foregate

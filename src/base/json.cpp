@@ -1,0 +1,148 @@
+#include "base/json.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace foregate {
+namespace {
+
+/// A value as an error message shows it: short, on one line.
+std::string shown(const Json& value) {
+  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (text.size() > 60) text = text.substr(0, 57) + "...";
+  return text;
+}
+
+std::string range(double low, double high) {
+  return fmt::format("a number in [{:g}, {:g}]", low, high);
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& where) {
+  try {
+    return Json::parse(text);
+  } catch (const nlohmann::json::parse_error& error) {
+    const size_t offset = std::min<size_t>(error.byte > 0 ? error.byte - 1 : 0, text.size());
+    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<long>(offset), '\n');
+    const size_t line_start = text.substr(0, offset).rfind('\n');
+    const size_t column = offset - (line_start == std::string_view::npos ? 0 : line_start + 1) + 1;
+    throw DataError(fmt::format("{}: not valid JSON at line {}, column {} (byte {} of {}){}", where,
+                                line, column, offset, text.size(),
+                                offset >= text.size() ? "; the file ends too early" : ""));
+  }
+}
+
+Json read_json(const std::filesystem::path& path) {
+  return parse_json(read_file(path), path.string());
+}
+
+void write_json_atomically(const std::filesystem::path& path, const Json& json) {
+  write_file_atomically(path, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+JsonReader::JsonReader(const Json& json, std::string where)
+    : json_(&json), where_(std::move(where)) {
+  if (!json.is_object()) {
+    throw DataError(fmt::format("{}: expected a JSON object, found {}", where_, shown(json)));
+  }
+}
+
+bool JsonReader::has(const char* key) const {
+  const auto found = json_->find(key);
+  return found != json_->end() && !found->is_null();
+}
+
+const Json& JsonReader::at(const char* key) const {
+  const auto found = json_->find(key);
+  if (found == json_->end()) throw DataError(fmt::format("{}: missing key '{}'", where_, key));
+  return *found;
+}
+
+void JsonReader::fail(const char* key, const std::string& expected) const {
+  throw DataError(
+      fmt::format("{}: '{}' is {}; expected {}", where_, key, shown(at(key)), expected));
+}
+
+int64_t JsonReader::integer(const char* key, int64_t low, int64_t high) const {
+  const Json& value = at(key);
+  const bool fits = value.is_number_integer() &&
+                    !(value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX);
+  if (!fits || value.get<int64_t>() < low || value.get<int64_t>() > high) {
+    fail(key, fmt::format("an integer in [{}, {}]", low, high));
+  }
+  return value.get<int64_t>();
+}
+
+int64_t JsonReader::integer(const char* key, int64_t low, int64_t high, int64_t fallback) const {
+  return has(key) ? integer(key, low, high) : fallback;
+}
+
+double JsonReader::number(const char* key, double low, double high) const {
+  const Json& value = at(key);
+  if (!value.is_number() || !(value.get<double>() >= low && value.get<double>() <= high)) {
+    fail(key, range(low, high));
+  }
+  return value.get<double>();
+}
+
+double JsonReader::number(const char* key, double low, double high, double fallback) const {
+  return has(key) ? number(key, low, high) : fallback;
+}
+
+bool JsonReader::boolean(const char* key) const {
+  const Json& value = at(key);
+  if (!value.is_boolean()) fail(key, "true or false");
+  return value.get<bool>();
+}
+
+bool JsonReader::boolean(const char* key, bool fallback) const {
+  return has(key) ? boolean(key) : fallback;
+}
+
+std::string JsonReader::string(const char* key) const {
+  const Json& value = at(key);
+  if (!value.is_string()) fail(key, "a string");
+  return value.get<std::string>();
+}
+
+std::string JsonReader::string(const char* key, const std::string& fallback) const {
+  return has(key) ? string(key) : fallback;
+}
+
+std::vector<int64_t> JsonReader::integers(const char* key) const {
+  std::vector<int64_t> values;
+  for (const Json& value : array(key)) {
+    if (!value.is_number_integer()) fail(key, "a list of integers");
+    values.push_back(value.get<int64_t>());
+  }
+  return values;
+}
+
+std::vector<std::string> JsonReader::strings(const char* key) const {
+  std::vector<std::string> values;
+  for (const Json& value : array(key)) {
+    if (!value.is_string()) fail(key, "a list of strings");
+    values.push_back(value.get<std::string>());
+  }
+  return values;
+}
+
+const Json& JsonReader::array(const char* key) const {
+  const Json& value = at(key);
+  if (!value.is_array()) fail(key, "a list");
+  return value;
+}
+
+JsonReader JsonReader::object(const char* key) const {
+  const Json& value = at(key);
+  if (!value.is_object()) fail(key, "an object");
+  return JsonReader(value, where_ + ": " + key);
+}
+
+}  // namespace foregate

@@ -1,0 +1,30 @@
+#include "base/hash.h"
+
+#include <gtest/gtest.h>
+
+namespace foregate {
+namespace {
+
+// Vectors of FIPS 180-4.
+TEST(Sha256, StandardVectors) {
+  EXPECT_EQ(sha256_of_text(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(sha256_of_text("abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST(Sha256, PiecesGiveTheSameDigest) {
+  Sha256 pieces;
+  pieces.update("ab");
+  pieces.update("c");
+  EXPECT_EQ(pieces.hex_digest(), sha256_of_text("abc"));
+}
+
+// Splits of existing traces depend on these values: they must never change.
+TEST(StableHash, ValuesAreFixed) {
+  EXPECT_EQ(stable_hash("foregate"), stable_hash("foregate"));
+  EXPECT_NE(stable_hash("foregate"), stable_hash("foregate", 1));
+  EXPECT_EQ(stable_hash(""), 17665956581633026203ULL);
+}
+
+}  // namespace
+}  // namespace foregate

@@ -1,0 +1,53 @@
+#include "base/progress.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace foregate {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(Progress, PlainLinesWhenNotOnATerminal) {
+  ::testing::internal::CaptureStderr();
+  {
+    Progress progress("collect", "traces", 100, true, 40);
+    progress.update(50, "1,000 tokens/s");
+    progress.update(60);  // too soon for a second line
+    progress.update(100);
+    progress.finish();
+    progress.finish();  // draws once
+  }
+  const std::string text = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(text, HasSubstr("collect 50/100 traces"));
+  EXPECT_THAT(text, HasSubstr("1,000 tokens/s"));
+  EXPECT_THAT(text, HasSubstr("ETA"));
+  EXPECT_THAT(text, HasSubstr("collect 100/100 traces"));
+  EXPECT_THAT(text, Not(HasSubstr("60/100")));
+  EXPECT_THAT(text, Not(HasSubstr("\r")));
+}
+
+TEST(Numbers, WithCommas) {
+  EXPECT_EQ(with_commas(0), "0");
+  EXPECT_EQ(with_commas(999), "999");
+  EXPECT_EQ(with_commas(1234567), "1,234,567");
+  EXPECT_EQ(with_commas(-1234), "-1,234");
+  EXPECT_EQ(with_commas(-123), "-123");
+}
+
+TEST(Numbers, ClockTime) {
+  EXPECT_EQ(clock_time(0), "0:00");
+  EXPECT_EQ(clock_time(65.4), "1:05");
+  EXPECT_EQ(clock_time(3725), "1:02:05");
+}
+
+TEST(Numbers, HumanBytes) {
+  EXPECT_EQ(human_bytes(999), "999 B");
+  EXPECT_EQ(human_bytes(1500), "1.5 kB");
+  EXPECT_EQ(human_bytes(999'960), "1.0 MB");
+  EXPECT_EQ(human_bytes(28'600'000'000), "28.6 GB");
+}
+
+}  // namespace
+}  // namespace foregate
