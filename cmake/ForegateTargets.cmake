@@ -34,6 +34,12 @@ endfunction()
 
 # Links libtorch and shares one precompiled header between all targets that use it.
 function(foregate_use_torch TARGET)
+  get_target_property(type ${TARGET} TYPE)
+  if(type STREQUAL "EXECUTABLE")
+    # CMake compiles programs with -fPIE, and GCC refuses a precompiled header made with -fPIC for them.
+    set_target_properties(${TARGET} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${TARGET} PRIVATE -fPIC)
+  endif()
   target_link_libraries(${TARGET} PUBLIC Libtorch::torch)
   if(NOT TARGET foregate_torch_pch)
     file(WRITE "${CMAKE_BINARY_DIR}/torch_pch.cpp" "// Carries the precompiled torch header.\n")
@@ -62,6 +68,9 @@ endfunction()
 
 # foregate_pytest(NAME FILE)   a Python test that drives the program or checks its files from outside
 function(foregate_pytest NAME FILE)
+  if(NOT TARGET foregate)
+    return()
+  endif()
   add_test(NAME python.${NAME}
     COMMAND "${FOREGATE_PYTHON}" -m pytest -q -rs -p no:cacheprovider "${FILE}"
     WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")

@@ -45,6 +45,12 @@ class DeviceError : public Error {
   explicit DeviceError(const std::string& message) : Error(message) {}
 };
 
+/// Too little device or host memory for what was tried; a smaller piece may fit.
+class OutOfMemoryError : public DeviceError {
+ public:
+  explicit OutOfMemoryError(const std::string& message) : DeviceError(message) {}
+};
+
 /// The user pressed Ctrl-C or sent SIGTERM. What was finished is kept.
 class InterruptedError : public Error {
  public:

@@ -46,6 +46,11 @@ class BoundedQueue {
     changed_.notify_all();
   }
 
+  void rethrow_if_failed() {
+    std::lock_guard lock(mutex_);
+    if (error_) std::rethrow_exception(error_);
+  }
+
   void fail(std::exception_ptr error) {
     std::lock_guard lock(mutex_);
     if (!error_) error_ = std::move(error);
