@@ -1,0 +1,29 @@
+#pragma once
+
+// Names in the feature files that collect writes beside a shard and predict reads.
+// part-NNNNN.features.safetensors holds, for the sampled traces of the shard in row order:
+//   rows           int64 [texts]           row of each text in the shard
+//   offsets        int64 [texts + 1]       its first token in the tensors below
+//   router_inputs  compute dtype [tokens, L, H]  what each MoE layer's router saw, exact, so that
+//   the
+//                                                own-router control can be recomputed bit for bit
+//   residual       bfloat16 [tokens, L, H]       the residual stream entering each MoE layer,
+//   before its
+//                                                attention
+// and routers.safetensors, once per trace directory, the routers the decisions came from:
+//   router.weight               float32 [L, E, H]
+//   post_attention_norm.weight  float32 [L, H]   the RMSNorm in front of each router
+//   with metadata rms_norm_eps
+
+namespace foregate::features {
+
+inline constexpr const char* kRows = "rows";
+inline constexpr const char* kOffsets = "offsets";
+inline constexpr const char* kRouterInputs = "router_inputs";
+inline constexpr const char* kResidual = "residual";
+inline constexpr const char* kRoutersFile = "routers.safetensors";
+inline constexpr const char* kRouterWeight = "router.weight";
+inline constexpr const char* kNormWeight = "post_attention_norm.weight";
+inline constexpr const char* kNormEpsilon = "rms_norm_eps";
+
+}  // namespace foregate::features
