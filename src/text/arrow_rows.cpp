@@ -1,0 +1,213 @@
+#include <arrow/io/api.h>
+#include <arrow/ipc/api.h>
+#include <fmt/format.h>
+#include <parquet/arrow/reader.h>
+#include <parquet/exception.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/error.h"
+#include "text/arrow_columns.h"
+#include "text/readers.h"
+
+namespace foregate {
+namespace {
+
+constexpr int64_t kBatchRows = 1024;
+
+[[noreturn]] void fail(const std::string& where, const std::string& reason) {
+  throw DataError(fmt::format("{}: cannot read on: {}; copy the file again", where,
+                              reason.substr(0, reason.find('\n'))));
+}
+
+void check(const arrow::Status& status, const std::string& where) {
+  if (!status.ok()) fail(where, status.message());
+}
+
+template <typename T>
+T value_of(arrow::Result<T> result, const std::string& where) {
+  check(result.status(), where);
+  return std::move(result).ValueUnsafe();
+}
+
+/// Gives the record batches of a file from its start, perhaps only with the columns asked for.
+class BatchSource {
+ public:
+  virtual ~BatchSource() = default;
+  virtual std::shared_ptr<arrow::Schema> schema() const = 0;
+  /// Starts at the first row again. `paths` are the string columns that will be looked at.
+  virtual std::shared_ptr<arrow::RecordBatchReader> open(const std::vector<std::string>& paths) = 0;
+};
+
+class ParquetSource : public BatchSource {
+ public:
+  ParquetSource(const std::filesystem::path& path, std::string where) : where_(std::move(where)) {
+    auto input = value_of(arrow::io::ReadableFile::Open(path.string()), where_);
+    parquet::arrow::FileReaderBuilder builder;
+    check(builder.Open(std::move(input)), where_);
+    parquet::ArrowReaderProperties properties;
+    properties.set_batch_size(kBatchRows);
+    properties.set_use_threads(false);
+    properties.set_pre_buffer(false);
+    reader_ = value_of(builder.properties(properties)->Build(), where_);
+    check(reader_->GetSchema(&schema_), where_);
+  }
+
+  std::shared_ptr<arrow::Schema> schema() const override { return schema_; }
+
+  std::shared_ptr<arrow::RecordBatchReader> open(const std::vector<std::string>& paths) override {
+    std::vector<int> groups(static_cast<size_t>(reader_->num_row_groups()));
+    for (size_t i = 0; i < groups.size(); ++i) groups[i] = static_cast<int>(i);
+    const auto* leaves = reader_->parquet_reader()->metadata()->schema();
+    std::vector<int> columns;
+    for (int i = 0; i < leaves->num_columns(); ++i) {
+      const std::string leaf = leaves->Column(i)->path()->ToDotString();
+      if (std::ranges::find(paths, leaf) != paths.end()) columns.push_back(i);
+    }
+    return value_of(reader_->GetRecordBatchReader(groups, columns), where_);
+  }
+
+ private:
+  std::string where_;
+  std::unique_ptr<parquet::arrow::FileReader> reader_;
+  std::shared_ptr<arrow::Schema> schema_;
+};
+
+class IpcFileBatches : public arrow::RecordBatchReader {
+ public:
+  explicit IpcFileBatches(std::shared_ptr<arrow::ipc::RecordBatchFileReader> reader)
+      : reader_(std::move(reader)) {}
+  std::shared_ptr<arrow::Schema> schema() const override { return reader_->schema(); }
+  arrow::Status ReadNext(std::shared_ptr<arrow::RecordBatch>* batch) override {
+    *batch = nullptr;
+    if (next_ < reader_->num_record_batches()) {
+      ARROW_ASSIGN_OR_RAISE(*batch, reader_->ReadRecordBatch(next_++));
+    }
+    return arrow::Status::OK();
+  }
+
+ private:
+  std::shared_ptr<arrow::ipc::RecordBatchFileReader> reader_;
+  int next_ = 0;
+};
+
+/// Arrow's IPC format: a file with an index, or a bare stream.
+class IpcSource : public BatchSource {
+ public:
+  IpcSource(const std::filesystem::path& path, std::string where)
+      : path_(path), where_(std::move(where)), schema_(open({})->schema()) {}
+
+  std::shared_ptr<arrow::Schema> schema() const override { return schema_; }
+
+  std::shared_ptr<arrow::RecordBatchReader> open(const std::vector<std::string>&) override {
+    auto input = value_of(arrow::io::ReadableFile::Open(path_.string()), where_);
+    const auto start = value_of(input->ReadAt(0, 6), where_)->ToString();
+    if (start != "ARROW1") {
+      check(input->Seek(0), where_);
+      return value_of(arrow::ipc::RecordBatchStreamReader::Open(input), where_);
+    }
+    return std::make_shared<IpcFileBatches>(
+        value_of(arrow::ipc::RecordBatchFileReader::Open(input), where_));
+  }
+
+ private:
+  std::filesystem::path path_;
+  std::string where_;
+  std::shared_ptr<arrow::Schema> schema_;
+};
+
+class ArrowRows : public RowReader {
+ public:
+  ArrowRows(std::unique_ptr<BatchSource> source, const ColumnRequest& request)
+      : source_(std::move(source)), where_(request.where) {
+    const auto paths = string_paths(*source_->schema());
+    choice_ = choose_columns(request, measure(paths));
+    for (const size_t i : choice_.columns) paths_.push_back(paths[i]);
+    reader_ = source_->open(paths_);
+  }
+
+  bool next(Row& row) override {
+    while (batch_ == nullptr || row_ >= batch_->num_rows()) {
+      batch_ = next_batch(*reader_);
+      if (batch_ == nullptr) return false;
+      row_ = 0;
+      strings_.clear();
+      for (const std::string& path : paths_) strings_.emplace_back(*batch_, path);
+    }
+    read(row, row_++);
+    return true;
+  }
+
+  std::string description() const override { return choice_.description; }
+
+ private:
+  std::shared_ptr<arrow::RecordBatch> next_batch(arrow::RecordBatchReader& reader) const {
+    try {
+      return value_of(reader.Next(), where_);
+    } catch (const parquet::ParquetException& error) {
+      fail(where_, error.what());
+    }
+  }
+
+  /// Mean sizes over the first batch.
+  std::vector<Column> measure(const std::vector<std::string>& paths) const {
+    std::vector<Column> columns;
+    const auto reader = source_->open(paths);
+    const auto batch = paths.empty() ? nullptr : next_batch(*reader);
+    for (const std::string& path : paths) {
+      Column& column = columns.emplace_back(path);
+      if (batch == nullptr || batch->num_rows() == 0) continue;
+      const ArrowStrings strings(*batch, path);
+      for (int64_t i = 0; i < batch->num_rows(); ++i) {
+        column.mean_size += static_cast<double>(strings.at(i).value_or("").size());
+      }
+      column.mean_size /= static_cast<double>(batch->num_rows());
+    }
+    return columns;
+  }
+
+  void read(Row& row, int64_t index) const {
+    row.text.clear();
+    row.problem.clear();
+    for (const ArrowStrings& column : strings_) {
+      const auto value = column.at(index);
+      if (!value) row.problem = "null text";
+      append_column(row.text, value.value_or("").substr(0, kMaxRowBytes + 1));
+    }
+    if (row.text.size() > kMaxRowBytes) row.problem = kRowTooLong;
+  }
+
+  std::unique_ptr<BatchSource> source_;
+  std::string where_;
+  ColumnChoice choice_;
+  std::vector<std::string> paths_;
+  std::shared_ptr<arrow::RecordBatchReader> reader_;
+  std::shared_ptr<arrow::RecordBatch> batch_;
+  std::vector<ArrowStrings> strings_;
+  int64_t row_ = 0;
+};
+
+template <typename Source>
+std::unique_ptr<RowReader> open_rows(const std::filesystem::path& path,
+                                     const ColumnRequest& request) {
+  try {
+    return std::make_unique<ArrowRows>(std::make_unique<Source>(path, request.where), request);
+  } catch (const parquet::ParquetException& error) {
+    fail(request.where, error.what());
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<RowReader> open_parquet(const std::filesystem::path& path,
+                                        const ColumnRequest& request) {
+  return open_rows<ParquetSource>(path, request);
+}
+
+std::unique_ptr<RowReader> open_arrow(const std::filesystem::path& path,
+                                      const ColumnRequest& request) {
+  return open_rows<IpcSource>(path, request);
+}
+
+}  // namespace foregate

@@ -1,0 +1,62 @@
+#include "text/byte_level.h"
+
+#include <array>
+
+#include "text/utf8.h"
+
+namespace foregate {
+namespace {
+
+constexpr char32_t kFirstSubstitute = 0x100;
+constexpr size_t kNumSubstitutes = 68;
+
+/// Printable characters of Latin-1 stand for themselves.
+bool stands_for_itself(unsigned byte) {
+  return (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+}
+
+struct Alphabet {
+  std::array<std::string, 256> spellings;
+  /// Code point - kFirstSubstitute -> byte, for the bytes that do not stand for themselves.
+  std::array<unsigned char, kNumSubstitutes> substituted{};
+
+  Alphabet() {
+    size_t next = 0;
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      char32_t code_point = byte;
+      if (!stands_for_itself(byte)) {
+        substituted[next] = static_cast<unsigned char>(byte);
+        code_point = kFirstSubstitute + static_cast<char32_t>(next++);
+      }
+      append_utf8(code_point, spellings[byte]);
+    }
+  }
+};
+
+const Alphabet& alphabet() {
+  static const Alphabet instance;
+  return instance;
+}
+
+}  // namespace
+
+const std::string& byte_spelling(unsigned char byte) {
+  return alphabet().spellings[byte];
+}
+
+std::optional<std::string> bytes_of_spelling(std::string_view spelled) {
+  std::string bytes;
+  for (size_t i = 0; i < spelled.size();) {
+    const char32_t code_point = next_code_point(spelled, i);
+    if (code_point < 0x100 && stands_for_itself(static_cast<unsigned>(code_point))) {
+      bytes.push_back(static_cast<char>(code_point));
+    } else if (code_point >= kFirstSubstitute && code_point < kFirstSubstitute + kNumSubstitutes) {
+      bytes.push_back(static_cast<char>(alphabet().substituted[code_point - kFirstSubstitute]));
+    } else {
+      return std::nullopt;
+    }
+  }
+  return bytes;
+}
+
+}  // namespace foregate

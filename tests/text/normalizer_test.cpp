@@ -1,0 +1,87 @@
+#include "text/normalizer.h"
+
+#include <gtest/gtest.h>
+#include <utf8proc.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "text/text_fixture.h"
+#include "text/utf8.h"
+
+namespace foregate {
+namespace {
+
+std::string utf8_of(char32_t code_point) {
+  std::string text;
+  append_utf8(code_point, text);
+  return text;
+}
+
+std::vector<utf8proc_int32_t> canonical_decomposition(utf8proc_int32_t code_point) {
+  std::vector<utf8proc_int32_t> parts(32);
+  int boundary = 0;
+  const auto count = utf8proc_decompose_char(
+      code_point, parts.data(), 32,
+      static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_STABLE), &boundary);
+  parts.resize(static_cast<size_t>(count));
+  return parts;
+}
+
+bool is_code_point(utf8proc_int32_t value) {
+  return value < 0xd800 || value > 0xdfff;
+}
+
+// The shortcut must never skip a text that NFC changes.
+TEST(Normalizer, ShortcutHoldsForEveryCodePoint) {
+  std::set<utf8proc_int32_t> composes_with_previous;
+  for (utf8proc_int32_t c = 0; c <= 0x10ffff; ++c) {
+    if (!is_code_point(c)) continue;
+    const auto parts = canonical_decomposition(c);
+    if (parts.size() > 1) composes_with_previous.insert(parts.begin() + 1, parts.end());
+  }
+  for (utf8proc_int32_t c = 1; c <= 0x10ffff; ++c) {
+    if (!is_code_point(c)) continue;
+    const std::string text = utf8_of(static_cast<char32_t>(c));
+    if (!is_surely_nfc(text)) continue;
+    utf8proc_uint8_t* output =
+        utf8proc_NFC(reinterpret_cast<const utf8proc_uint8_t*>(text.c_str()));
+    ASSERT_EQ(text, reinterpret_cast<const char*>(output)) << std::hex << c;
+    std::free(output);
+    ASSERT_EQ(utf8proc_get_property(c)->combining_class, 0) << std::hex << c;
+    ASSERT_FALSE(composes_with_previous.contains(c)) << std::hex << c;
+  }
+}
+
+TEST(Normalizer, Nfc) {
+  const Normalizer normalizer = Normalizer::from_json(Json{{"type", "NFC"}}, "test");
+  const auto nfc = [&](const std::string& text) {
+    std::string storage;
+    return std::string(normalizer.normalize(text, storage));
+  };
+  EXPECT_EQ(nfc(""), "");
+  EXPECT_EQ(nfc("e\xcc\x81t\xc3\xa9"), "\xc3\xa9t\xc3\xa9");               // é
+  EXPECT_EQ(nfc("\xe2\x84\xab"), "\xc3\x85");                              // Ångström sign
+  EXPECT_EQ(nfc("\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8"), "\xea\xb0\x81");  // Hangul
+  EXPECT_EQ(nfc("q\xcc\x87\xcc\xa3"), "q\xcc\xa3\xcc\x87");                // order of marks
+  EXPECT_EQ(nfc("\xef\xac\x81"), "\xef\xac\x81");                          // fi ligature stays
+  EXPECT_EQ(nfc(std::string("e\xcc\x81\0x", 5)), std::string("\xc3\xa9\0x", 4));  // NUL inside
+}
+
+TEST(Normalizer, NullAndSequence) {
+  std::string storage;
+  const std::string text = "e\xcc\x81";
+  EXPECT_EQ(Normalizer::from_json(nullptr, "test").normalize(text, storage), text);
+  const Json sequence{{"type", "Sequence"}, {"normalizers", Json::array({{{"type", "NFC"}}})}};
+  EXPECT_EQ(Normalizer::from_json(sequence, "test").normalize(text, storage), "\xc3\xa9");
+}
+
+TEST(Normalizer, RefusesOthersByName) {
+  const auto message = message_of([] { Normalizer::from_json(Json{{"type", "NFKC"}}, "t.json"); });
+  EXPECT_THAT(message, ::testing::AllOf(::testing::HasSubstr("t.json: normalizer"),
+                                        ::testing::HasSubstr("NFKC")));
+}
+
+}  // namespace
+}  // namespace foregate
