@@ -1,0 +1,146 @@
+#include "stats/evaluation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/progress.h"
+
+namespace foregate {
+namespace {
+
+Json interval_json(const Interval& interval) {
+  return {{"mean", interval.mean}, {"low", interval.low}, {"high", interval.high}};
+}
+
+Json row_json(const EvaluationRow& row) {
+  Json metrics = Json::object();
+  for (const auto& [name, interval] : row.metrics) metrics[name] = interval_json(interval);
+  Json layers = Json::array();
+  for (const auto& [layer, recall] : row.recall_by_layer) {
+    layers.push_back({{"moe_layer", layer}, {"recall", recall}});
+  }
+  return {{"predictor", row.predictor}, {"lead", row.lead},
+          {"decisions", row.decisions}, {"texts", row.texts},
+          {"metrics", metrics},         {"recall_by_dataset", row.recall_by_dataset},
+          {"recall_by_layer", layers}};
+}
+
+EvaluationRow row_from_json(const Json& json, const std::string& where) {
+  const JsonReader reader(json, where);
+  EvaluationRow row;
+  row.predictor = reader.string("predictor");
+  row.lead = reader.string("lead");
+  row.decisions = reader.integer("decisions", 0, INT64_MAX);
+  row.texts = reader.integer("texts", 0, INT64_MAX);
+  const JsonReader metrics = reader.object("metrics");
+  for (const auto& [name, value] : metrics.json().items()) {
+    const JsonReader interval(value, metrics.where() + ": " + name);
+    row.metrics.emplace_back(name,
+                             Interval{interval.number("mean", 0, 1), interval.number("low", 0, 1),
+                                      interval.number("high", 0, 1)});
+  }
+  const JsonReader datasets = reader.object("recall_by_dataset");
+  for (const auto& [name, value] : datasets.json().items()) {
+    row.recall_by_dataset[name] = datasets.number(name.c_str(), 0, 1);
+  }
+  for (const Json& value : reader.array("recall_by_layer")) {
+    const JsonReader layer(value, where + ": recall_by_layer");
+    row.recall_by_layer.emplace_back(static_cast<int>(layer.integer("moe_layer", 0, INT32_MAX)),
+                                     layer.number("recall", 0, 1));
+  }
+  return row;
+}
+
+std::string percent(const Interval& interval) {
+  return fmt::format("{:5.1f} [{:.1f}, {:.1f}]", 100 * interval.mean, 100 * interval.low,
+                     100 * interval.high);
+}
+
+/// Columns of one lead's rows, padded to the widest cell.
+std::string table_of(const std::vector<const EvaluationRow*>& rows) {
+  std::vector<std::vector<std::string>> cells = {{"predictor"}};
+  for (const auto& [name, interval] : rows.front()->metrics) cells[0].push_back(name);
+  for (const EvaluationRow* row : rows) {
+    cells.push_back({row->predictor});
+    for (const auto& [name, interval] : row->metrics) cells.back().push_back(percent(interval));
+  }
+  std::vector<size_t> widths(cells[0].size());
+  for (const auto& line : cells) {
+    for (size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
+  }
+  std::string text;
+  for (const auto& line : cells) {
+    text += "  ";
+    for (size_t i = 0; i < line.size(); ++i) {
+      text += i == 0 ? fmt::format("{:<{}}", line[i], widths[i])
+                     : fmt::format("  {:>{}}", line[i], widths[i]);
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace
+
+Json Evaluation::to_json() const {
+  Json json = {{"trace", trace}, {"model", model},
+               {"split", split}, {"num_experts", num_experts},
+               {"top_k", top_k}, {"num_moe_layers", num_moe_layers}};
+  if (has_control)
+    json["control"] = {{"decisions", control_decisions}, {"matches", control_matches}};
+  json["rows"] = Json::array();
+  for (const EvaluationRow& row : rows) json["rows"].push_back(row_json(row));
+  return json;
+}
+
+Evaluation Evaluation::from_json(const Json& json, const std::string& where) {
+  const JsonReader reader(json, where);
+  Evaluation evaluation;
+  evaluation.trace = reader.string("trace");
+  evaluation.model = reader.string("model");
+  evaluation.split = reader.string("split");
+  evaluation.num_experts = static_cast<int>(reader.integer("num_experts", 1, INT32_MAX));
+  evaluation.top_k = static_cast<int>(reader.integer("top_k", 1, INT32_MAX));
+  evaluation.num_moe_layers = static_cast<int>(reader.integer("num_moe_layers", 1, INT32_MAX));
+  evaluation.has_control = reader.has("control");
+  if (evaluation.has_control) {
+    const JsonReader control = reader.object("control");
+    evaluation.control_decisions = control.integer("decisions", 0, INT64_MAX);
+    evaluation.control_matches = control.integer("matches", 0, INT64_MAX);
+  }
+  for (const Json& row : reader.array("rows"))
+    evaluation.rows.push_back(row_from_json(row, where + ": rows"));
+  return evaluation;
+}
+
+std::string Evaluation::to_table() const {
+  std::string text = fmt::format(
+      "{}: {} experts, top-{}, {} MoE layers; {} split; percent with 95% intervals over texts\n",
+      model, num_experts, top_k, num_moe_layers, split);
+  if (has_control) {
+    text += fmt::format("control: own router {}% of {} decisions\n",
+                        control_matches == control_decisions ? "100" : "BROKEN, under 100",
+                        with_commas(control_decisions));
+  } else {
+    text += "control: none, the trace has no features (collect with --record features)\n";
+  }
+  std::vector<std::string> leads;
+  for (const EvaluationRow& row : rows) {
+    if (std::find(leads.begin(), leads.end(), row.lead) == leads.end()) leads.push_back(row.lead);
+  }
+  for (const std::string& lead : leads) {
+    std::vector<const EvaluationRow*> of_lead;
+    for (const EvaluationRow& row : rows) {
+      if (row.lead == lead) of_lead.push_back(&row);
+    }
+    text +=
+        fmt::format("\n{} ({} decisions in {} texts)\n", lead,
+                    with_commas(of_lead.front()->decisions), with_commas(of_lead.front()->texts));
+    text += table_of(of_lead);
+  }
+  return text;
+}
+
+}  // namespace foregate

@@ -1,0 +1,79 @@
+#include "stats/evaluation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace foregate {
+namespace {
+
+using ::testing::HasSubstr;
+
+Evaluation sample_evaluation() {
+  Evaluation evaluation;
+  evaluation.trace = "t";
+  evaluation.model = "m";
+  evaluation.split = "test";
+  evaluation.num_experts = 8;
+  evaluation.top_k = 2;
+  evaluation.num_moe_layers = 3;
+  evaluation.has_control = true;
+  evaluation.control_decisions = 1200;
+  evaluation.control_matches = 1200;
+  EvaluationRow row;
+  row.predictor = "frequency";
+  row.lead = "layer-1";
+  row.decisions = 1200;
+  row.texts = 9;
+  row.metrics = {{"recall@2", {0.254, 0.25, 0.26}}, {"top-1", {0.125, 0.1, 0.2}}};
+  row.recall_by_dataset = {{"imdb", 0.25}};
+  row.recall_by_layer = {{1, 0.2}, {2, 0.3}};
+  evaluation.rows = {row};
+  return evaluation;
+}
+
+TEST(EvaluationTest, JsonRoundTrip) {
+  const Evaluation before = sample_evaluation();
+  const Evaluation after = Evaluation::from_json(before.to_json(), "evaluation.json");
+  EXPECT_EQ(after.to_json().dump(), before.to_json().dump());
+  ASSERT_EQ(after.rows.size(), 1u);
+  EXPECT_EQ(after.rows[0].metrics[0].first, "recall@2");
+  EXPECT_EQ(after.rows[0].metrics[0].second.low, 0.25);
+  EXPECT_EQ(after.rows[0].recall_by_layer, before.rows[0].recall_by_layer);
+  EXPECT_TRUE(after.has_control);
+}
+
+TEST(EvaluationTest, JsonWithoutControl) {
+  Evaluation evaluation = sample_evaluation();
+  evaluation.has_control = false;
+  EXPECT_FALSE(Evaluation::from_json(evaluation.to_json(), "e").has_control);
+}
+
+TEST(EvaluationTest, BrokenJsonIsNamed) {
+  Json json = sample_evaluation().to_json();
+  json["rows"][0]["metrics"]["top-1"]["mean"] = 7;
+  try {
+    Evaluation::from_json(json, "e.json");
+    FAIL() << "accepted a share of 7";
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("e.json"));
+    EXPECT_THAT(error.what(), HasSubstr("mean"));
+  }
+}
+
+TEST(EvaluationTest, TableSaysWhatAPersonNeeds) {
+  Evaluation evaluation = sample_evaluation();
+  EXPECT_THAT(evaluation.to_table(), HasSubstr("own router 100% of 1,200 decisions"));
+  EXPECT_THAT(evaluation.to_table(), HasSubstr("25.4 [25.0, 26.0]"));
+  EXPECT_THAT(evaluation.to_table(), HasSubstr("layer-1 (1,200 decisions in 9 texts)"));
+  evaluation.control_matches = 1199;
+  EXPECT_THAT(evaluation.to_table(), HasSubstr("BROKEN"));
+  evaluation.has_control = false;
+  EXPECT_THAT(evaluation.to_table(), HasSubstr("no features"));
+}
+
+}  // namespace
+}  // namespace foregate

@@ -1,0 +1,123 @@
+#include "stats/routing_statistics.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <tuple>
+
+#include "../trace/fixture.h"
+#include "random_trace.h"
+#include "stats/balance.h"
+
+namespace foregate {
+namespace {
+
+/// The same numbers by maps and one decision at a time.
+struct Plain {
+  std::map<std::pair<int, int>, int64_t> usage;
+  std::map<std::tuple<std::string, int, int>, int64_t> by_dataset;
+  std::map<std::tuple<int, int, int>, int64_t> transitions;
+  std::map<int, double> overlap;
+  std::map<std::pair<int, int>, double> mass;
+  int64_t neighbours = 0;
+
+  void add(const Geometry& g, const Trace& trace) {
+    const auto at = [&](int t, int l, int r) { return (t * g.num_moe_layers + l) * g.top_k + r; };
+    const auto expert = [&](int t, int l, int r) { return trace.experts[at(t, l, r)]; };
+    const auto has = [&](int t, int l, int e) {
+      for (int r = 0; r < g.top_k; ++r) {
+        if (expert(t, l, r) == e) return true;
+      }
+      return false;
+    };
+    for (int t = 0; t < trace.num_tokens(); ++t) {
+      for (int l = 0; l < g.num_moe_layers; ++l) {
+        for (int r = 0; r < g.top_k; ++r) {
+          const int e = expert(t, l, r);
+          ++usage[{l, e}];
+          ++by_dataset[{trace.dataset, l, e}];
+          mass[{l, e}] += half_to_float(trace.gate_weights[at(t, l, r)]);
+          if (t > 0 && has(t - 1, l, e)) overlap[l] += 1.0 / g.top_k;
+          if (l + 1 == g.num_moe_layers) continue;
+          for (int s = 0; s < g.top_k; ++s) ++transitions[{l, e, expert(t, l + 1, s)}];
+        }
+      }
+      if (t > 0) ++neighbours;
+    }
+  }
+};
+
+TEST(RoutingStatisticsTest, AgreesWithStraightforwardCode) {
+  const Geometry g = small_geometry(5, 9, 3);
+  Random random(7);
+  RoutingStatistics statistics(g);
+  Plain plain;
+  for (int i = 0; i < 40; ++i) {
+    const int tokens = static_cast<int>(random.below(34));
+    const Trace trace = random_trace(g, i % 3 == 0 ? "a" : "b", tokens, random);
+    statistics.add(trace);
+    plain.add(g, trace);
+  }
+  EXPECT_EQ(statistics.traces, 40);
+  EXPECT_EQ(statistics.overlap.pairs(), plain.neighbours);
+  for (int l = 0; l < g.num_moe_layers; ++l) {
+    EXPECT_NEAR(statistics.overlap.share(l),
+                plain.overlap[l] / static_cast<double>(plain.neighbours), 1e-9);
+    for (int e = 0; e < g.num_experts; ++e) {
+      EXPECT_EQ(statistics.usage.count(l, e), (plain.usage[{l, e}]));
+      EXPECT_EQ(statistics.dataset("a").usage.count(l, e), (plain.by_dataset[{"a", l, e}]));
+      EXPECT_NEAR(statistics.gate_mass.mass(l, e), (plain.mass[{l, e}]), 1e-9);
+      for (int to = 0; l + 1 < g.num_moe_layers && to < g.num_experts; ++to)
+        EXPECT_EQ(statistics.transitions.count(l, e, to), (plain.transitions[{l, e, to}]));
+    }
+  }
+}
+
+TEST(RoutingStatisticsTest, DivergenceFromTheOverallUsage) {
+  const Geometry g = small_geometry(1, 2, 1);
+  RoutingStatistics statistics(g);
+  statistics.add(trace_of(g, "a", {0, 0}));
+  statistics.add(trace_of(g, "b", {1, 1}));
+  const std::vector<int64_t> only = {2, 0};
+  const std::vector<int64_t> all = {2, 2};
+  EXPECT_DOUBLE_EQ(statistics.divergence(0, 0), jensen_shannon(only, all));
+  EXPECT_DOUBLE_EQ(statistics.divergence(1, 0), statistics.divergence(0, 0));
+}
+
+TEST(RoutingStatisticsTest, ReadsATraceDirectory) {
+  const TemporaryFolder folder;
+  const Geometry geometry = fixture_geometry(11, 2);
+  const Manifest manifest = write_fixture(folder.path(), fixture_manifest(geometry), 2, 15);
+  RoutingStatistics expected(geometry);
+  for (int i = 0; i < 30; ++i) expected.add(fixture_trace(manifest, i, fixture_tokens(i)));
+
+  std::vector<int64_t> calls;
+  const RoutingStatistics statistics = compute_statistics(
+      TraceDirectory(folder.path()), [&](int64_t traces) { calls.push_back(traces); });
+  EXPECT_EQ(calls.size(), 30u);
+  EXPECT_EQ(calls.back(), 30);
+  EXPECT_EQ(statistics.usage.tokens(), manifest.num_tokens());
+  EXPECT_EQ(statistics.datasets.size(), manifest.datasets.size());
+  for (int layer = 0; layer < geometry.num_moe_layers; ++layer) {
+    EXPECT_DOUBLE_EQ(statistics.overlap.share(layer), expected.overlap.share(layer));
+    for (int expert = 0; expert < geometry.num_experts; ++expert) {
+      EXPECT_EQ(statistics.usage.count(layer, expert), expected.usage.count(layer, expert));
+      EXPECT_DOUBLE_EQ(statistics.gate_mass.mass(layer, expert),
+                       expected.gate_mass.mass(layer, expert));
+    }
+  }
+}
+
+TEST(RoutingStatisticsTest, AnEmptyDirectoryIsAllZero) {
+  const TemporaryFolder folder;
+  const Manifest manifest =
+      write_fixture(folder.path(), fixture_manifest(fixture_geometry()), 0, 0);
+  const RoutingStatistics statistics = compute_statistics(TraceDirectory(folder.path()), {});
+  EXPECT_EQ(statistics.traces, 0);
+  EXPECT_EQ(statistics.usage.tokens(), 0);
+  EXPECT_TRUE(std::isnan(statistics.divergence(0, 0)));
+}
+
+}  // namespace
+}  // namespace foregate
