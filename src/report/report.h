@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "stats/evaluation.h"
+#include "stats/routing_statistics.h"
+#include "trace/manifest.h"
+
+namespace foregate {
+
+struct ReportInput {
+  std::string title;
+  Manifest manifest;
+  RoutingStatistics statistics;
+  std::vector<Evaluation> evaluations;  ///< Empty: the section says how to get one.
+};
+
+/// One self-contained HTML page: no network, charts as inline SVG, light and dark. Any input gives
+/// a page, an empty trace as well. All names in it are escaped.
+std::string render_report(const ReportInput& input);
+
+/// The data of each chart as <name>.csv and <name>.json. Throws EnvironmentError.
+void write_tables(const ReportInput& input, const std::filesystem::path& directory);
+
+/// Each chart as an SVG file of its own, <name>.svg or <name>-NN.svg where one of several is shown
+/// at a time. Throws EnvironmentError.
+void write_svgs(const ReportInput& input, const std::filesystem::path& directory);
+
+}  // namespace foregate

@@ -1,0 +1,59 @@
+#include "report/layers.h"
+#include "report/line_chart.h"
+#include "report/sections.h"
+#include "stats/balance.h"
+
+namespace foregate {
+namespace {
+
+Table overlap_table(const RoutingStatistics& statistics) {
+  const Geometry& geometry = statistics.geometry;
+  Table table{{{"moe_layer"},
+               {"decoder_layer"},
+               {"reused_share", Unit::kPercent},
+               {"by_usage_alone", Unit::kPercent},
+               {"by_chance", Unit::kPercent}},
+              {}};
+  for (int layer = 0; layer < geometry.num_moe_layers; ++layer) {
+    table.rows.push_back({int64_t{layer}, decoder_layer(geometry, layer),
+                          statistics.overlap.share(layer),
+                          chance_overlap(statistics.usage.layer(layer), geometry.top_k),
+                          static_cast<double>(geometry.top_k) / geometry.num_experts});
+  }
+  return table;
+}
+
+}  // namespace
+
+Section overlap_section(const ReportInput& input) {
+  const RoutingStatistics& statistics = input.statistics;
+  Section section{"overlap", "From token to token", {}, "", {}};
+  if (statistics.overlap.pairs() == 0) {
+    section.paragraphs = {"No text of the trace has two tokens, so no token has a next one."};
+    return section;
+  }
+  const Table table = overlap_table(statistics);
+  LineChart chart;
+  chart.label = "Line chart of the experts that the next token uses again, by layer";
+  chart.description = "Share of a token's experts that the next token chooses too.";
+  chart.x_title = "layer";
+  chart.y_title = "share of experts";
+  chart.x_labels = layer_labels(statistics.geometry);
+  chart.series = {{"used again by the next token", {}},
+                  {"expected from usage alone", {}, true},
+                  {"expected by chance (k/E)", {}, true}};
+  for (const std::vector<Cell>& row : table.rows) {
+    for (size_t i = 0; i < 3; ++i) chart.series[i].values.push_back(std::get<double>(row[i + 2]));
+  }
+  Figure figure{"next-token-overlap",
+                "Experts that the next token uses again",
+                "Share of the k experts of a token that the next token chooses too. What lies "
+                "above the dashed lines is what a cache of the last token's experts gains.",
+                "",
+                {{"", draw(chart), table}},
+                [table] { return table; }};
+  section.figures.push_back(std::move(figure));
+  return section;
+}
+
+}  // namespace foregate

@@ -1,0 +1,93 @@
+#include <fmt/format.h>
+
+#include "report/heat_map.h"
+#include "report/layers.h"
+#include "report/sections.h"
+
+namespace foregate {
+namespace {
+
+double ratio_to_even(const RoutingStatistics& statistics, int layer, int expert) {
+  return statistics.usage.share(layer, expert) * statistics.geometry.num_experts;
+}
+
+Table all_usage(const RoutingStatistics& statistics) {
+  Table table{{{"moe_layer"},
+               {"decoder_layer"},
+               {"expert"},
+               {"decisions"},
+               {"share"},
+               {"ratio_to_even"},
+               {"gate_mass_share"}},
+              {}};
+  const Geometry& geometry = statistics.geometry;
+  for (int layer = 0; layer < geometry.num_moe_layers; ++layer) {
+    for (int expert = 0; expert < geometry.num_experts; ++expert) {
+      table.rows.push_back(
+          {int64_t{layer}, decoder_layer(geometry, layer), int64_t{expert},
+           statistics.usage.count(layer, expert), statistics.usage.share(layer, expert),
+           ratio_to_even(statistics, layer, expert), statistics.gate_mass.share(layer, expert)});
+    }
+  }
+  return table;
+}
+
+Table ratio_table(const RoutingStatistics& statistics) {
+  const Geometry& geometry = statistics.geometry;
+  Table table{{{"layer"}}, {}};
+  for (int expert = 0; expert < geometry.num_experts; ++expert)
+    table.columns.push_back({fmt::format("e{}", expert), Unit::kRatio});
+  for (int layer = 0; layer < geometry.num_moe_layers; ++layer) {
+    std::vector<Cell> row = {decoder_layer(geometry, layer)};
+    for (int expert = 0; expert < geometry.num_experts; ++expert)
+      row.emplace_back(ratio_to_even(statistics, layer, expert));
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+HeatMap usage_map(const RoutingStatistics& statistics) {
+  const Geometry& geometry = statistics.geometry;
+  HeatMap map;
+  map.label = "Heat map of expert usage by layer";
+  map.description = fmt::format(
+      "{} MoE layers by {} experts; each cell is an expert's share of its layer's choices relative "
+      "to even use.",
+      geometry.num_moe_layers, geometry.num_experts);
+  map.row_title = "layer";
+  map.column_title = "expert";
+  map.value_title = "share of choices relative to even use (1× = even)";
+  map.row_labels = layer_labels(geometry);
+  map.column_labels = index_labels(geometry.num_experts);
+  map.scale = ratio_scale();
+  map.unit = Unit::kRatio;
+  for (int layer = 0; layer < geometry.num_moe_layers; ++layer) {
+    for (int expert = 0; expert < geometry.num_experts; ++expert)
+      map.values.push_back(ratio_to_even(statistics, layer, expert));
+  }
+  return map;
+}
+
+}  // namespace
+
+Section usage_section(const ReportInput& input) {
+  const RoutingStatistics& statistics = input.statistics;
+  Section section{"usage", "Expert usage", {}, "", {}};
+  if (statistics.usage.tokens() == 0) {
+    section.paragraphs = {kNoTokens};
+    return section;
+  }
+  Figure figure;
+  figure.id = "expert-usage";
+  figure.title = "Expert usage by layer";
+  figure.reading = fmt::format(
+      "Each row is a MoE layer, each column an expert. Grey is what even use would give ({} of a "
+      "layer's choices); orange experts are chosen more often, blue ones less.",
+      format_value(1.0 / statistics.geometry.num_experts, Unit::kPercent));
+  figure.panels.push_back({"", draw(usage_map(statistics)), ratio_table(statistics)});
+  figure.data = [&statistics] { return all_usage(statistics); };
+  section.figures.push_back(std::move(figure));
+  return section;
+}
+
+}  // namespace foregate

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "report/figure.h"
+#include "report/report.h"
+
+namespace foregate {
+
+// The page's sections, one file each. A section without data explains what is missing.
+Section overview_section(const ReportInput& input);
+Section usage_section(const ReportInput& input);
+Section balance_section(const ReportInput& input);
+Section gates_section(const ReportInput& input);
+Section transitions_section(const ReportInput& input);
+Section datasets_section(const ReportInput& input);
+Section overlap_section(const ReportInput& input);
+Section evaluation_section(const ReportInput& input);
+
+/// All of them, in the page's order.
+std::vector<Section> all_sections(const ReportInput& input);
+
+/// What stands out, computed from the data: a sentence each.
+std::vector<std::string> findings(const ReportInput& input);
+
+/// What a section says when there are no tokens to draw.
+inline constexpr const char* kNoTokens = "The trace holds no tokens, so there is nothing to show.";
+
+}  // namespace foregate

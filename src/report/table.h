@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/json.h"
+#include "report/text.h"
+
+namespace foregate {
+
+/// Text, a count, or a measured value; NaN is an empty cell.
+using Cell = std::variant<std::string, int64_t, double>;
+
+struct Column {
+  std::string name;
+  Unit unit = Unit::kNumber;  ///< How values are shown on the page; files hold them unformatted.
+};
+
+struct Table {
+  std::vector<Column> columns;
+  std::vector<std::vector<Cell>> rows;
+
+  std::string to_csv() const;  ///< RFC 4180, with a header
+  Json to_json() const;        ///< An array with one object a row
+  /// <table>; rows that would take it beyond `max_cells` are left out and counted in a last line.
+  std::string to_html(size_t max_cells = 12000) const;
+};
+
+}  // namespace foregate
