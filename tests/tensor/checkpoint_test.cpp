@@ -1,0 +1,86 @@
+#include "tensor/checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "test_files.h"
+
+namespace foregate {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::error_of;
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+using testing::write_text;
+
+class CheckpointTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    write_safetensors(folder_ / "s1.safetensors",
+                      {{"a", torch::ones({2})}, {"extra", torch::ones({1})}});
+    write_safetensors(folder_ / "s2.safetensors", {{"b", torch::zeros({3})}});
+  }
+  void write_index(const std::string& weight_map) {
+    write_text(folder_ / "model.safetensors.index.json", "{\"weight_map\": " + weight_map + "}");
+  }
+  std::string error() {
+    return error_of([this] { Checkpoint checkpoint(folder_.path()); });
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(CheckpointTest, ReadsShards) {
+  write_index(R"({"a": "s1.safetensors", "b": "s2.safetensors"})");
+  const Checkpoint checkpoint(folder_.path());
+  EXPECT_THAT(checkpoint.names(), ElementsAre("a", "b", "extra"));
+  EXPECT_EQ(checkpoint.tensor("b").size(0), 3);
+  EXPECT_EQ(checkpoint.find("a")->shape, std::vector<int64_t>{2});
+  EXPECT_EQ(checkpoint.find("c"), nullptr);
+  EXPECT_THAT(error_of([&] { checkpoint.tensor("c"); }), HasSubstr("\"c\""));
+}
+
+TEST_F(CheckpointTest, PrefersTheSingleFile) {
+  write_index("3");
+  write_safetensors(folder_ / "model.safetensors", {{"w", torch::ones({2})}});
+  EXPECT_THAT(Checkpoint(folder_.path()).names(), ElementsAre("w"));
+}
+
+TEST_F(CheckpointTest, MissingWeights) {
+  EXPECT_THAT(error(), HasSubstr("neither model.safetensors nor"));
+  EXPECT_THAT(error_of([&] { Checkpoint checkpoint(folder_ / "none"); }),
+              HasSubstr("no such folder"));
+}
+
+TEST_F(CheckpointTest, MissingShard) {
+  write_index(R"({"a": "s1.safetensors", "b": "s3.safetensors"})");
+  EXPECT_THAT(error(), HasSubstr("shard s3.safetensors is missing"));
+  EXPECT_THROW(Checkpoint(folder_.path()), EnvironmentError);
+}
+
+TEST_F(CheckpointTest, TensorNotInItsShard) {
+  write_index(R"({"a": "s2.safetensors"})");
+  EXPECT_THAT(error(),
+              HasSubstr("s2.safetensors: model.safetensors.index.json puts tensor \"a\" into it"));
+}
+
+TEST_F(CheckpointTest, IndexThatIsNone) {
+  write_index("[]");
+  EXPECT_THAT(error(), HasSubstr("weight_map"));
+  write_text(folder_ / "model.safetensors.index.json", "{");
+  EXPECT_THAT(error(), HasSubstr("not valid JSON"));
+}
+
+TEST_F(CheckpointTest, ShardNamesStayInTheFolder) {
+  for (const char* shard : {"../s1.safetensors", "/etc/passwd", "..", "", "sub/s1.safetensors"}) {
+    write_index(std::string(R"({"a": ")") + shard + "\"}");
+    EXPECT_THAT(error(), HasSubstr("expected the name of a file")) << shard;
+  }
+  write_index(R"({"a": 3})");
+  EXPECT_THAT(error(), HasSubstr("\"a\""));
+}
+
+}  // namespace
+}  // namespace foregate
