@@ -1,0 +1,42 @@
+#include "nn/attention.h"
+
+#include <torch/torch.h>
+
+namespace foregate::nn {
+
+torch::Tensor attention(const torch::Tensor& qkv, std::span<const int32_t> cu_seqlens,
+                        const AttentionShape& shape) {
+  const int64_t tokens = qkv.size(0);
+  TORCH_CHECK(qkv.dim() == 2 && qkv.size(1) == shape.qkv_size(), "attention: qkv is ", qkv.sizes(),
+              "; expected [T, ", shape.qkv_size(), "]");
+  TORCH_CHECK(!cu_seqlens.empty() && cu_seqlens.front() == 0 && cu_seqlens.back() == tokens,
+              "attention: cu_seqlens must run from 0 to ", tokens);
+  const int64_t group = shape.num_heads / shape.num_kv_heads;
+  const int64_t kv_size = shape.num_kv_heads * shape.head_dim;
+  torch::Tensor result = torch::empty({tokens, shape.num_heads * shape.head_dim}, qkv.options());
+  for (size_t i = 0; i + 1 < cu_seqlens.size(); ++i) {
+    const int64_t first = cu_seqlens[i];
+    const int64_t count = cu_seqlens[i + 1] - first;
+    if (count == 0) continue;
+    const torch::Tensor rows = qkv.narrow(0, first, count);
+    // [kv heads, group, tokens, D]: a group's queries meet one key-value head, which is repeated by
+    // a stride of zero instead of a copy.
+    const auto heads = [&](int64_t begin, int64_t size) {
+      return rows.narrow(1, begin, size)
+          .view({count, shape.num_kv_heads, -1, shape.head_dim})
+          .permute({1, 2, 0, 3});
+    };
+    const torch::Tensor query = heads(0, shape.num_heads * shape.head_dim);
+    const torch::Tensor key = heads(shape.num_heads * shape.head_dim, kv_size).expand_as(query);
+    const torch::Tensor value =
+        heads(shape.num_heads * shape.head_dim + kv_size, kv_size).expand_as(query);
+    const torch::Tensor mixed = at::scaled_dot_product_attention(
+        query, key, value, /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true);
+    result.narrow(0, first, count)
+        .view({count, shape.num_kv_heads, group, shape.head_dim})
+        .copy_(mixed.permute({2, 0, 1, 3}));
+  }
+  return result;
+}
+
+}  // namespace foregate::nn

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <span>
+
+namespace foregate::nn {
+
+/// Heads of an attention layer. Query heads share key-value heads in groups of num_heads /
+/// num_kv_heads.
+struct AttentionShape {
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t qkv_size() const { return (num_heads + 2 * num_kv_heads) * head_dim; }
+};
+
+/// Causal softmax attention within each of the packed texts, scaled by 1 / sqrt(D).
+torch::Tensor attention(const torch::Tensor& qkv,  // [T, (num_heads + 2 num_kv_heads) * D]: q, k, v
+                        std::span<const int32_t> cu_seqlens,  // [texts + 1], on the host
+                        const AttentionShape& shape);         // -> [T, num_heads * D]
+
+}  // namespace foregate::nn

@@ -1,0 +1,153 @@
+#include "nn/experts.h"
+
+#include <ATen/Parallel.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <atomic>
+#include <numeric>
+#include <vector>
+
+#include "nn/mlp.h"
+
+namespace foregate::nn {
+namespace {
+
+constexpr int64_t kGrainTokens = 32;
+
+// The T * k (token, rank) pairs grouped by expert; a pair's place is its slot.
+struct Grouping {
+  std::vector<int64_t> offsets;  ///< [E + 1] first slot of each expert
+  torch::Tensor tokens;          ///< [T * k] int64, token of each slot, rising within an expert
+  std::vector<int64_t> slots;    ///< [T * k] slot of each (token, rank)
+};
+
+// Counting sort, stable.
+Grouping group_by_expert(const torch::Tensor& chosen, int64_t num_experts) {
+  const int64_t pairs = chosen.numel();
+  const int64_t k = chosen.size(1);
+  const auto* expert = chosen.const_data_ptr<int64_t>();
+  Grouping grouping{std::vector<int64_t>(num_experts + 1, 0), torch::empty({pairs}, torch::kInt64),
+                    std::vector<int64_t>(pairs)};
+  for (int64_t i = 0; i < pairs; ++i) ++grouping.offsets[expert[i] + 1];
+  std::partial_sum(grouping.offsets.begin(), grouping.offsets.end(), grouping.offsets.begin());
+  std::vector<int64_t> next(grouping.offsets.begin(), grouping.offsets.end() - 1);
+  auto* token = grouping.tokens.mutable_data_ptr<int64_t>();
+  for (int64_t i = 0; i < pairs; ++i) {
+    const int64_t slot = next[expert[i]]++;
+    token[slot] = i / k;
+    grouping.slots[i] = slot;
+  }
+  return grouping;
+}
+
+// Busy experts first, so that the last ones that threads take are short.
+std::vector<int64_t> by_falling_load(const std::vector<int64_t>& offsets) {
+  std::vector<int64_t> order(offsets.size() - 1);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    return offsets[a + 1] - offsets[a] > offsets[b + 1] - offsets[b];
+  });
+  return order;
+}
+
+// One expert on its tokens. Runs on one thread: its products are too small to share.
+void run_expert(const torch::Tensor& x, const torch::Tensor& tokens, const torch::Tensor& gate_up,
+                const torch::Tensor& down, torch::Tensor result) {
+  const torch::Tensor inner = silu_and_multiply(at::mm(x.index_select(0, tokens), gate_up.t()));
+  at::mm_out(result, inner, down.t());
+}
+
+// Experts on their tokens, one slot a row; threads take the next expert when they are free.
+torch::Tensor run_experts(const torch::Tensor& x, const Grouping& grouping,
+                          const ExpertWeights& weights) {
+  torch::Tensor outputs = torch::empty({grouping.tokens.size(0), x.size(1)}, x.options());
+  const std::vector<int64_t> order = by_falling_load(grouping.offsets);
+  std::atomic<size_t> next{0};
+  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t /*begin*/, int64_t /*end*/) {
+    const c10::InferenceMode guard;  // thread-local: workers do not inherit the caller's
+    for (size_t i = next++; i < order.size(); i = next++) {
+      const int64_t expert = order[i];
+      const int64_t first = grouping.offsets[expert];
+      const int64_t count = grouping.offsets[expert + 1] - first;
+      if (count == 0) return;  // and so are all that follow
+      run_expert(x, grouping.tokens.narrow(0, first, count), weights.gate_up[expert],
+                 weights.down[expert], outputs.narrow(0, first, count));
+    }
+  });
+  return outputs;
+}
+
+template <typename Scalar>
+void combine(const torch::Tensor& outputs, const Grouping& grouping,
+             const torch::Tensor& gate_weights, torch::Tensor& result) {
+  const int64_t hidden = outputs.size(1);
+  const int64_t k = gate_weights.size(1);
+  const auto* output = outputs.const_data_ptr<Scalar>();
+  const float* gate = gate_weights.const_data_ptr<float>();
+  auto* mixed = result.mutable_data_ptr<Scalar>();
+  at::parallel_for(0, result.size(0), kGrainTokens, [&](int64_t begin, int64_t end) {
+    std::vector<float> sum(hidden);
+    for (int64_t t = begin; t < end; ++t) {
+      std::fill(sum.begin(), sum.end(), 0.0F);
+      for (int64_t i = t * k; i < (t + 1) * k; ++i) {
+        const Scalar* row = output + grouping.slots[i] * hidden;
+        for (int64_t h = 0; h < hidden; ++h) sum[h] += gate[i] * static_cast<float>(row[h]);
+      }
+      for (int64_t h = 0; h < hidden; ++h) mixed[t * hidden + h] = static_cast<Scalar>(sum[h]);
+    }
+  });
+}
+
+torch::Tensor experts_cpu(const torch::Tensor& x, const Routing& routing,
+                          const ExpertWeights& weights) {
+  const Grouping grouping = group_by_expert(routing.experts.contiguous(), weights.gate_up.size(0));
+  const torch::Tensor outputs = run_experts(x, grouping, weights);
+  torch::Tensor result = torch::empty_like(x);
+  const torch::Tensor gates = routing.gate_weights.contiguous();
+  AT_DISPATCH_FLOATING_TYPES_AND2(torch::kBFloat16, torch::kFloat16, x.scalar_type(), "experts",
+                                  [&] { combine<scalar_t>(outputs, grouping, gates, result); });
+  return result;
+}
+
+// Any device, by ATen: pairs sorted by expert, one product an expert, added up in slots order.
+torch::Tensor experts_aten(const torch::Tensor& x, const Routing& routing,
+                           const ExpertWeights& weights) {
+  const int64_t num_experts = weights.gate_up.size(0);
+  const int64_t k = routing.experts.size(1);
+  const torch::Tensor chosen = routing.experts.reshape(-1);
+  const torch::Tensor slots =
+      std::get<1>(chosen.sort(/*stable=*/true, /*dim=*/0, /*descending=*/false));
+  const torch::Tensor counts = torch::bincount(chosen, {}, num_experts).cpu();
+  const torch::Tensor inputs = x.index_select(0, slots.floor_divide(k));
+  torch::Tensor outputs = torch::empty_like(inputs);
+  int64_t first = 0;
+  for (int64_t expert = 0; expert < num_experts; ++expert) {
+    const int64_t count = counts[expert].item<int64_t>();
+    if (count == 0) continue;
+    const torch::Tensor inner =
+        silu_and_multiply(at::linear(inputs.narrow(0, first, count), weights.gate_up[expert]));
+    outputs.narrow(0, first, count).copy_(at::linear(inner, weights.down[expert]));
+    first += count;
+  }
+  const torch::Tensor by_pair = torch::empty_like(outputs).index_copy_(0, slots, outputs);
+  const torch::Tensor ranked = by_pair.view({x.size(0), k, x.size(1)}).to(torch::kFloat32);
+  return (ranked * routing.gate_weights.unsqueeze(-1)).sum(1).to(x.scalar_type());
+}
+
+}  // namespace
+
+torch::Tensor experts(const torch::Tensor& x, const Routing& routing,
+                      const ExpertWeights& weights) {
+  TORCH_CHECK(x.dim() == 2 && routing.experts.dim() == 2 && x.size(0) == routing.experts.size(0),
+              "experts: x is ", x.sizes(), ", experts ", routing.experts.sizes(),
+              "; expected [T, H] and [T, k]");
+  TORCH_CHECK(weights.gate_up.dim() == 3 && weights.down.dim() == 3 &&
+                  weights.gate_up.size(2) == x.size(1) && weights.down.size(1) == x.size(1),
+              "experts: weights are ", weights.gate_up.sizes(), " and ", weights.down.sizes(),
+              "; expected [E, 2I, H] and [E, H, I]");
+  if (x.size(0) == 0) return torch::empty_like(x);
+  return x.device().is_cpu() ? experts_cpu(x, routing, weights) : experts_aten(x, routing, weights);
+}
+
+}  // namespace foregate::nn

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <torch/types.h>
+
+namespace foregate::nn {
+
+/// A gated MLP: down * (silu(gate * x) * (up * x)).
+struct MlpWeights {
+  torch::Tensor gate_up;  ///< [2I, H]: gate rows, then up rows
+  torch::Tensor down;     ///< [H, I]
+};
+
+/// silu of the first half of each row times the second half (SwiGLU, Shazeer 2020).
+torch::Tensor silu_and_multiply(const torch::Tensor& gate_up);  // [T, 2I] -> [T, I]
+
+torch::Tensor mlp(const torch::Tensor& x,      // [T, H]
+                  const MlpWeights& weights);  // -> [T, H]
+
+}  // namespace foregate::nn

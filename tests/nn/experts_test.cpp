@@ -1,0 +1,58 @@
+#include "nn/experts.h"
+
+#include "compare.h"
+
+namespace foregate {
+namespace {
+
+using testing::expect_close;
+
+class ExpertsTest : public testing::DtypeTest {
+ protected:
+  nn::ExpertWeights weights(int64_t experts) const {
+    return {random({experts, 2 * kInner, kHidden}) * 0.2, random({experts, kHidden, kInner}) * 0.2};
+  }
+
+  // Token by token, expert by expert, in float64.
+  static torch::Tensor reference(const torch::Tensor& x, const nn::Routing& routing,
+                                 const nn::ExpertWeights& weights) {
+    torch::Tensor result = torch::zeros(x.sizes(), torch::kFloat64);
+    for (int64_t t = 0; t < x.size(0); ++t) {
+      for (int64_t rank = 0; rank < routing.experts.size(1); ++rank) {
+        const int64_t e = routing.experts[t][rank].item<int64_t>();
+        const torch::Tensor rows =
+            torch::mv(weights.gate_up[e].to(torch::kFloat64), x[t].to(torch::kFloat64));
+        const torch::Tensor inner = torch::silu(rows.slice(0, 0, kInner)) * rows.slice(0, kInner);
+        result[t] += torch::mv(weights.down[e].to(torch::kFloat64), inner) *
+                     routing.gate_weights[t][rank].item<double>();
+      }
+    }
+    return result;
+  }
+
+  static constexpr int64_t kHidden = 24;
+  static constexpr int64_t kInner = 10;
+};
+
+TEST_P(ExpertsTest, MatchesTheFormula) {
+  for (const int64_t tokens : {0, 1, 31, 32, 33, 200}) {
+    for (const int64_t k : {1, 4}) {
+      const torch::Tensor x = random({tokens, kHidden});
+      const nn::ExpertWeights experts = weights(7);
+      const nn::Routing routing = nn::route(torch::randn({tokens, 7}), k, false);
+      expect_close(nn::experts(x, routing, experts), reference(x, routing, experts), tolerance());
+    }
+  }
+}
+
+TEST_P(ExpertsTest, AllTokensToOneExpert) {
+  const torch::Tensor x = random({33, kHidden});
+  const nn::ExpertWeights experts = weights(5);
+  const nn::Routing routing{torch::full({33, 1}, 4, torch::kInt64), torch::ones({33, 1})};
+  expect_close(nn::experts(x, routing, experts), reference(x, routing, experts), tolerance());
+}
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, ExpertsTest, testing::compute_dtypes());
+
+}  // namespace
+}  // namespace foregate
