@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace foregate {
+
+/// Geometry of a decoder-only MoE model: everything that config.json decides and the engine
+/// computes by. Architectures fill it; the decoder does not know which one did.
+struct ModelConfig {
+  std::string model_type;
+  int64_t vocab_size = 0;
+  int64_t hidden_size = 0;
+  int64_t num_layers = 0;
+  int64_t max_positions = 0;  ///< longest text
+  double rms_norm_epsilon = 0;
+  bool tie_word_embeddings = false;
+
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  bool qkv_bias = false;
+  double rope_theta = 0;
+
+  int64_t dense_intermediate_size = 0;  ///< of layers that are not MoE layers; 0 if there are none
+  std::vector<int> moe_layers;          ///< decoder layer index of each MoE layer, rising
+  int64_t num_experts = 0;
+  int64_t top_k = 0;
+  bool norm_topk = false;  ///< gate weights are divided by their sum
+  int64_t expert_intermediate_size = 0;
+  int64_t shared_intermediate_size = 0;  ///< 0: no shared expert
+  bool shared_expert_gate = false;       ///< the shared expert is scaled by a sigmoid of x
+
+  bool is_moe_layer(int64_t layer) const;
+};
+
+/// Reads and checks a config.json of any architecture in the registry. Throws EnvironmentError
+/// (missing) or DataError: a key is missing, or its value is outside what is implemented.
+ModelConfig read_model_config(const std::filesystem::path& path);
+
+}  // namespace foregate

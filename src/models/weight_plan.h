@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "models/config.h"
+#include "models/weight_names.h"
+#include "tensor/checkpoint.h"
+
+namespace foregate {
+
+/// A tensor that a checkpoint of some config has.
+struct ExpectedTensor {
+  std::string name;
+  std::vector<int64_t> shape;
+  bool required = true;
+};
+
+/// Every tensor that the config asks for, by name and shape. A layer whose fused expert tensors are
+/// in the checkpoint is expected to be fused. lm_head may be absent if it is tied or if
+/// `routing_only`.
+std::vector<ExpectedTensor> plan_weights(const ModelConfig& config, const WeightNames& names,
+                                         const Checkpoint& checkpoint, bool routing_only);
+
+/// Compares a checkpoint's headers with the plan. Throws DataError that names what is missing,
+/// unexpected or of the wrong shape or dtype: the first few of each, and how many more there are.
+void verify_weights(const Checkpoint& checkpoint, const std::vector<ExpectedTensor>& plan);
+
+}  // namespace foregate

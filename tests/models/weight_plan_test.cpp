@@ -1,0 +1,134 @@
+#include "models/weight_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+
+#include "../tensor/test_files.h"
+#include "models/loader.h"
+#include "models/qwen2_moe.h"
+
+namespace foregate {
+namespace {
+
+using ::testing::AllOf;
+using testing::error_of;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::TemporaryFolder;
+
+ModelConfig small_config() {
+  ModelConfig config;
+  config.model_type = "qwen2_moe";
+  config.vocab_size = 10;
+  config.hidden_size = 8;
+  config.num_layers = 2;
+  config.max_positions = 16;
+  config.num_heads = config.num_kv_heads = 2;
+  config.head_dim = 4;
+  config.qkv_bias = true;
+  config.dense_intermediate_size = 6;
+  config.moe_layers = {1};
+  config.num_experts = 3;
+  config.top_k = 1;
+  config.expert_intermediate_size = 5;
+  config.shared_intermediate_size = 7;
+  config.shared_expert_gate = true;
+  return config;
+}
+
+using Tensors = std::vector<std::pair<std::string, torch::Tensor>>;
+
+class WeightPlanTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    write_safetensors(folder_ / "model.safetensors", {{"none", torch::zeros({1})}});
+    for (const auto& tensor : plan_weights(config_, names_, Checkpoint(folder_.path()), false)) {
+      tensors_.emplace_back(tensor.name, torch::randn(tensor.shape));
+    }
+  }
+  void remove(const std::string& name) {
+    std::erase_if(tensors_, [&](const auto& tensor) { return tensor.first == name; });
+  }
+  std::string load_error(bool routing_only = true) {
+    write_safetensors(folder_ / "model.safetensors", tensors_);
+    return error_of([&] { load_weights(folder_.path(), config_, {.routing_only = routing_only}); });
+  }
+
+  TemporaryFolder folder_;
+  ModelConfig config_ = small_config();
+  WeightNames names_ = qwen2_moe_weight_names();
+  Tensors tensors_;
+};
+
+TEST_F(WeightPlanTest, CompleteCheckpointLoads) {
+  EXPECT_EQ(load_error(false), "no error");
+  EXPECT_EQ(tensors_.size(), 1U + 2 * 9 + 3 + (1 + 9 + 3 + 1) + 2);
+}
+
+TEST_F(WeightPlanTest, RoutingNeedsNoHead) {
+  remove("lm_head.weight");
+  EXPECT_EQ(load_error(true), "no error");
+  EXPECT_THAT(load_error(false), HasSubstr("1 missing: lm_head.weight"));
+  config_.tie_word_embeddings = true;
+  EXPECT_EQ(load_error(false), "no error");
+}
+
+TEST_F(WeightPlanTest, NamesMissingTensors) {
+  for (int expert = 0; expert < 3; ++expert) {
+    for (const char* part : {"gate_proj", "up_proj"}) {
+      remove("model.layers.1.mlp.experts." + std::to_string(expert) + "." + part + ".weight");
+    }
+  }
+  EXPECT_THAT(load_error(),
+              AllOf(HasSubstr("6 missing: model.layers.1.mlp.experts.0.gate_proj.weight"),
+                    HasSubstr("and 2 more")));
+}
+
+TEST_F(WeightPlanTest, NamesUnexpectedTensors) {
+  tensors_.emplace_back("model.layers.0.self_attn.q_norm.weight", torch::ones({4}));
+  tensors_.emplace_back("model.layers.0.self_attn.rotary_emb.inv_freq", torch::ones({2}));
+  EXPECT_THAT(load_error(), AllOf(HasSubstr("1 unexpected: model.layers.0.self_attn.q_norm.weight"),
+                                  Not(HasSubstr("inv_freq"))));
+}
+
+TEST_F(WeightPlanTest, NamesWrongShapesAndDtypes) {
+  for (auto& [name, tensor] : tensors_) {
+    if (name == "model.norm.weight") tensor = torch::ones({9});
+    if (name == "model.layers.1.mlp.gate.weight") tensor = tensor.to(torch::kInt32);
+  }
+  EXPECT_THAT(load_error(), AllOf(HasSubstr("2 of the wrong shape or dtype"),
+                                  HasSubstr("model.norm.weight is F32 [9], expected a float [8]"),
+                                  HasSubstr("model.layers.1.mlp.gate.weight is I32 [3, 8]")));
+}
+
+TEST_F(WeightPlanTest, FusesWhatIsMultipliedTogether) {
+  write_safetensors(folder_ / "model.safetensors", tensors_);
+  const DecoderWeights weights = load_weights(folder_.path(), config_, {.routing_only = false});
+  const auto tensor = [&](const std::string& name) {
+    return std::find_if(tensors_.begin(), tensors_.end(),
+                        [&](const auto& t) { return t.first == name; })
+        ->second;
+  };
+  const std::string experts = "model.layers.1.mlp.experts.";
+  const auto& gate_up = weights.layers[1].moe->experts.gate_up;
+  EXPECT_TRUE(torch::equal(gate_up[2].slice(0, 0, 5), tensor(experts + "2.gate_proj.weight")));
+  EXPECT_TRUE(torch::equal(gate_up[2].slice(0, 5), tensor(experts + "2.up_proj.weight")));
+  EXPECT_TRUE(torch::equal(weights.layers[0].qkv.slice(0, 8, 16),
+                           tensor("model.layers.0.self_attn.k_proj.weight")));
+  EXPECT_TRUE(torch::equal(weights.layers[0].qkv_bias.slice(0, 16),
+                           tensor("model.layers.0.self_attn.v_proj.bias")));
+}
+
+TEST_F(WeightPlanTest, RoutingLeavesOutTheLastExperts) {
+  write_safetensors(folder_ / "model.safetensors", tensors_);
+  const DecoderWeights weights = load_weights(folder_.path(), config_, {.routing_only = true});
+  EXPECT_FALSE(weights.layers[1].moe->experts.gate_up.defined());
+  EXPECT_FALSE(weights.layers[1].moe->shared.gate_up.defined());
+  EXPECT_FALSE(weights.lm_head.defined());
+}
+
+}  // namespace
+}  // namespace foregate
