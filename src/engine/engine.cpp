@@ -1,0 +1,147 @@
+#include "engine/engine.h"
+
+#include <c10/core/InferenceMode.h>
+#include <fmt/core.h>
+#include <torch/torch.h>
+
+#include <new>
+#include <numeric>
+
+#include "base/error.h"
+#include "engine/decoder.h"
+#include "engine/geometry.h"
+#include "models/config.h"
+#include "models/loader.h"
+#include "tensor/device.h"
+#include "tensor/dtype.h"
+
+namespace foregate {
+namespace {
+
+// CUDA's allocator throws a type of its own, the CPU's a plain error.
+bool is_out_of_memory(const c10::Error& error) {
+  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
+         error.msg().find("can't allocate memory") != std::string::npos;
+}
+
+OutOfMemoryError out_of_memory(const torch::Device& device, const std::string& what) {
+  return OutOfMemoryError(
+      fmt::format("{}: {} ran out of memory; use smaller batches, a smaller dtype or a "
+                  "device with more memory",
+                  what, device.str()));
+}
+
+// Runs `work`, turning libtorch's running out of memory into an error for people.
+template <typename Work>
+auto report_out_of_memory(const torch::Device& device, const std::string& what, const Work& work) {
+  try {
+    return work();
+  } catch (const c10::Error& error) {
+    if (!is_out_of_memory(error)) throw;
+    throw out_of_memory(device, what);
+  } catch (const std::bad_alloc&) {
+    throw out_of_memory(device, what);
+  }
+}
+
+DecoderWeights load(const std::filesystem::path& directory, const ModelConfig& config,
+                    const LoadOptions& options) {
+  const c10::InferenceMode guard;
+  return report_out_of_memory(options.device, directory.string(),
+                              [&] { return load_weights(directory, config, options); });
+}
+
+}  // namespace
+
+void PackedBatch::add(std::span<const int32_t> ids) {
+  token_ids.insert(token_ids.end(), ids.begin(), ids.end());
+  cu_seqlens.push_back(static_cast<int32_t>(token_ids.size()));
+}
+
+struct Engine::Impl {
+  Impl(const std::filesystem::path& directory, const LoadOptions& load_options)
+      : options(load_options),
+        config(read_model_config(directory / "config.json")),
+        geometry(geometry_of(config)),
+        decoder(config, load(directory, config, options), options.device, options.dtype) {}
+
+  void check(const PackedBatch& batch) const;
+
+  LoadOptions options;
+  ModelConfig config;
+  Geometry geometry;
+  Decoder decoder;
+};
+
+void Engine::Impl::check(const PackedBatch& batch) const {
+  TORCH_CHECK(!batch.cu_seqlens.empty() && batch.cu_seqlens.front() == 0 &&
+                  batch.cu_seqlens.back() == batch.num_tokens(),
+              "cu_seqlens must run from 0 to the number of tokens, ", batch.num_tokens());
+  for (int text = 0; text < batch.num_texts(); ++text) {
+    const int32_t begin = batch.cu_seqlens[text];
+    const int32_t end = batch.cu_seqlens[text + 1];
+    TORCH_CHECK(begin < end, "text ", text, " of the batch is empty");
+    if (end - begin > config.max_positions) {
+      throw DataError(fmt::format(
+          "text {} of the batch has {} tokens; the model's max_position_embeddings is {}, cut it",
+          text, end - begin, config.max_positions));
+    }
+    for (int32_t i = begin; i < end; ++i) {
+      if (batch.token_ids[i] < 0 || batch.token_ids[i] >= config.vocab_size) {
+        throw DataError(fmt::format(
+            "text {} of the batch, token {}: id {} is outside the model's vocabulary of {}; was it "
+            "made with another tokenizer?",
+            text, i - begin, batch.token_ids[i], config.vocab_size));
+      }
+    }
+  }
+}
+
+Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions& options)
+    : impl_(std::make_unique<Impl>(model_directory,
+                                   LoadOptions{.device = parse_device(options.device),
+                                               .dtype = parse_dtype(options.dtype),
+                                               .routing_only = options.routing_only})) {}
+
+Engine::~Engine() = default;
+Engine::Engine(Engine&&) noexcept = default;
+
+void Engine::forward(const PackedBatch& batch, EngineObserver& observer) {
+  impl_->check(batch);
+  if (batch.num_tokens() == 0) return;
+  const c10::InferenceMode guard;
+  std::vector<int64_t> positions(batch.token_ids.size());
+  for (int text = 0; text < batch.num_texts(); ++text) {
+    std::iota(positions.begin() + batch.cu_seqlens[text],
+              positions.begin() + batch.cu_seqlens[text + 1], 0);
+  }
+  report_out_of_memory(
+      impl_->options.device, fmt::format("a batch of {} tokens", batch.num_tokens()), [&] {
+        impl_->decoder.forward(
+            torch::tensor(batch.token_ids, torch::kInt64).to(impl_->options.device),
+            torch::tensor(positions).to(impl_->options.device), batch.cu_seqlens, observer);
+      });
+}
+
+const Geometry& Engine::geometry() const {
+  return impl_->geometry;
+}
+const std::string& Engine::model_type() const {
+  return impl_->config.model_type;
+}
+int64_t Engine::max_positions() const {
+  return impl_->config.max_positions;
+}
+
+RouterWeights Engine::router_weights() const {
+  std::vector<torch::Tensor> weights;
+  std::vector<torch::Tensor> norms;
+  for (const LayerWeights& layer : impl_->decoder.weights().layers) {
+    if (!layer.moe) continue;
+    weights.push_back(layer.moe->router.cpu());
+    norms.push_back(layer.post_attention_norm.to(torch::kCPU, torch::kFloat32));
+  }
+  return {torch::stack(weights), torch::stack(norms), impl_->config.rms_norm_epsilon};
+}
+
+}  // namespace foregate

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "engine/observer.h"
+#include "trace/trace.h"
+
+namespace foregate {
+
+struct EngineOptions {
+  std::string device = "cpu";     ///< cpu, cuda, cuda:N
+  std::string dtype = "float32";  ///< float32, bfloat16, float16
+  bool routing_only = true;       ///< leave out lm_head and the last MoE layer's experts
+};
+
+/// Texts packed back to back: no padding, attention does not cross `cu_seqlens`.
+struct PackedBatch {
+  std::vector<int32_t> token_ids;         ///< [T]
+  std::vector<int32_t> cu_seqlens = {0};  ///< [texts + 1], first 0, last T
+  int num_texts() const { return static_cast<int>(cu_seqlens.size()) - 1; }
+  int num_tokens() const { return static_cast<int>(token_ids.size()); }
+  void add(std::span<const int32_t> ids);
+};
+
+/// The routers themselves, for the own-router control and for predictors that start from them.
+struct RouterWeights {
+  torch::Tensor weight;       ///< [L, E, H] float32, CPU
+  torch::Tensor norm_weight;  ///< [L, H] float32, CPU: the RMSNorm in front of each router
+  double norm_epsilon = 0;
+};
+
+/// A loaded checkpoint, ready to route.
+class Engine {
+ public:
+  /// Loads config.json and the weights. Throws EnvironmentError, DataError (config, missing,
+  /// unexpected or wrongly shaped tensors, all named) or DeviceError.
+  Engine(const std::filesystem::path& model_directory, const EngineOptions& options);
+  ~Engine();
+  Engine(Engine&&) noexcept;
+
+  /// Runs a batch, calling the observer at every MoE layer. Throws DataError for ids outside the
+  /// vocabulary, OutOfMemoryError when the batch does not fit.
+  void forward(const PackedBatch& batch, EngineObserver& observer);
+
+  const Geometry& geometry() const;
+  const std::string& model_type() const;
+  RouterWeights router_weights() const;
+  int64_t max_positions() const;  ///< longest text the model's config allows
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace foregate

@@ -1,0 +1,48 @@
+// Writes what the engine routes, for tests/engine/live_parity_test.py to compare with transformers:
+//   dump_routing MODEL_DIR IDS.safetensors OUT.safetensors [DTYPE]
+// IDS holds token_ids [T] and cu_seqlens [texts + 1], int32; all texts run as one packed batch.
+
+#include <fmt/core.h>
+#include <torch/torch.h>
+
+#include "base/error.h"
+#include "routing_recorder.h"
+#include "tensor/safetensors.h"
+
+namespace foregate {
+namespace {
+
+std::vector<int32_t> values_of(const SafetensorsFile& file, const char* name) {
+  const torch::Tensor tensor = file.tensor(name).to(torch::kInt32).contiguous();
+  const auto* data = tensor.const_data_ptr<int32_t>();
+  return {data, data + tensor.numel()};
+}
+
+void dump(const char* model, const char* ids, const char* output, const char* dtype) {
+  const SafetensorsFile file(ids);
+  const PackedBatch batch{values_of(file, "token_ids"), values_of(file, "cu_seqlens")};
+  Engine engine(model, {.dtype = dtype, .routing_only = false});
+  testing::RoutingRecorder recorder;
+  engine.forward(batch, recorder);
+  write_safetensors(output, {{"logits", torch::stack(recorder.logits)},
+                             {"experts", torch::stack(recorder.experts)},
+                             {"gate_weights", torch::stack(recorder.gate_weights)},
+                             {"next_token_logits", recorder.next_token_logits}});
+}
+
+}  // namespace
+}  // namespace foregate
+
+int main(int argc, char** argv) {
+  if (argc != 4 && argc != 5) {
+    fmt::print(stderr, "usage: dump_routing MODEL_DIR IDS.safetensors OUT.safetensors [DTYPE]\n");
+    return 2;
+  }
+  try {
+    foregate::dump(argv[1], argv[2], argv[3], argc == 5 ? argv[4] : "float32");
+  } catch (const foregate::Error& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return 1;
+  }
+  return 0;
+}

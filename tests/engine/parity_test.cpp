@@ -1,0 +1,112 @@
+// The engine against transformers, by the goldens of tests/models/goldens.
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <string>
+
+#include "routing_recorder.h"
+#include "tensor/safetensors.h"
+#include "test_models.h"
+
+namespace foregate {
+namespace {
+
+using testing::model_directory;
+using testing::RoutingRecorder;
+
+struct Golden {
+  explicit Golden(const std::string& name) {
+    const SafetensorsFile file(testing::goldens() / name / "golden.safetensors");
+    const torch::Tensor ids = file.tensor("token_ids");
+    const torch::Tensor ends = file.tensor("cu_seqlens");
+    batch.token_ids = {ids.const_data_ptr<int32_t>(), ids.const_data_ptr<int32_t>() + ids.numel()};
+    batch.cu_seqlens = {ends.const_data_ptr<int32_t>(),
+                        ends.const_data_ptr<int32_t>() + ends.numel()};
+    logits = file.tensor("logits");
+    experts = file.tensor("experts");
+    gate_weights = file.tensor("gate_weights");
+    next_token_logits = file.tensor("next_token_logits");
+  }
+  PackedBatch batch;
+  torch::Tensor logits, experts, gate_weights, next_token_logits;
+};
+
+// Largest difference relative to the largest expected value.
+double relative_error(const torch::Tensor& actual, const torch::Tensor& expected) {
+  return (actual - expected).abs().max().item<double>() / expected.abs().max().item<double>();
+}
+
+class ParityTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    directory_ = model_directory(GetParam());
+    if (directory_.empty()) {
+      GTEST_SKIP() << "the model " << GetParam()
+                   << " is not in FOREGATE_SHARED (default ../shared)";
+    }
+  }
+  std::filesystem::path directory_;
+};
+
+TEST_P(ParityTest, Float32EqualsTransformers) {
+  const Golden golden(GetParam());
+  Engine engine(directory_, {.routing_only = false});
+  RoutingRecorder recorder;
+  engine.forward(golden.batch, recorder);
+  ASSERT_EQ(static_cast<int64_t>(recorder.logits.size()), golden.logits.size(0));
+  for (size_t layer = 0; layer < recorder.logits.size(); ++layer) {
+    EXPECT_LE(relative_error(recorder.logits[layer], golden.logits[layer]), 1e-5)
+        << "layer " << layer;
+    EXPECT_LE(relative_error(recorder.gate_weights[layer], golden.gate_weights[layer]), 1e-4);
+    EXPECT_TRUE(torch::equal(std::get<0>(recorder.experts[layer].sort()),
+                             std::get<0>(golden.experts[layer].sort())))
+        << "layer " << layer;
+  }
+  EXPECT_LE(relative_error(recorder.next_token_logits, golden.next_token_logits), 1e-5);
+}
+
+TEST_P(ParityTest, RoutingOnlyGivesTheSameBits) {
+  const Golden golden(GetParam());
+  RoutingRecorder whole;
+  RoutingRecorder routing;
+  Engine(directory_, {.routing_only = false}).forward(golden.batch, whole);
+  Engine(directory_, {.routing_only = true}).forward(golden.batch, routing);
+  EXPECT_TRUE(torch::equal(torch::stack(whole.logits), torch::stack(routing.logits)));
+  EXPECT_FALSE(routing.next_token_logits.defined());
+}
+
+TEST_P(ParityTest, HalfPrecisionMostlyAgrees) {
+  const Golden golden(GetParam());
+  for (const char* dtype : {"bfloat16", "float16"}) {
+    RoutingRecorder recorder;
+    Engine(directory_, {.dtype = dtype}).forward(golden.batch, recorder);
+    int64_t agreed = 0;
+    for (size_t layer = 0; layer < recorder.experts.size(); ++layer) {
+      const torch::Tensor chosen = std::get<0>(recorder.experts[layer].sort());
+      const torch::Tensor expected = std::get<0>(golden.experts[layer].sort());
+      agreed += (chosen == expected).all(-1).sum().item<int64_t>();
+    }
+    const double share = static_cast<double>(agreed) /
+                         static_cast<double>(golden.experts.size(0) * golden.experts.size(1));
+    RecordProperty(std::string(dtype) + "_agreement", std::to_string(share));
+    EXPECT_GE(share, 0.8) << dtype;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Random, ParityTest,
+                         ::testing::Values("plain", "mixed-dense", "tied-fused", "sharded"),
+                         [](const auto& test) {
+                           std::string name = test.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+INSTANTIATE_TEST_SUITE_P(Trained, ParityTest, ::testing::Values("seed-geometry", "mini-qwen"),
+                         [](const auto& test) {
+                           std::string name = test.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace foregate
