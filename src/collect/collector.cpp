@@ -1,0 +1,114 @@
+#include "collect/collector.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "collect/pipeline.h"
+#include "collect/session.h"
+#include "text/tokenizer.h"
+#include "trace/features.h"
+
+namespace foregate {
+namespace {
+
+void check_options(const CollectOptions& options) {
+  const auto require = [](bool holds, const std::string& message) {
+    if (!holds) throw UsageError(message);
+  };
+  require(!options.data.empty(), "no texts given; name at least one dataset with --data NAME=PATH");
+  require(options.traces > 0, "--traces must be at least 1");
+  require(options.max_length > 0, "--max-length must be at least 1");
+  require(options.shard_traces > 0, "--shard-traces must be at least 1");
+  require(options.batch_tokens >= 0, "--batch-tokens must be at least 1, or 0 to choose");
+  require(options.feature_fraction >= 0 && options.feature_fraction <= 1,
+          "--record features:F needs F between 0 and 1");
+}
+
+void report_plan(const SamplingPlan& plan, int64_t target) {
+  for (const DatasetPlan& dataset : plan.datasets) {
+    log::info(
+        "{}: {} of {} usable texts{}", dataset.spec.name,
+        with_commas(static_cast<int64_t>(dataset.ordinals.size())), with_commas(dataset.available),
+        dataset.skipped > 0 ? fmt::format(", {} rows skipped", with_commas(dataset.skipped)) : "");
+    for (const std::string& reason : dataset.skip_reasons) log::info("  skipped {}", reason);
+  }
+  if (plan.num_texts() < target) {
+    log::warning(
+        "the datasets hold {} usable texts, fewer than the {} traces asked for; collecting them "
+        "all",
+        with_commas(plan.num_texts()), with_commas(target));
+  }
+}
+
+SamplingPlan make_plan(const CollectOptions& options) {
+  Progress progress("count texts", "rows", 0);
+  SamplingPlan plan =
+      plan_sampling(options.data, options.traces, options.seed, options.strict, [&](int64_t rows) {
+        check_interrupted("nothing was written yet");
+        progress.update(rows);
+      });
+  report_plan(plan, options.traces);
+  return plan;
+}
+
+void write_routers(const std::filesystem::path& directory, const Engine& engine) {
+  const RouterWeights routers = engine.router_weights();
+  write_safetensors(
+      directory / features::kRoutersFile,
+      {{features::kRouterWeight, routers.weight}, {features::kNormWeight, routers.norm_weight}},
+      {{features::kNormEpsilon, fmt::format("{}", routers.norm_epsilon)}});
+}
+
+}  // namespace
+
+CollectSummary collect(const CollectOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  check_options(options);
+  make_output_directory(options.output);
+  if (!fs::is_directory(options.model)) {
+    throw EnvironmentError(
+        fmt::format("no model directory {}; expected a folder in the Hugging Face layout with "
+                    "config.json, tokenizer.json and *.safetensors",
+                    options.model.string()));
+  }
+  const Tokenizer tokenizer = Tokenizer::load(options.model / "tokenizer.json");
+  Engine engine(options.model, {.device = options.device, .dtype = options.dtype});
+  CollectOptions effective = options;
+  if (options.max_length > engine.max_positions()) {
+    log::warning("--max-length {} is more than the {} positions of the model; texts are cut there",
+                 options.max_length, engine.max_positions());
+    effective.max_length = engine.max_positions();
+  }
+  const SamplingPlan plan = make_plan(effective);
+
+  CollectSummary summary;
+  summary.manifest = resume_or_start(options.output, planned_manifest(effective, engine, plan));
+  if (summary.manifest.complete) {
+    summary.already_complete = true;
+    return summary;
+  }
+  summary.resumed_traces = summary.manifest.num_traces();
+  if (summary.resumed_traces > 0) {
+    log::info("continuing {}: {} of {} traces are there", options.output.string(),
+              with_commas(summary.resumed_traces), with_commas(plan.num_texts()));
+  }
+  // The manifest is there from the start, so that a directory is never without its settings.
+  write_manifest(options.output, summary.manifest);
+  if (options.feature_fraction > 0) write_routers(options.output, engine);
+
+  Pipeline pipeline({tokenizer, engine, plan, options.output}, summary.manifest);
+  pipeline.run();
+  summary.manifest = pipeline.manifest();
+  summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return summary;
+}
+
+}  // namespace foregate

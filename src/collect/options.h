@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "text/dataset.h"
+
+namespace foregate {
+
+inline constexpr int64_t kDefaultTraces = 20'000;
+inline constexpr int64_t kDefaultMaxLength = 512;
+inline constexpr int64_t kDefaultShardTraces = 512;
+
+/// What `foregate collect` does.
+struct CollectOptions {
+  std::filesystem::path model;  ///< checkpoint directory in the Hugging Face layout
+  std::vector<DatasetSpec> data;
+  std::filesystem::path output;            ///< trace directory, made or continued
+  int64_t traces = kDefaultTraces;         ///< shared equally over the datasets
+  int64_t max_length = kDefaultMaxLength;  ///< texts are cut to this many tokens
+  std::string device = "cpu";
+  std::string dtype = "float32";
+  bool record_logits = false;
+  double feature_fraction = 0;  ///< share of traces whose hidden states are recorded
+  uint64_t seed = 0;
+  bool strict = false;  ///< a dataset that runs short is an error
+  int64_t shard_traces = kDefaultShardTraces;
+  int64_t batch_tokens = 0;  ///< 0: chosen for the device
+};
+
+}  // namespace foregate

@@ -1,0 +1,155 @@
+#include "collect/pipeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "collect/session.h"
+
+namespace foregate {
+namespace {
+
+constexpr const char* kKept =
+    "finished shards are kept; run the same command again to continue where this stopped";
+
+/// Positions in the batch of the tokens whose hidden states are kept.
+torch::Tensor feature_positions(const ShardWork& work, BatchRange range) {
+  std::vector<int64_t> positions;
+  int64_t token = 0;
+  for (size_t i = range.first_text; i < range.first_text + range.num_texts; ++i) {
+    const auto length = static_cast<int64_t>(work.texts[i].ids.size());
+    for (int64_t j = 0; work.texts[i].with_features && j < length; ++j)
+      positions.push_back(token + j);
+    token += length;
+  }
+  return torch::tensor(positions, torch::kInt64);
+}
+
+}  // namespace
+
+Pipeline::Pipeline(PipelineInputs inputs, Manifest manifest)
+    : inputs_(std::move(inputs)),
+      settings_(manifest),
+      sink_(inputs_.output, std::move(manifest)),
+      recorder_(settings_.geometry,
+                {.logits = settings_.router_logits, .features = settings_.feature_fraction > 0}) {}
+
+void Pipeline::run() {
+  // A stage that fails poisons both queues, which wakes and ends the other two.
+  const auto guarded = [this](void (Pipeline::*stage)()) {
+    try {
+      (this->*stage)();
+    } catch (...) {
+      work_.fail(std::current_exception());
+      results_.fail(std::current_exception());
+    }
+  };
+  {
+    std::jthread reader(guarded, &Pipeline::read_texts);
+    std::jthread writer(guarded, &Pipeline::write_results);
+    guarded(&Pipeline::forward_shards);
+  }
+  results_.rethrow_if_failed();
+  sink_.complete();
+}
+
+void Pipeline::read_texts() {
+  const auto finished = static_cast<int>(settings_.shards.size());
+  PlannedTexts texts(inputs_.plan);
+  auto shard = std::make_shared<ShardWork>();
+  const auto hand_over = [&] {
+    const int next = shard->index + 1;
+    if (shard->index >= finished) work_.push(std::move(shard));
+    shard = std::make_shared<ShardWork>();
+    shard->index = next;
+  };
+  int64_t in_shard = 0;
+  PlannedText planned;
+  while (texts.next(planned)) {
+    if (shard->index >= finished) {
+      const std::string& dataset = settings_.datasets[static_cast<size_t>(planned.dataset)].name;
+      TokenizedText text{
+          planned.dataset, planned.row, inputs_.tokenizer.encode(planned.text),
+          keeps_features(dataset, planned.row, settings_.seed, settings_.feature_fraction)};
+      if (static_cast<int64_t>(text.ids.size()) > settings_.max_length) {
+        text.ids.resize(static_cast<size_t>(settings_.max_length));
+      }
+      shard->texts.push_back(std::move(text));
+    }
+    if (++in_shard == settings_.shard_traces) {
+      hand_over();
+      in_shard = 0;
+    }
+  }
+  if (in_shard > 0) hand_over();
+  work_.close();
+}
+
+void Pipeline::forward_shards() {
+  const int64_t before = settings_.num_traces();
+  Progress progress("collect", "traces", inputs_.plan.num_texts(), /*per_minute=*/true, before);
+  const auto start = std::chrono::steady_clock::now();
+  int64_t done = before;
+  while (const auto work = work_.pop()) {
+    const auto ranges = cut_batches(**work, settings_.batch_tokens);
+    for (const BatchRange& range : ranges) {
+      check_interrupted(kKept);
+      forward_range(*work, range, &range == &ranges.back());
+      done += static_cast<int64_t>(range.num_texts);
+      const double seconds =
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      progress.update(done, remark(seconds));
+    }
+  }
+  results_.close();
+  progress.finish();
+}
+
+std::string Pipeline::remark(double seconds) const {
+  const double tokens = static_cast<double>(tokens_done_) / std::max(seconds, 1e-9);
+  return fmt::format("{} tokens/s, {} decisions/s", with_commas(static_cast<int64_t>(tokens)),
+                     with_commas(static_cast<int64_t>(tokens * settings_.geometry.num_moe_layers)));
+}
+
+void Pipeline::forward_range(const Work& work, BatchRange range, bool last_of_shard) {
+  try {
+    BatchResult result = forward_batch(work, range);
+    result.last_of_shard = last_of_shard;
+    results_.push(std::move(result));
+  } catch (const OutOfMemoryError&) {
+    if (range.num_texts < 2) throw;
+    const BatchRange front{range.first_text, range.num_texts / 2};
+    const BatchRange back{range.first_text + front.num_texts, range.num_texts - front.num_texts};
+    log::warning("out of memory with {} texts at once; trying {}", range.num_texts,
+                 front.num_texts);
+    forward_range(work, front, false);
+    forward_range(work, back, last_of_shard);
+  }
+}
+
+BatchResult Pipeline::forward_batch(const Work& work, BatchRange range) {
+  PackedBatch batch;
+  for (size_t i = range.first_text; i < range.first_text + range.num_texts; ++i)
+    batch.add(work->texts[i].ids);
+  recorder_.begin(batch.num_tokens(), feature_positions(*work, range));
+  inputs_.engine.forward(batch, recorder_);
+  BatchResult result;
+  result.work = work;
+  result.range = range;
+  recorder_.finish(result);
+  tokens_done_ += batch.num_tokens();
+  return result;
+}
+
+void Pipeline::write_results() {
+  while (const auto result = results_.pop()) sink_.add(*result);
+}
+
+}  // namespace foregate

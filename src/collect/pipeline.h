@@ -1,0 +1,55 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "base/threads.h"
+#include "collect/recorder.h"
+#include "collect/sink.h"
+#include "collect/work.h"
+#include "text/sampling.h"
+#include "text/tokenizer.h"
+
+namespace foregate {
+
+/// What a run needs; all outlive the pipeline.
+struct PipelineInputs {
+  const Tokenizer& tokenizer;
+  Engine& engine;
+  const SamplingPlan& plan;
+  std::filesystem::path output;
+};
+
+/// The three stages of collecting, each on its own thread: read and tokenise -> forward (the
+/// calling thread) -> encode and write.
+class Pipeline {
+ public:
+  Pipeline(PipelineInputs inputs, Manifest manifest);
+
+  /// Runs to the end of the plan. Shards the manifest already names are not computed again. Errors
+  /// of any stage end all of them and are thrown here.
+  void run();
+
+  const Manifest& manifest() const { return sink_.manifest(); }
+
+ private:
+  using Work = std::shared_ptr<const ShardWork>;
+
+  void read_texts();
+  void forward_shards();
+  void forward_shard(const Work& work);
+  BatchResult forward_batch(const Work& work, BatchRange range);
+  void forward_range(const Work& work, BatchRange range, bool last_of_shard);
+  void write_results();
+  std::string remark(double seconds) const;
+
+  PipelineInputs inputs_;
+  Manifest settings_;  ///< as it was at the start; the sink owns the one that grows
+  ShardSink sink_;
+  Recorder recorder_;
+  BoundedQueue<Work> work_{2};
+  BoundedQueue<BatchResult> results_{2};
+  int64_t tokens_done_ = 0;
+};
+
+}  // namespace foregate

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "collect/work.h"
+#include "engine/observer.h"
+#include "trace/trace.h"
+
+namespace foregate {
+
+struct RecorderOptions {
+  bool logits = false;
+  bool features = false;
+};
+
+/// Gathers what the engine's routers decide for one batch, on the engine's device, and hands it
+/// over in one piece on the CPU.
+class Recorder : public EngineObserver {
+ public:
+  Recorder(const Geometry& geometry, RecorderOptions options)
+      : geometry_(geometry), options_(options) {}
+
+  /// Starts a batch. `feature_tokens` [S] int64: positions in the batch whose hidden states are
+  /// kept.
+  void begin(int64_t num_tokens, torch::Tensor feature_tokens);
+  void on_layer_input(int moe_layer, const torch::Tensor& residual) override;
+  void on_router(const RouterEvent& event) override;
+  /// Moves the batch to the CPU into `result`.
+  void finish(BatchResult& result);
+
+ private:
+  bool keeps_features() const { return options_.features && feature_tokens_.numel() > 0; }
+  void keep(torch::Tensor& target, int moe_layer, const torch::Tensor& values,
+            torch::ScalarType dtype);
+
+  Geometry geometry_;
+  RecorderOptions options_;
+  int64_t num_tokens_ = 0;
+  torch::Tensor feature_tokens_;
+  torch::Tensor experts_;
+  torch::Tensor gate_weights_;
+  torch::Tensor router_logits_;
+  torch::Tensor router_inputs_;
+  torch::Tensor residual_;
+};
+
+}  // namespace foregate

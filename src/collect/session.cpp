@@ -1,0 +1,137 @@
+#include "collect/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "trace/features.h"
+
+namespace foregate {
+namespace {
+
+constexpr int64_t kCpuBatchTokens = 4096;
+constexpr int64_t kGpuBatchTokens = 16384;
+
+/// The settings that must not change between runs into one directory: everything the manifest says
+/// that is not the outcome of a run or a mere spelling of a path.
+Json settings_of(const Manifest& manifest) {
+  Manifest settings = manifest;
+  settings.shards.clear();
+  settings.complete = false;
+  for (DatasetEntry& dataset : settings.datasets) dataset.source.clear();
+  return settings.to_json();
+}
+
+/// The first place where two settings differ, as "seed: 0 there, 1 asked for"; empty if nowhere.
+std::string first_difference(const Json& there, const Json& asked, const std::string& path = "") {
+  if (there.is_object() && asked.is_object()) {
+    std::set<std::string> keys;
+    for (const auto& [key, value] : there.items()) keys.insert(key);
+    for (const auto& [key, value] : asked.items()) keys.insert(key);
+    for (const std::string& key : keys) {
+      const std::string name = path.empty() ? key : path + "." + key;
+      const std::string found =
+          first_difference(there.value(key, Json()), asked.value(key, Json()), name);
+      if (!found.empty()) return found;
+    }
+    return "";
+  }
+  if (there.is_array() && asked.is_array() && there.size() == asked.size()) {
+    for (size_t i = 0; i < there.size(); ++i) {
+      const std::string found =
+          first_difference(there[i], asked[i], fmt::format("{}[{}]", path, i));
+      if (!found.empty()) return found;
+    }
+    return "";
+  }
+  if (there == asked) return "";
+  return fmt::format("{}: {} there, {} asked for", path, there.dump(), asked.dump());
+}
+
+/// Parquet and feature files that no manifest names come from a run that was killed in the middle
+/// of a shard.
+void remove_leftovers(const std::filesystem::path& directory, const Manifest& manifest) {
+  std::set<std::string> known;
+  for (const ShardEntry& shard : manifest.shards) {
+    known.insert(shard.file);
+    known.insert(shard.features);
+  }
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    const std::string name = entry.path().filename().string();
+    const bool of_a_shard = name.starts_with("part-");
+    if (of_a_shard && !known.contains(name)) {
+      log::debug("removing {}, left by a run that was stopped", entry.path().string());
+      fs::remove(entry.path());
+    }
+  }
+}
+
+}  // namespace
+
+bool keeps_features(const std::string& dataset, int64_t row, uint64_t seed, double fraction) {
+  const uint64_t hash = stable_hash(fmt::format("{}\n{}", dataset, row), seed);
+  return static_cast<double>(hash >> 11) * 0x1.0p-53 < fraction;
+}
+
+Manifest planned_manifest(const CollectOptions& options, const Engine& engine,
+                          const SamplingPlan& plan) {
+  Manifest manifest;
+  manifest.model = fs::weakly_canonical(options.model).filename().string();
+  manifest.model_type = engine.model_type();
+  manifest.config_sha256 = sha256_of_file(options.model / "config.json");
+  manifest.tokenizer_sha256 = sha256_of_file(options.model / "tokenizer.json");
+  manifest.dtype = options.dtype;
+  manifest.geometry = engine.geometry();
+  manifest.seed = options.seed;
+  manifest.max_length = options.max_length;
+  manifest.router_logits = options.record_logits;
+  manifest.feature_fraction = options.feature_fraction;
+  manifest.shard_traces = options.shard_traces;
+  manifest.batch_tokens = options.batch_tokens;
+  if (manifest.batch_tokens == 0) {
+    manifest.batch_tokens = options.device == "cpu" ? kCpuBatchTokens : kGpuBatchTokens;
+  }
+  for (const DatasetPlan& dataset : plan.datasets) {
+    DatasetEntry entry;
+    entry.name = dataset.spec.name;
+    entry.source = dataset.spec.path.string();
+    if (!dataset.spec.column.empty()) entry.source += ":" + dataset.spec.column;
+    entry.traces = static_cast<int64_t>(dataset.ordinals.size());
+    entry.available = dataset.available;
+    entry.skipped = dataset.skipped;
+    manifest.datasets.push_back(std::move(entry));
+  }
+  return manifest;
+}
+
+Manifest resume_or_start(const std::filesystem::path& directory, const Manifest& planned) {
+  if (!fs::exists(directory / kManifestName)) {
+    const bool foreign =
+        std::any_of(fs::directory_iterator(directory), fs::directory_iterator(),
+                    [](const auto& entry) { return entry.path().extension() == ".parquet"; });
+    if (foreign) {
+      throw UsageError(fmt::format("{} holds Parquet files but no {}; choose another --output",
+                                   directory.string(), kManifestName));
+    }
+    remove_leftovers(directory, planned);
+    return planned;
+  }
+  Manifest manifest = read_manifest(directory);
+  const std::string difference = first_difference(settings_of(manifest), settings_of(planned));
+  if (!difference.empty()) {
+    throw UsageError(
+        fmt::format("{} holds a trace made with other settings ({}); repeat the settings it was "
+                    "started with, or choose another --output",
+                    directory.string(), difference));
+  }
+  remove_leftovers(directory, manifest);
+  return manifest;
+}
+
+}  // namespace foregate

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "collect/work.h"
+#include "tensor/safetensors.h"
+#include "trace/manifest.h"
+#include "trace/writer.h"
+
+namespace foregate {
+
+/// Turns batch results into traces and shards. The manifest names a shard only once its Parquet and
+/// feature files are whole.
+class ShardSink {
+ public:
+  /// `manifest` is updated and rewritten after every shard.
+  ShardSink(std::filesystem::path directory, Manifest manifest);
+
+  /// Batches arrive in trace order.
+  void add(const BatchResult& batch);
+  /// Marks the trace complete.
+  void complete();
+
+  const Manifest& manifest() const { return manifest_; }
+
+ private:
+  void open_shard(const ShardWork& work);
+  void add_features(const BatchResult& batch);
+  void finish_shard();
+
+  std::filesystem::path directory_;
+  Manifest manifest_;
+  std::unique_ptr<ShardWriter> writer_;
+  std::unique_ptr<SafetensorsWriter> features_;
+  std::filesystem::path features_name_;
+  int64_t feature_row_ = 0;
+};
+
+}  // namespace foregate

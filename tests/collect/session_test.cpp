@@ -1,0 +1,90 @@
+#include "collect/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace foregate {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class SessionTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("foregate-session-" + std::to_string(::getpid()));
+    fs::create_directories(folder_);
+    planned_.model = "m";
+    planned_.model_type = "qwen2_moe";
+    planned_.geometry.num_moe_layers = 1;
+    planned_.geometry.num_experts = 4;
+    planned_.geometry.top_k = 1;
+    planned_.geometry.moe_layers = {0};
+    planned_.shard_traces = 8;
+    planned_.batch_tokens = 64;
+    planned_.datasets = {
+        {.name = "a", .source = "a.csv", .traces = 8, .available = 9, .skipped = 0}};
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  fs::path folder_;
+  Manifest planned_;
+};
+
+TEST_F(SessionTest, StartsInAnEmptyDirectory) {
+  EXPECT_EQ(resume_or_start(folder_, planned_).model, "m");
+}
+
+TEST_F(SessionTest, RemovesWhatNoManifestNames) {
+  write_manifest(folder_, planned_);
+  write_file_atomically(folder_ / "part-00000.parquet", "whole, but not named");
+  write_file_atomically(folder_ / "part-00000.parquet.tmp", "half");
+  write_file_atomically(folder_ / "notes.txt", "the user's");
+  resume_or_start(folder_, planned_);
+  EXPECT_FALSE(fs::exists(folder_ / "part-00000.parquet"));
+  EXPECT_FALSE(fs::exists(folder_ / "part-00000.parquet.tmp"));
+  EXPECT_TRUE(fs::exists(folder_ / "notes.txt"));
+}
+
+TEST_F(SessionTest, AnotherSpellingOfThePathIsTheSameRun) {
+  write_manifest(folder_, planned_);
+  planned_.datasets[0].source = "./a.csv";
+  EXPECT_NO_THROW(resume_or_start(folder_, planned_));
+}
+
+TEST_F(SessionTest, OtherSettingsAreRefusedByName) {
+  write_manifest(folder_, planned_);
+  planned_.seed = 7;
+  try {
+    resume_or_start(folder_, planned_);
+    FAIL() << "no error";
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr("seed: 0 there, 7 asked for"), HasSubstr("--output")));
+  }
+}
+
+TEST_F(SessionTest, ForeignParquetIsNotTouched) {
+  write_file_atomically(folder_ / "part-00000.parquet", "somebody's data");
+  EXPECT_THROW(resume_or_start(folder_, planned_), UsageError);
+  EXPECT_TRUE(fs::exists(folder_ / "part-00000.parquet"));
+}
+
+TEST(KeepsFeatures, TakesAboutTheShareAskedForAndNothingElseMatters) {
+  int kept = 0;
+  for (int64_t row = 0; row < 10'000; ++row) kept += keeps_features("imdb", row, 3, 0.2);
+  EXPECT_NEAR(kept, 2000, 200);  // five standard deviations
+  for (int64_t row = 0; row < 100; ++row) {
+    EXPECT_TRUE(keeps_features("imdb", row, 3, 1.0));
+    EXPECT_FALSE(keeps_features("imdb", row, 3, 0.0));
+    // Whoever is kept at a small share is kept at a larger one.
+    EXPECT_LE(keeps_features("imdb", row, 3, 0.2), keeps_features("imdb", row, 3, 0.5));
+  }
+}
+
+}  // namespace
+}  // namespace foregate
