@@ -1,0 +1,131 @@
+#include "predict/contestants.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "predict/predictor_store.h"
+#include "predict/registry.h"
+#include "trace/geometry.h"
+
+namespace foregate {
+namespace {
+
+/// The leads of an evaluation that names none.
+std::vector<Lead> usual_leads(const Corpus& corpus) {
+  std::vector<Lead> leads = {Lead::next_token()};
+  for (const int h : {1, 2}) {
+    if (h < corpus.geometry().num_moe_layers) leads.push_back(Lead::layer(h));
+  }
+  if (corpus.has_features()) leads.push_back(Lead::pre_attention());
+  return leads;
+}
+
+void add_by_name(const PredictorKind& kind, const EvaluateOptions& options, const Corpus& corpus,
+                 std::vector<Contestant>& contestants) {
+  if (kind.trained) {
+    throw UsageError(fmt::format(
+        "{} has to be trained: run foregate train --predictor {} first and give the directory it "
+        "writes",
+        kind.name, kind.name));
+  }
+  std::vector<Lead> leads = options.leads.empty() ? usual_leads(corpus) : options.leads;
+  std::erase_if(leads, [&](const Lead& lead) { return !kind.supports(lead); });
+  // None left: let the registry say which leads the predictor has.
+  if (leads.empty() && !options.leads.empty()) leads.push_back(options.leads.front());
+  for (const Lead& lead : leads) {
+    contestants.push_back({.label = kind.name,
+                           .predictor = make_predictor(kind.name, lead, corpus.geometry()),
+                           .to_fit = true,
+                           .learns = kind.learns,
+                           .seen_texts = {}});
+  }
+}
+
+void require_same_model(const std::string& directory, const PredictorInfo& info,
+                        const Corpus& corpus) {
+  const Manifest& manifest = corpus.manifest();
+  const std::string difference = geometry_difference(corpus.geometry(), info.geometry);
+  if (!difference.empty()) {
+    throw DataError(fmt::format("{} was made for another geometry than the trace {}: {}", directory,
+                                corpus.path().string(), difference));
+  }
+  const bool same = info.config_sha256.empty() || manifest.config_sha256.empty()
+                        ? info.model == manifest.model
+                        : info.config_sha256 == manifest.config_sha256;
+  if (same) return;
+  throw DataError(
+      fmt::format("{} was made for the model {} (config {:.12}), the trace {} is of {} (config "
+                  "{:.12}); evaluate it "
+                  "on a trace of its own model",
+                  directory, info.model, info.config_sha256, corpus.path().string(), manifest.model,
+                  manifest.config_sha256));
+}
+
+void add_directory(const std::string& directory, const EvaluateOptions& options,
+                   const Corpus& corpus, std::vector<Contestant>& contestants) {
+  StoredPredictor stored = load_predictor(directory);
+  require_same_model(directory, stored.info, corpus);
+  const auto& leads = options.leads;
+  if (!leads.empty() && std::find(leads.begin(), leads.end(), stored.info.lead) == leads.end()) {
+    throw UsageError(fmt::format("{} predicts at {}, which is not among the leads asked for",
+                                 directory, lead_name(stored.info.lead)));
+  }
+  if (!options.all_texts && stored.info.trace_sha256 != corpus.digest()) {
+    throw UsageError(
+        fmt::format("{} learned from another trace ({}), whose training texts may be test texts of "
+                    "{}; evaluate on "
+                    "the former, or on texts it never saw with --split all",
+                    directory, stored.info.trace, corpus.path().string()));
+  }
+  const PredictorKind* kind = find_predictor_kind(stored.info.name);
+  contestants.push_back({.label = directory,
+                         .predictor = std::move(stored.predictor),
+                         .to_fit = false,
+                         .learns = kind->learns,
+                         .seen_texts = std::move(stored.seen_texts)});
+}
+
+void add_all_untrained(const EvaluateOptions& options, const Corpus& corpus,
+                       std::vector<Contestant>& contestants) {
+  const std::vector<Lead> leads = options.leads.empty() ? usual_leads(corpus) : options.leads;
+  for (const Lead& lead : leads) require_lead_fits(lead, corpus.geometry());
+  for (const PredictorKind& kind : predictor_kinds()) {
+    const bool possible = !kind.features || (corpus.has_features() && corpus.routers());
+    const bool fits = std::any_of(leads.begin(), leads.end(),
+                                  [&](const Lead& lead) { return kind.supports(lead); });
+    if (!kind.trained && possible && fits) add_by_name(kind, options, corpus, contestants);
+  }
+}
+
+}  // namespace
+
+std::vector<Contestant> choose_contestants(const EvaluateOptions& options, const Corpus& corpus) {
+  std::vector<Contestant> contestants;
+  if (options.predictors.empty()) add_all_untrained(options, corpus, contestants);
+  for (const std::string& asked : options.predictors) {
+    if (const PredictorKind* kind = find_predictor_kind(asked)) {
+      add_by_name(*kind, options, corpus, contestants);
+    } else if (fs::is_directory(asked)) {
+      add_directory(asked, options, corpus, contestants);
+    } else {
+      throw UsageError(fmt::format("--predictor '{}' is neither a directory nor one of: {}", asked,
+                                   fmt::join(predictor_names(), ", ")));
+    }
+  }
+  for (const Contestant& contestant : contestants) {
+    if (contestant.predictor->needs_features()) corpus.require_features(contestant.label);
+  }
+  std::stable_sort(contestants.begin(), contestants.end(),
+                   [](const Contestant& a, const Contestant& b) {
+                     const Lead& x = a.predictor->lead();
+                     const Lead& y = b.predictor->lead();
+                     return std::pair(x.kind, x.distance) < std::pair(y.kind, y.distance);
+                   });
+  return contestants;
+}
+
+}  // namespace foregate

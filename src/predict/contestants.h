@@ -1,0 +1,25 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "predict/evaluate.h"
+#include "predict/predictor.h"
+
+namespace foregate {
+
+/// One line of an evaluation: a predictor at a lead, ready to score.
+struct Contestant {
+  std::string label;  ///< name or directory, as asked for
+  std::unique_ptr<Predictor> predictor;
+  bool to_fit = false;  ///< given by name: learns from this trace's training split
+  bool learns = false;
+  std::unordered_set<uint64_t> seen_texts;  ///< of a directory: what it learned from
+};
+
+/// What the options ask for, checked against the trace; not fitted yet. Sorted by lead.
+std::vector<Contestant> choose_contestants(const EvaluateOptions& options, const Corpus& corpus);
+
+}  // namespace foregate

@@ -1,0 +1,125 @@
+#include "predict/corpus.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include "base/error.h"
+#include "base/half.h"
+#include "base/hash.h"
+#include "base/interrupt.h"
+
+namespace foregate {
+namespace {
+
+template <typename Value>
+torch::Tensor as_int64(const std::vector<Value>& values, at::IntArrayRef shape) {
+  torch::Tensor tensor = torch::empty(shape, torch::kInt64);
+  std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<int64_t>());
+  return tensor;
+}
+
+torch::Tensor halves_as_float(const std::vector<uint16_t>& bits, at::IntArrayRef shape) {
+  torch::Tensor tensor = torch::empty(shape, torch::kFloat32);
+  std::transform(bits.begin(), bits.end(), tensor.mutable_data_ptr<float>(), half_to_float);
+  return tensor;
+}
+
+RoutedText to_tensors(const Trace& trace, const Geometry& geometry) {
+  const int64_t tokens = trace.num_tokens();
+  const std::vector<int64_t> shape = {tokens, geometry.num_moe_layers, geometry.top_k};
+  RoutedText text;
+  text.dataset = trace.dataset;
+  const auto* bytes = reinterpret_cast<const char*>(trace.token_ids.data());
+  text.hash = stable_hash({bytes, trace.token_ids.size() * sizeof(int32_t)});
+  text.token_ids = as_int64(trace.token_ids, {tokens});
+  text.experts = as_int64(trace.experts, shape);
+  if (!trace.gate_weights.empty()) text.gate_weights = halves_as_float(trace.gate_weights, shape);
+  return text;
+}
+
+}  // namespace
+
+Corpus::Corpus(const std::filesystem::path& directory)
+    : traces_(directory),
+      digest_(sha256_of_file(directory / kManifestName)),
+      splits_(split_traces(traces_, split_options_)),
+      routers_(load_routers(directory, traces_.geometry())) {
+  for (size_t shard = 0; shard < manifest().shards.size(); ++shard) {
+    const auto file = traces_.features_path(shard);
+    features_.push_back(file.empty() ? nullptr
+                                     : std::make_unique<FeatureShard>(
+                                           file, geometry(), manifest().shards[shard].rows));
+  }
+}
+
+bool Corpus::has_features() const {
+  return std::any_of(features_.begin(), features_.end(),
+                     [](const auto& shard) { return shard && shard->num_texts() > 0; });
+}
+
+void Corpus::require_features(const std::string& who) const {
+  if (has_features()) return;
+  throw DataError(fmt::format(
+      "{} reads hidden states, and the trace {} has none; collect it with --record features", who,
+      path().string()));
+}
+
+void Corpus::set_routers(Routers routers, const std::string& where) {
+  require_routers_fit(routers, geometry(), where);
+  routers_ = std::move(routers);
+}
+
+bool Corpus::selected(const TextSelection& selection, size_t shard, int64_t row,
+                      size_t text) const {
+  if (selection.split && splits_.at(text) != *selection.split) return false;
+  if (selection.features != TextSelection::Features::kRequire) return true;
+  return features_[shard] && features_[shard]->find(row);
+}
+
+void Corpus::attach_features(size_t shard, int64_t row, RoutedText& text) const {
+  if (!features_[shard]) return;
+  const auto range = features_[shard]->find(row);
+  if (!range) return;
+  const int64_t tokens = range->end - range->begin;
+  if (tokens != text.num_tokens()) {
+    throw DataError(fmt::format(
+        "{}: row {} has {} tokens, but its trace in {} has {}; the files do not belong together",
+        features_[shard]->path().string(), row, tokens, manifest().shards[shard].file,
+        text.num_tokens()));
+  }
+  text.router_inputs = features_[shard]->router_inputs().narrow(0, range->begin, tokens);
+  text.residual = features_[shard]->residual().narrow(0, range->begin, tokens);
+}
+
+void Corpus::for_each(const TextSelection& selection,
+                      const std::function<void(const RoutedText&)>& visit) const {
+  TraceColumns columns;
+  columns.gate_weights = selection.gate_weights && manifest().gate_weights;
+  size_t index = 0;
+  for (size_t shard = 0; shard < manifest().shards.size(); ++shard) {
+    ShardReader reader = traces_.open_shard(shard, columns);
+    Trace trace;
+    for (int64_t row = 0; reader.next(trace); ++row, ++index) {
+      if (!selected(selection, shard, row, index)) continue;
+      check_interrupted("nothing was written");
+      RoutedText text = to_tensors(trace, geometry());
+      if (selection.features != TextSelection::Features::kLeaveOut) {
+        attach_features(shard, row, text);
+      }
+      visit(text);
+    }
+  }
+}
+
+int64_t Corpus::count(const TextSelection& selection) const {
+  int64_t total = 0;
+  size_t index = 0;
+  for (size_t shard = 0; shard < manifest().shards.size(); ++shard) {
+    for (int64_t row = 0; row < manifest().shards[shard].rows; ++row, ++index) {
+      total += selected(selection, shard, row, index) ? 1 : 0;
+    }
+  }
+  return total;
+}
+
+}  // namespace foregate

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <memory>
+#include <vector>
+
+#include "predict/corpus.h"
+
+namespace foregate {
+
+/// Counts over the routing of the training texts: all that the counting predictors are made of.
+struct RoutingCounts {
+  /// How many earlier MoE layers are related to each layer. More gained nothing on the models
+  /// measured.
+  static constexpr int kWindow = 8;
+
+  int64_t tokens = 0;
+  torch::Tensor experts;  ///< [L, E] int32: tokens that chose e
+  torch::Tensor first;    ///< [L, E] int32: tokens whose highest-weighted expert was e
+
+  torch::Tensor ids;             ///< [S] int64, ascending: the token ids seen
+  torch::Tensor id_tokens;       ///< [S] int32: how often
+  torch::Tensor id_experts;      ///< [S, L, E] int32: of these, tokens that chose e
+  torch::Tensor id_first;        ///< [S, L, E] int32: of these, tokens that chose e first
+  torch::Tensor before_tokens;   ///< [S] int32: tokens that followed the id
+  torch::Tensor before_experts;  ///< [S, L, E] int32: of these, tokens that chose e
+
+  torch::Tensor previous;     ///< [L, E, E] int32: tokens that chose b after one that chose a
+  torch::Tensor transitions;  ///< [L, W, E, E] int32: tokens that chose b at l and a at l-1-w
+};
+
+/// Counts the training split in one pass.
+RoutingCounts count_routing(const Corpus& corpus);
+
+/// Counts the same over texts at hand.
+RoutingCounts count_routing(const std::vector<RoutedText>& texts, const Geometry& geometry);
+
+/// The counts of a corpus' training split, made when first asked for and then shared.
+class SharedCounts {
+ public:
+  explicit SharedCounts(const Corpus& corpus) : corpus_(corpus) {}
+  const RoutingCounts& get();
+
+ private:
+  const Corpus& corpus_;
+  std::unique_ptr<RoutingCounts> counts_;
+};
+
+}  // namespace foregate

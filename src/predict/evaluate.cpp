@@ -1,0 +1,130 @@
+#include "predict/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "predict/contestants.h"
+#include "predict/control.h"
+#include "predict/scoring.h"
+
+namespace foregate {
+namespace {
+
+/// The same texts for everybody: with hidden states if anybody reads them.
+TextSelection select_texts(const EvaluateOptions& options, const Corpus& corpus,
+                           const std::vector<Contestant>& contestants) {
+  using Features = TextSelection::Features;
+  const bool required = std::any_of(
+      contestants.begin(), contestants.end(),
+      [](const Contestant& contestant) { return contestant.predictor->needs_features(); });
+  TextSelection selection;
+  if (!options.all_texts) selection.split = Split::kTest;
+  selection.features = required ? Features::kRequire : Features::kAttach;
+  selection.gate_weights = true;
+  if (corpus.count(selection) > 0) return selection;
+  throw DataError(fmt::format("{}: there is no {}text{} to evaluate on; collect more",
+                              corpus.path().string(), options.all_texts ? "" : "test ",
+                              required ? " with features" : ""));
+}
+
+void fit_named(std::vector<Contestant>& contestants, const EvaluateOptions& options,
+               const Corpus& corpus) {
+  SharedCounts counts(corpus);
+  TrainingEnvironment environment;
+  environment.seed = options.seed;
+  for (const Contestant& contestant : contestants) {
+    if (!contestant.to_fit) continue;
+    log::debug("fitting {} at {}", contestant.label, lead_name(contestant.predictor->lead()));
+    contestant.predictor->fit({corpus, counts, environment});
+  }
+  // What they learned from, to label what is not held out.
+  if (!options.all_texts) return;
+  std::unordered_set<uint64_t> seen;
+  for (const Split split : {Split::kTrain, Split::kValidation}) {
+    corpus.for_each({.split = split}, [&](const RoutedText& text) { seen.insert(text.hash); });
+  }
+  for (Contestant& contestant : contestants) {
+    if (contestant.to_fit) contestant.seen_texts = seen;
+  }
+}
+
+/// Scores of all contestants and the control over the texts, gathered in one pass.
+class Contest {
+ public:
+  Contest(const std::vector<Contestant>& contestants, const Corpus& corpus)
+      : contestants_(contestants), seen_(contestants.size()) {
+    for (const Contestant& contestant : contestants) {
+      scorers_.emplace_back(*contestant.predictor, contestant.label);
+    }
+    if (corpus.routers()) control_.emplace(*corpus.routers());
+  }
+
+  void add(const RoutedText& text) {
+    if (text.num_tokens() == 0) return;
+    if (control_) control_->add(text);
+    const Truth truth(text);
+    for (size_t i = 0; i < scorers_.size(); ++i) {
+      scorers_[i].add(text, truth);
+      const Contestant& contestant = contestants_[i];
+      if (contestant.learns && contestant.seen_texts.contains(text.hash)) ++seen_[i];
+    }
+  }
+
+  void fill(Evaluation& evaluation, uint64_t seed) const {
+    for (size_t i = 0; i < scorers_.size(); ++i) {
+      EvaluationRow& row = evaluation.rows.emplace_back(scorers_[i].row(seed));
+      // Numbers that are not held out say so wherever they are shown.
+      if (seen_[i] > 0) {
+        row.predictor += fmt::format(" (learned from {} of these {} texts)", seen_[i], row.texts);
+      }
+    }
+    evaluation.has_control = control_ && control_->decisions() > 0;
+    if (!evaluation.has_control) return;
+    control_->require_perfect(evaluation.trace);
+    evaluation.control_decisions = control_->decisions();
+    evaluation.control_matches = control_->matches();
+  }
+
+ private:
+  const std::vector<Contestant>& contestants_;
+  std::vector<PredictorScorer> scorers_;
+  std::vector<int64_t> seen_;
+  std::optional<OwnRouterControl> control_;
+};
+
+}  // namespace
+
+Evaluation evaluate(const EvaluateOptions& options) {
+  Corpus corpus(options.traces);
+  if (options.routers) corpus.set_routers(*options.routers, "the model's routers");
+  std::vector<Contestant> contestants = choose_contestants(options, corpus);
+  const TextSelection selection = select_texts(options, corpus, contestants);
+  fit_named(contestants, options, corpus);
+
+  Contest contest(contestants, corpus);
+  std::optional<Progress> progress;
+  if (options.progress) progress.emplace("evaluating", "texts", corpus.count(selection));
+  int64_t done = 0;
+  corpus.for_each(selection, [&](const RoutedText& text) {
+    contest.add(text);
+    if (progress) progress->update(++done);
+  });
+  if (progress) progress->finish();
+
+  Evaluation evaluation;
+  evaluation.trace = options.traces.string();
+  evaluation.model = corpus.manifest().model;
+  evaluation.split = options.all_texts ? "all" : "test";
+  evaluation.num_experts = corpus.geometry().num_experts;
+  evaluation.top_k = corpus.geometry().top_k;
+  evaluation.num_moe_layers = corpus.geometry().num_moe_layers;
+  contest.fill(evaluation, options.seed);
+  return evaluation;
+}
+
+}  // namespace foregate

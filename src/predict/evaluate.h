@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "predict/lead.h"
+#include "predict/routers.h"
+#include "stats/evaluation.h"
+
+namespace foregate {
+
+struct EvaluateOptions {
+  std::filesystem::path traces;
+  std::vector<std::string> predictors;  ///< names or directories; empty: all that need no training
+  std::vector<Lead> leads;              ///< for names; empty: all that make sense for the trace
+  bool all_texts = false;               ///< every text instead of the test split
+  std::optional<Routers> routers;       ///< the model's own; empty: those recorded with the trace
+  uint64_t seed = 0;
+  bool progress = false;
+};
+
+/// Evaluates predictors and the own-router control on the same texts: those of the split, or, as
+/// soon as one predictor reads hidden states, those of them that have hidden states. Predictors
+/// given by name are fitted on the training split first.
+///
+/// Throws UsageError (a name that needs `foregate train`, a lead that does not fit, a predictor of
+/// another trace on the test split), DataError (wrong model or geometry, no features where they are
+/// needed, a control below 100%), EnvironmentError or InterruptedError.
+Evaluation evaluate(const EvaluateOptions& options);
+
+}  // namespace foregate

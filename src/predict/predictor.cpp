@@ -1,0 +1,43 @@
+#include "predict/predictor.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <torch/torch.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace foregate {
+
+Json Predictor::settings() const {
+  return Json::object();
+}
+
+torch::Tensor take_weight(const NamedTensors& weights, const std::string& name,
+                          at::IntArrayRef shape, torch::ScalarType dtype,
+                          const std::string& where) {
+  const auto found = weights.find(name);
+  if (found == weights.end()) {
+    throw DataError(
+        fmt::format("{}: tensor \"{}\" is missing; train the predictor again", where, name));
+  }
+  const torch::Tensor& tensor = found->second;
+  bool fits = tensor.scalar_type() == dtype && tensor.dim() == static_cast<int64_t>(shape.size());
+  for (size_t i = 0; fits && i < shape.size(); ++i) {
+    fits = shape[i] == -1 || shape[i] == tensor.size(static_cast<int64_t>(i));
+  }
+  if (fits) return tensor;
+  throw DataError(fmt::format(
+      "{}: tensor \"{}\" is {} [{}]; expected {} [{}] (-1: any); train the predictor again", where,
+      name, c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", "),
+      c10::toString(dtype), fmt::join(shape, ", ")));
+}
+
+torch::Tensor multi_hot(const torch::Tensor& experts, int64_t num_experts) {
+  std::vector<int64_t> shape = experts.sizes().vec();
+  shape.back() = num_experts;
+  return torch::zeros(shape, experts.options().dtype(torch::kFloat32)).scatter_(-1, experts, 1.0);
+}
+
+}  // namespace foregate

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/json.h"
+#include "predict/corpus.h"
+#include "predict/counts.h"
+#include "predict/lead.h"
+#include "predict/routed_text.h"
+
+namespace foregate {
+
+using NamedTensors = std::map<std::string, torch::Tensor>;
+
+/// Where gradient training computes and keeps its state. Counting predictors only use the seed.
+struct TrainingEnvironment {
+  std::string device = "cpu";
+  std::string dtype = "float32";  ///< of the matrix products; parameters stay float32
+  uint64_t seed = 0;
+  std::filesystem::path checkpoint;  ///< where an unfinished training is kept; empty: nowhere
+  std::string identity;              ///< of the data; a checkpoint of other data is refused
+  bool progress = false;
+  std::function<bool()> should_stop;  ///< asks for an orderly stop; empty: never
+};
+
+/// What a predictor learns from: the texts of the training split and, to choose settings or weights
+/// of a mixture, those of the validation split. Never the test split.
+struct FitInputs {
+  const Corpus& corpus;
+  SharedCounts& counts;  ///< of the training split, counted at first use for all predictors
+  TrainingEnvironment environment;
+};
+
+/// Scores every expert for each (token, MoE layer) of a text at one lead.
+class Predictor {
+ public:
+  Predictor(std::string name, Lead lead, Geometry geometry)
+      : name_(std::move(name)), lead_(lead), geometry_(std::move(geometry)) {}
+  virtual ~Predictor() = default;
+  Predictor(const Predictor&) = delete;
+  Predictor& operator=(const Predictor&) = delete;
+
+  const std::string& name() const { return name_; }
+  const Lead& lead() const { return lead_; }
+  const Geometry& geometry() const { return geometry_; }
+  int first_layer() const { return lead_.first_layer(); }
+  /// L', the number of MoE layers that can be predicted at this lead.
+  int64_t num_layers() const { return geometry_.num_moe_layers - first_layer(); }
+
+  /// Whether score() and fit() read hidden states.
+  virtual bool needs_features() const { return false; }
+  /// Learns everything anew. Throws DataError if the trace lacks what is needed, InterruptedError.
+  virtual void fit(const FitInputs& inputs) = 0;
+  /// Scores, the higher the likelier, for MoE layers first_layer() and up; a score depends on
+  /// nothing later than the lead allows. -> [n, L', E] float32, CPU
+  virtual torch::Tensor score(const RoutedText& text) const = 0;
+
+  /// What fit() learned, for weights.safetensors.
+  virtual NamedTensors weights() const = 0;
+  /// The inverse. Throws DataError naming `where` and the tensor that is missing or of the wrong
+  /// shape.
+  virtual void set_weights(const NamedTensors& weights, const std::string& where) = 0;
+  /// What the predictor was made with, in the form its factory reads.
+  virtual Json settings() const;
+
+ private:
+  std::string name_;
+  Lead lead_;
+  Geometry geometry_;
+};
+
+/// weights[name], checked. Dimensions of -1 fit any size. Throws DataError.
+torch::Tensor take_weight(const NamedTensors& weights, const std::string& name,
+                          at::IntArrayRef shape, torch::ScalarType dtype, const std::string& where);
+
+/// Multi-hot rows: 1 at each chosen expert.
+torch::Tensor multi_hot(const torch::Tensor& experts,  // [..., k] int64
+                        int64_t num_experts);          // -> [..., E] float32
+
+}  // namespace foregate

@@ -1,0 +1,90 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "predict/predictor_store.h"
+#include "trace/geometry.h"
+
+namespace foregate {
+namespace {
+
+constexpr const char* kFormatName = "foregate-predictor";
+
+uint64_t read_unsigned(const JsonReader& reader, const char* key) {
+  const Json& value = reader.at(key);
+  if (!value.is_number_unsigned()) reader.fail(key, "an integer from 0 to 2^64 - 1");
+  return value.get<uint64_t>();
+}
+
+Lead read_lead(const JsonReader& reader) {
+  try {
+    return parse_lead(reader.string("lead"));
+  } catch (const UsageError&) {
+    reader.fail("lead", "next-token, layer-H or pre-attention");
+  }
+}
+
+void check_format(const JsonReader& reader) {
+  if (reader.string("format", "") != kFormatName) {
+    throw DataError(fmt::format("{}: 'format' is not \"{}\"; this is not a foregate predictor",
+                                reader.where(), kFormatName));
+  }
+  const int64_t version = reader.integer("format_version", 1, INT32_MAX);
+  if (version > kPredictorFormatVersion) {
+    throw DataError(
+        fmt::format("{}: format version {}; this foregate reads up to {}: use a newer foregate",
+                    reader.where(), version, kPredictorFormatVersion));
+  }
+}
+
+}  // namespace
+
+Json PredictorInfo::to_json() const {
+  Json json;
+  json["format"] = kFormatName;
+  json["format_version"] = kPredictorFormatVersion;
+  json["predictor"] = name;
+  json["lead"] = lead_name(lead);
+  json["geometry"] = geometry_to_json(geometry);
+  json["model"] = {{"name", model}, {"config_sha256", config_sha256}};
+  json["trace"] = {{"path", trace},
+                   {"manifest_sha256", trace_sha256},
+                   {"split_seed", split_seed},
+                   {"validation_share", split.validation},
+                   {"test_share", split.test}};
+  json["seed"] = seed;
+  json["dtype"] = dtype;
+  json["settings"] = parse_json(settings, "settings");
+  Json metrics = Json::object();
+  for (const auto& [metric, value] : validation) metrics[metric] = value;
+  json["validation"] = std::move(metrics);
+  return json;
+}
+
+PredictorInfo PredictorInfo::from_json(const JsonReader& reader) {
+  check_format(reader);
+  PredictorInfo info;
+  info.name = reader.string("predictor");
+  info.lead = read_lead(reader);
+  info.geometry = geometry_from_json(reader.object("geometry"));
+  const JsonReader model = reader.object("model");
+  info.model = model.string("name");
+  info.config_sha256 = model.string("config_sha256");
+  const JsonReader trace = reader.object("trace");
+  info.trace = trace.string("path");
+  info.trace_sha256 = trace.string("manifest_sha256");
+  info.split_seed = read_unsigned(trace, "split_seed");
+  info.split.validation = trace.number("validation_share", 0, 1);
+  info.split.test = trace.number("test_share", 0, 1);
+  info.seed = read_unsigned(reader, "seed");
+  info.dtype = reader.string("dtype");
+  info.settings = reader.object("settings").json().dump();
+  const JsonReader metrics = reader.object("validation");
+  for (const auto& [metric, value] : metrics.json().items()) {
+    info.validation.emplace_back(metric, metrics.number(metric.c_str(), 0, 1));
+  }
+  return info;
+}
+
+}  // namespace foregate

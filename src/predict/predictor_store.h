@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "predict/predictor.h"
+
+namespace foregate {
+
+inline constexpr int kPredictorFormatVersion = 1;
+inline constexpr const char* kPredictorFile = "predictor.json";
+inline constexpr const char* kPredictorWeightsFile = "weights.safetensors";
+
+/// predictor.json: what a predictor is and where it comes from.
+struct PredictorInfo {
+  std::string name;
+  Lead lead;
+  Geometry geometry;
+  std::string settings;  ///< a JSON object, as Predictor::settings() wrote it
+
+  std::string model;          ///< whose routing it predicts
+  std::string config_sha256;  ///< of that model's config.json; empty for imported traces
+  std::string trace;          ///< directory it was fitted on, as it was named then
+  std::string trace_sha256;   ///< of that directory's manifest
+  uint64_t split_seed = 0;    ///< the manifest's seed, which fixes the split
+  SplitOptions split;
+  uint64_t seed = 0;
+  std::string dtype = "float32";  ///< the products of its training were computed in
+  std::vector<std::pair<std::string, double>> validation;  ///< metric on the validation split
+
+  Json to_json() const;
+  /// Throws DataError naming document and key.
+  static PredictorInfo from_json(const JsonReader& reader);
+};
+
+struct StoredPredictor {
+  PredictorInfo info;
+  std::unique_ptr<Predictor> predictor;
+  std::unordered_set<uint64_t>
+      seen_texts;  ///< RoutedText::hash of every text that was learned from
+};
+
+/// Writes predictor.json and weights.safetensors; predictor.json comes last and names the weights'
+/// digest, so that a directory is whole or not a predictor.
+void save_predictor(const std::filesystem::path& directory, const Predictor& predictor,
+                    const PredictorInfo& info, const std::vector<uint64_t>& seen_texts);
+
+bool is_predictor_directory(const std::filesystem::path& directory);
+/// Throws EnvironmentError if it is no predictor directory, DataError if it is broken.
+PredictorInfo read_predictor_info(const std::filesystem::path& directory);
+StoredPredictor load_predictor(const std::filesystem::path& directory);
+
+/// For `foregate inspect`: predictor.json and the list of tensors with their shapes.
+Json describe_predictor(const std::filesystem::path& directory);
+
+}  // namespace foregate

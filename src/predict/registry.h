@@ -1,0 +1,43 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "predict/predictor.h"
+
+namespace foregate {
+
+/// One kind of predictor: everything the program knows about it by name. A new one is a line in
+/// registry.cpp.
+struct PredictorKind {
+  const char* name;
+  const char* summary;  ///< half a sentence for help texts
+  bool next_token;      ///< leads it can predict at
+  bool layer;
+  bool pre_attention;
+  bool features;  ///< reads hidden states
+  bool learns;    ///< from the training texts, by counting or by gradient descent
+  bool trained;   ///< by gradient descent, that is, by `foregate train` and not on the spot
+  std::unique_ptr<Predictor> (*make)(const char* name, Lead lead, const Geometry& geometry,
+                                     const JsonReader& settings);
+
+  bool supports(const Lead& lead) const;
+};
+
+const std::vector<PredictorKind>& predictor_kinds();
+/// Names of all predictors, in the order of the registry.
+std::vector<std::string> predictor_names();
+/// nullptr if there is none of that name.
+const PredictorKind* find_predictor_kind(const std::string& name);
+
+/// A predictor that has learned nothing yet. `settings` may leave out anything. Throws UsageError
+/// for an unknown name, a lead the predictor or the model does not have, or a setting that is not
+/// known.
+std::unique_ptr<Predictor> make_predictor(const std::string& name, const Lead& lead,
+                                          const Geometry& geometry, const JsonReader& settings);
+/// The same with all settings at their defaults.
+std::unique_ptr<Predictor> make_predictor(const std::string& name, const Lead& lead,
+                                          const Geometry& geometry);
+
+}  // namespace foregate

@@ -1,0 +1,59 @@
+#include "predict/state_predictor.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "predict/state_task.h"
+#include "predict/states.h"
+#include "predict/trainer.h"
+
+namespace foregate {
+
+torch::Tensor StatePredictor::score(const RoutedText& text) const {
+  const torch::Tensor& states = visible_states(text, lead());
+  if (!states.defined()) {
+    throw DataError(fmt::format(
+        "{} at {} reads hidden states, and a text has none; collect with --record features", name(),
+        lead_name(lead())));
+  }
+  const torch::NoGradGuard no_grad;
+  return logits(parameters_, normalised_states(states, num_layers()), torch::kFloat32)
+      .transpose(0, 1)
+      .contiguous();
+}
+
+Json TrainedStatePredictor::settings() const {
+  return settings_.to_json();
+}
+
+void TrainedStatePredictor::fit(const FitInputs& inputs) {
+  inputs.corpus.require_features(name());
+  StateTask task(*this, inputs.corpus, settings_, inputs.environment);
+  const std::string label = fmt::format("training {} at {}", name(), lead_name(lead()));
+  parameters_ =
+      run_training(task, initial_parameters(inputs), settings_, inputs.environment, label);
+}
+
+TargetRouters target_routers(const Corpus& corpus, const Predictor& predictor) {
+  if (!corpus.routers()) {
+    throw DataError(fmt::format(
+        "{} starts from the model's routers, and {} has no routers.safetensors; collect "
+        "with --record features, or name the model with --model",
+        predictor.name(), corpus.path().string()));
+  }
+  const int first = predictor.first_layer();
+  const Routers& routers = *corpus.routers();
+  const torch::Tensor norm = routers.norm_weight.slice(0, first);
+  const bool before_norm = predictor.lead().kind == Lead::Kind::kPreAttention;
+  return {routers.weight.slice(0, first), before_norm ? norm : torch::ones_like(norm)};
+}
+
+torch::Tensor layer_matmul(const torch::Tensor& a, const torch::Tensor& b,
+                           torch::ScalarType dtype) {
+  return torch::bmm(a.to(dtype), b.to(dtype)).to(torch::kFloat32);
+}
+
+}  // namespace foregate

@@ -1,0 +1,58 @@
+#pragma once
+
+#include "predict/predictor.h"
+#include "predict/trainer_settings.h"
+
+namespace foregate {
+
+/// Base of the predictors that read hidden states: logits of every predictable layer from the
+/// normalised states of normalised_states().
+class StatePredictor : public Predictor {
+ public:
+  using Predictor::Predictor;
+
+  bool needs_features() const final { return true; }
+  torch::Tensor score(const RoutedText& text) const final;
+  NamedTensors weights() const final { return parameters_; }
+
+  virtual torch::Tensor logits(const NamedTensors& parameters,
+                               const torch::Tensor& states,         // [L', n, H] float32
+                               torch::ScalarType dtype) const = 0;  // -> [L', n, E] float32
+
+ protected:
+  NamedTensors parameters_;  // float32, CPU
+};
+
+/// Base of those whose parameters are found by gradient descent: multi-label binary cross-entropy
+/// over all predictable layers at once.
+class TrainedStatePredictor : public StatePredictor {
+ public:
+  TrainedStatePredictor(std::string name, Lead lead, Geometry geometry, TrainerSettings settings)
+      : StatePredictor(std::move(name), lead, std::move(geometry)), settings_(settings) {}
+
+  void fit(const FitInputs& inputs) final;
+  Json settings() const override;
+  /// What fit() starts from, deterministic in the seed. Throws DataError if the trace has no
+  /// routers and they are needed.
+  virtual NamedTensors initial_parameters(const FitInputs& inputs) const = 0;
+
+ private:
+  TrainerSettings settings_;
+};
+
+/// The routers of the predictable layers with the input scale that the lead's states need: at
+/// layer-h the states are router inputs already, at pre-attention the norm's weight is still to be
+/// applied.
+struct TargetRouters {
+  torch::Tensor weight;  ///< [L', E, H] float32
+  torch::Tensor gain;    ///< [L', H] float32
+};
+/// Throws DataError that says how to get the routers if the corpus has none.
+TargetRouters target_routers(const Corpus& corpus, const Predictor& predictor);
+
+/// a * b for each layer, computed in `dtype`, returned in float32.
+torch::Tensor layer_matmul(const torch::Tensor& a,    // [L', n, i]
+                           const torch::Tensor& b,    // [L', i, j]
+                           torch::ScalarType dtype);  // -> [L', n, j] float32
+
+}  // namespace foregate

@@ -1,0 +1,119 @@
+#include "predict/states.h"
+
+#include <ATen/Parallel.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace foregate {
+namespace {
+
+constexpr float kEpsilon = 1e-6F;
+constexpr int64_t kLanes = 16;
+constexpr int64_t kGrain = 16;
+
+template <typename Value>
+void normalise_row(const Value* row, float* out, int64_t hidden) {
+  // Independent sums, so that the compiler may use vector registers.
+  std::array<float, kLanes> sums{};
+  const int64_t whole = hidden / kLanes * kLanes;
+  for (int64_t h = 0; h < whole; h += kLanes) {
+    for (int64_t i = 0; i < kLanes; ++i) {
+      const auto value = static_cast<float>(row[h + i]);
+      out[h + i] = value;
+      sums[static_cast<size_t>(i)] += value * value;
+    }
+  }
+  float sum = 0;
+  for (const float lane : sums) sum += lane;
+  for (int64_t h = whole; h < hidden; ++h) {
+    out[h] = static_cast<float>(row[h]);
+    sum += out[h] * out[h];
+  }
+  const float scale = 1.0F / std::sqrt(sum / static_cast<float>(hidden) + kEpsilon);
+  for (int64_t h = 0; h < hidden; ++h) out[h] *= scale;
+}
+
+/// Token `token`'s first `layers` rows, each to its place in [layers][batch][hidden].
+template <typename Value>
+void normalise_token(const torch::Tensor& states, int64_t token, int64_t layers, float* out,
+                     int64_t layer_stride) {
+  const int64_t hidden = states.size(2);
+  const Value* row = states.const_data_ptr<Value>() + token * states.size(1) * hidden;
+  for (int64_t l = 0; l < layers; ++l) {
+    normalise_row(row + l * hidden, out + l * layer_stride, hidden);
+  }
+}
+
+void normalise_any(const torch::Tensor& states, int64_t token, int64_t layers, float* out,
+                   int64_t layer_stride) {
+  switch (states.scalar_type()) {
+    case torch::kBFloat16:
+      return normalise_token<c10::BFloat16>(states, token, layers, out, layer_stride);
+    case torch::kFloat16:
+      return normalise_token<c10::Half>(states, token, layers, out, layer_stride);
+    default:
+      return normalise_token<float>(states, token, layers, out, layer_stride);
+  }
+}
+
+}  // namespace
+
+const torch::Tensor& visible_states(const RoutedText& text, const Lead& lead) {
+  return lead.kind == Lead::Kind::kPreAttention ? text.residual : text.router_inputs;
+}
+
+torch::Tensor normalised_states(const torch::Tensor& states, int64_t layers) {
+  const torch::Tensor rows = states.contiguous();
+  const int64_t tokens = rows.size(0);
+  const int64_t hidden = rows.size(2);
+  torch::Tensor out = torch::empty({layers, tokens, hidden}, torch::kFloat32);
+  auto* data = out.mutable_data_ptr<float>();
+  at::parallel_for(0, tokens, kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      normalise_any(rows, t, layers, data + t * hidden, tokens * hidden);
+    }
+  });
+  return out;
+}
+
+StateRows::StateRows(const Corpus& corpus, Split split, const Lead& lead)
+    : layers_(corpus.geometry().num_moe_layers - lead.first_layer()) {
+  std::vector<torch::Tensor> experts;
+  const TextSelection selection{.split = split, .features = TextSelection::Features::kRequire};
+  corpus.for_each(selection, [&](const RoutedText& text) {
+    if (text.num_tokens() == 0) return;
+    pieces_.push_back({num_tokens_, visible_states(text, lead)});
+    experts.push_back(text.experts.slice(1, lead.first_layer()).to(torch::kInt32));
+    num_tokens_ += text.num_tokens();
+  });
+  experts_ = experts.empty() ? torch::empty({0, layers_, corpus.geometry().top_k}, torch::kInt32)
+                             : torch::cat(experts);
+}
+
+const StateRows::Piece& StateRows::piece_of(int64_t token) const {
+  const auto next =
+      std::upper_bound(pieces_.begin(), pieces_.end(), token,
+                       [](int64_t value, const Piece& piece) { return value < piece.first; });
+  return *std::prev(next);
+}
+
+StateRows::Batch StateRows::gather(const std::vector<int64_t>& tokens) const {
+  const auto size = static_cast<int64_t>(tokens.size());
+  const int64_t hidden = pieces_.front().states.size(2);
+  torch::Tensor states = torch::empty({layers_, size, hidden}, torch::kFloat32);
+  auto* data = states.mutable_data_ptr<float>();
+  at::parallel_for(0, size, kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t token = tokens[static_cast<size_t>(i)];
+      const Piece& piece = piece_of(token);
+      normalise_any(piece.states, token - piece.first, layers_, data + i * hidden, size * hidden);
+    }
+  });
+  const torch::Tensor index = torch::tensor(tokens, torch::kInt64);
+  return {states, experts_.index_select(0, index).to(torch::kInt64).transpose(0, 1)};
+}
+
+}  // namespace foregate

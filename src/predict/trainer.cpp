@@ -1,0 +1,139 @@
+#include "predict/trainer.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numbers>
+#include <optional>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "predict/training_state.h"
+#include "tensor/device.h"
+
+namespace foregate {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class Trainer {
+ public:
+  Trainer(TrainingTask& task, const TrainerSettings& settings,
+          const TrainingEnvironment& environment, const std::string& label)
+      : task_(task), settings_(settings), environment_(environment), label_(label) {
+    Json json = settings.to_json();
+    json.erase("checkpoint_seconds");  // Changes nothing but how often the state is kept.
+    json["seed"] = environment.seed;
+    json["dtype"] = environment.dtype;
+    json["what"] = label + environment.identity;
+    identity_ = json.dump();
+  }
+
+  NamedTensors run(const NamedTensors& initial) {
+    state_ = TrainingState::start(initial, parse_device(environment_.device));
+    const bool resumed = keeps_checkpoint() && fs::exists(environment_.checkpoint);
+    if (resumed) {
+      load_training(environment_.checkpoint, identity_, state_);
+      log::info("{}: going on from step {} of {}", label_, state_.step, settings_.steps);
+    }
+    if (environment_.progress) {
+      progress_.emplace(label_, "steps", settings_.steps, false, state_.step);
+    }
+    last_checkpoint_ = Clock::now();
+    if (state_.step == 0) validate();  // The start may be the best there is.
+    while (state_.step < settings_.steps && !out_of_patience()) one_step();
+    if (progress_) progress_->finish();
+    return result();
+  }
+
+ private:
+  bool keeps_checkpoint() const { return !environment_.checkpoint.empty(); }
+
+  bool out_of_patience() const {
+    return settings_.patience > 0 &&
+           state_.step - state_.best_step >= settings_.patience * settings_.validate_every;
+  }
+
+  double learning_rate() const {
+    const double done = static_cast<double>(state_.step) / static_cast<double>(settings_.steps);
+    return settings_.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * done));
+  }
+
+  void one_step() {
+    stop_if_asked();
+    const torch::Tensor loss = task_.loss(state_.parameters, state_.step);
+    loss.backward();
+    last_loss_ = loss.item<double>();
+    if (!std::isfinite(last_loss_)) {
+      throw DataError(fmt::format("{}: the loss is {} at step {}; lower learning_rate", label_,
+                                  last_loss_, state_.step));
+    }
+    adamw_step(state_, learning_rate(), settings_.weight_decay);
+    if (state_.step % settings_.validate_every == 0 || state_.step == settings_.steps) validate();
+    if (progress_) {
+      progress_->update(state_.step, fmt::format("loss {:.3f}, validation recall {:.1f}% (best)",
+                                                 last_loss_, 100 * state_.best_recall));
+    }
+    checkpoint_if_due();
+  }
+
+  void validate() {
+    const torch::NoGradGuard no_grad;
+    const double recall = task_.validate(state_.parameters);
+    log::debug("{}: step {}, loss {:.4f}, validation recall {:.4f}", label_, state_.step,
+               last_loss_, recall);
+    if (recall <= state_.best_recall) return;
+    state_.best_recall = recall;
+    state_.best_step = state_.step;
+    for (const auto& [name, tensor] : state_.parameters) state_.best[name].copy_(tensor);
+  }
+
+  void checkpoint_if_due() {
+    const std::chrono::seconds interval(settings_.checkpoint_seconds);
+    if (!keeps_checkpoint() || Clock::now() - last_checkpoint_ < interval) return;
+    save_training(environment_.checkpoint, state_, identity_);
+    last_checkpoint_ = Clock::now();
+  }
+
+  void stop_if_asked() {
+    if (!environment_.should_stop || !environment_.should_stop()) return;
+    if (!keeps_checkpoint()) throw InterruptedError("interrupted; nothing was kept");
+    save_training(environment_.checkpoint, state_, identity_);
+    throw InterruptedError(fmt::format(
+        "interrupted; step {} of {} is kept in {}: run the same command again to continue",
+        state_.step, settings_.steps, environment_.checkpoint.string()));
+  }
+
+  NamedTensors result() const {
+    log::debug("{}: best validation recall {:.4f} at step {}", label_, state_.best_recall,
+               state_.best_step);
+    NamedTensors best;
+    for (const auto& [name, tensor] : state_.best) best[name] = tensor.cpu();
+    return best;
+  }
+
+  TrainingTask& task_;
+  const TrainerSettings& settings_;
+  const TrainingEnvironment& environment_;
+  const std::string label_;
+  std::string identity_;
+  TrainingState state_;
+  double last_loss_ = 0;
+  std::optional<Progress> progress_;
+  Clock::time_point last_checkpoint_;
+};
+
+}  // namespace
+
+NamedTensors run_training(TrainingTask& task, const NamedTensors& initial,
+                          const TrainerSettings& settings, const TrainingEnvironment& environment,
+                          const std::string& label) {
+  return Trainer(task, settings, environment, label).run(initial);
+}
+
+}  // namespace foregate

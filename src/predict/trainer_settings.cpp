@@ -1,0 +1,38 @@
+#include "predict/trainer_settings.h"
+
+#include <nlohmann/json.hpp>
+
+namespace foregate {
+namespace {
+
+constexpr int64_t kMany = 1'000'000'000;
+
+}  // namespace
+
+TrainerSettings TrainerSettings::from_json(const JsonReader& reader) {
+  TrainerSettings s;
+  s.steps = reader.integer("steps", 1, kMany, s.steps);
+  s.batch_tokens = reader.integer("batch_tokens", 1, kMany, s.batch_tokens);
+  s.run_tokens = reader.integer("run_tokens", 1, s.batch_tokens, s.run_tokens);
+  s.learning_rate = reader.number("learning_rate", 0, 1e3, s.learning_rate);
+  s.weight_decay = reader.number("weight_decay", 0, 1e3, s.weight_decay);
+  s.validate_every = reader.integer("validate_every", 1, kMany, s.validate_every);
+  s.validation_tokens = reader.integer("validation_tokens", 1, kMany, s.validation_tokens);
+  s.patience = reader.integer("patience", 0, kMany, s.patience);
+  s.checkpoint_seconds = reader.integer("checkpoint_seconds", 0, kMany, s.checkpoint_seconds);
+  return s;
+}
+
+Json TrainerSettings::to_json() const {
+  return {{"steps", steps},
+          {"batch_tokens", batch_tokens},
+          {"run_tokens", run_tokens},
+          {"learning_rate", learning_rate},
+          {"weight_decay", weight_decay},
+          {"validate_every", validate_every},
+          {"validation_tokens", validation_tokens},
+          {"patience", patience},
+          {"checkpoint_seconds", checkpoint_seconds}};
+}
+
+}  // namespace foregate

@@ -1,0 +1,260 @@
+#include "predict/evaluate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <set>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "predict/corpus.h"
+#include "predict/train.h"
+#include "synthetic_trace.h"
+#include "tensor/safetensors.h"
+#include "trace/features.h"
+
+namespace foregate {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::TemporaryDirectory;
+
+class Evaluate : public ::testing::Test {
+ protected:
+  std::filesystem::path make_traces(const char* name,
+                                    const testing::SyntheticOptions& options = {}) {
+    testing::write_synthetic_trace(directory_.path() / name, options);
+    return directory_.path() / name;
+  }
+
+  static EvaluateOptions options(const std::filesystem::path& traces,
+                                 std::vector<std::string> predictors = {}) {
+    EvaluateOptions options;
+    options.traces = traces;
+    options.predictors = std::move(predictors);
+    return options;
+  }
+
+  std::string train(const std::filesystem::path& traces, const char* predictor, Lead lead) {
+    TrainOptions train;
+    train.traces = traces;
+    train.predictor = predictor;
+    train.lead = lead;
+    train.output = directory_.path() / (std::string(predictor) + "-" + lead_name(lead));
+    if (std::string(predictor) == "gate-adapter") {
+      train.config = directory_.path() / "config.json";
+      write_file_atomically(train.config, R"({"steps": 20, "batch_tokens": 64})");
+    }
+    train_predictor(train);
+    return train.output.string();
+  }
+
+  template <typename ErrorType>
+  static std::string error_of(const EvaluateOptions& options) {
+    try {
+      evaluate(options);
+    } catch (const ErrorType& error) {
+      return error.what();
+    }
+    return "no such error";
+  }
+
+  TemporaryDirectory directory_;
+};
+
+double metric(const EvaluationRow& row, const std::string& name) {
+  for (const auto& [found, interval] : row.metrics) {
+    if (found == name) return interval.mean;
+  }
+  ADD_FAILURE() << "no metric " << name;
+  return -1;
+}
+
+TEST_F(Evaluate, ByDefaultEverythingUntrainedAtItsLeads) {
+  const auto traces = make_traces("traces");
+  const Evaluation evaluation = evaluate(options(traces));
+  std::set<std::string> rows;
+  for (const EvaluationRow& row : evaluation.rows) rows.insert(row.lead + " " + row.predictor);
+  EXPECT_EQ(
+      rows,
+      (std::set<std::string>{
+          "next-token random", "next-token frequency", "next-token previous-token",
+          "next-token token-table", "next-token statistics", "layer-1 random", "layer-1 frequency",
+          "layer-1 transition", "layer-1 statistics", "layer-1 next-gate", "layer-2 random",
+          "layer-2 frequency", "layer-2 transition", "layer-2 statistics", "layer-2 next-gate",
+          "pre-attention random", "pre-attention frequency", "pre-attention next-gate"}));
+  EXPECT_TRUE(evaluation.has_control);
+  EXPECT_GT(evaluation.control_decisions, 0);
+  EXPECT_EQ(evaluation.control_matches, evaluation.control_decisions);
+  EXPECT_EQ(evaluation.split, "test");
+  EXPECT_EQ(evaluation.num_moe_layers, 4);
+}
+
+TEST_F(Evaluate, RowsAreTheSameTextsAndAddUp) {
+  const auto traces = make_traces("traces");
+  const Evaluation evaluation = evaluate(options(traces));
+  int64_t tokens = 0;
+  for (const RoutedText& text : testing::read_texts(Corpus(traces), {.split = Split::kTest})) {
+    tokens += text.num_tokens();
+  }
+  for (const EvaluationRow& row : evaluation.rows) {
+    const int layers = 4 - parse_lead(row.lead).first_layer();
+    EXPECT_EQ(row.decisions, tokens * layers) << row.lead;
+    ASSERT_EQ(row.recall_by_layer.size(), static_cast<size_t>(layers));
+    EXPECT_EQ(row.recall_by_layer.back().first, 3);
+    double mean = 0;
+    for (const auto& [layer, recall] : row.recall_by_layer) mean += recall / layers;
+    EXPECT_NEAR(mean, metric(row, "recall@2"), 1e-9);
+    EXPECT_EQ(row.recall_by_dataset.size(), 2U);
+    EXPECT_GE(metric(row, "recall@4"), metric(row, "recall@2"));
+    EXPECT_GE(metric(row, "gate-mass@4"), metric(row, "gate-mass@2"));
+  }
+}
+
+TEST_F(Evaluate, RandomIsChance) {
+  const auto traces = make_traces("traces", {.texts_per_dataset = 60});
+  EvaluateOptions random = options(traces, {"random"});
+  random.leads = {Lead::next_token()};
+  random.all_texts = true;
+  const EvaluationRow row = evaluate(random).rows.at(0);
+  EXPECT_EQ(row.predictor, "random");
+  EXPECT_NEAR(metric(row, "recall@2"), 2.0 / 6, 0.02);
+  EXPECT_NEAR(metric(row, "top-1"), 1.0 / 6, 0.02);
+}
+
+TEST_F(Evaluate, OnceHiddenStatesAreReadEverybodyIsScoredOnTextsThatHaveThem) {
+  const auto traces = make_traces("traces", {.texts_per_dataset = 60, .feature_every = 2});
+  EvaluateOptions history = options(traces, {"frequency"});
+  history.leads = {Lead::layer(1)};
+  EvaluateOptions both = options(traces, {"frequency", "next-gate"});
+  both.leads = {Lead::layer(1)};
+  const Evaluation all = evaluate(history);
+  const Evaluation some = evaluate(both);
+  EXPECT_LT(some.rows[0].texts, all.rows[0].texts);
+  EXPECT_EQ(some.rows[0].texts, some.rows[1].texts);
+  EXPECT_EQ(some.rows[0].decisions, some.rows[1].decisions);
+  // The control is over what has features, whoever is evaluated.
+  EXPECT_EQ(all.control_decisions, some.control_decisions);
+}
+
+TEST_F(Evaluate, WithoutFeaturesHistoryStillWorks) {
+  const auto traces = make_traces("traces", {.features = false});
+  const Evaluation evaluation = evaluate(options(traces));
+  EXPECT_FALSE(evaluation.has_control);
+  EXPECT_EQ(evaluation.rows.size(), 5U + 4U + 4U);
+  EXPECT_THAT(error_of<DataError>(options(traces, {"next-gate"})), HasSubstr("--record features"));
+}
+
+TEST_F(Evaluate, NamesThatNeedTrainingSayHow) {
+  const auto traces = make_traces("traces");
+  EXPECT_THAT(error_of<UsageError>(options(traces, {"gate-adapter"})), HasSubstr("foregate train"));
+  EXPECT_THAT(error_of<UsageError>(options(traces, {"crystal-ball"})), HasSubstr("token-table"));
+  EvaluateOptions wrong_lead = options(traces, {"token-table"});
+  wrong_lead.leads = {Lead::layer(1)};
+  EXPECT_THAT(error_of<UsageError>(wrong_lead), HasSubstr("cannot predict at layer-1"));
+  EvaluateOptions too_far = options(traces);
+  too_far.leads = {Lead::layer(9)};
+  EXPECT_THROW(evaluate(too_far), UsageError);
+}
+
+TEST_F(Evaluate, DirectoriesAreScoredOnTheirOwnTestSplit) {
+  const auto traces = make_traces("traces");
+  const std::string adapter = train(traces, "gate-adapter", Lead::layer(1));
+  const Evaluation evaluation = evaluate(options(traces, {adapter, "token-table"}));
+  ASSERT_EQ(evaluation.rows.size(), 2U);
+  EXPECT_EQ(evaluation.rows[0].predictor, "token-table");
+  EXPECT_EQ(evaluation.rows[1].predictor, adapter);
+  EXPECT_EQ(evaluation.rows[1].lead, "layer-1");
+}
+
+TEST_F(Evaluate, ADirectoryScoresWhatItsNameDoes) {
+  const auto traces = make_traces("traces");
+  const std::string table = train(traces, "token-table", Lead::next_token());
+  const Evaluation evaluation = evaluate(options(traces, {table, "token-table"}));
+  ASSERT_EQ(evaluation.rows.size(), 2U);
+  EXPECT_EQ(metric(evaluation.rows[0], "recall@2"), metric(evaluation.rows[1], "recall@2"));
+}
+
+TEST_F(Evaluate, TestTextsOfAnotherTraceMayHaveBeenTrainedOn) {
+  const auto traces = make_traces("traces");
+  const auto others = make_traces("others", {.seed = 2});
+  const std::string adapter = train(traces, "gate-adapter", Lead::layer(1));
+  EvaluateOptions elsewhere = options(others, {adapter});
+  EXPECT_THAT(error_of<UsageError>(elsewhere), HasSubstr("--split all"));
+  elsewhere.all_texts = true;
+  const Evaluation evaluation = evaluate(elsewhere);
+  EXPECT_EQ(evaluation.split, "all");
+  EXPECT_EQ(evaluation.rows[0].predictor, adapter);  // It saw none of these texts.
+}
+
+TEST_F(Evaluate, NumbersThatAreNotHeldOutSaySo) {
+  const auto traces = make_traces("traces");
+  EvaluateOptions all = options(traces, {"frequency", "next-gate"});
+  all.leads = {Lead::layer(1)};
+  all.all_texts = true;
+  const Evaluation evaluation = evaluate(all);
+  EXPECT_THAT(evaluation.rows[0].predictor, HasSubstr("frequency (learned from 36 of these 40"));
+  EXPECT_EQ(evaluation.rows[1].predictor, "next-gate");
+}
+
+TEST_F(Evaluate, AnotherModelOrGeometryIsRefused) {
+  const auto traces = make_traces("traces");
+  const std::string adapter = train(traces, "gate-adapter", Lead::layer(1));
+  EvaluateOptions other = options(make_traces("wider", {.num_experts = 8}), {adapter});
+  EXPECT_THAT(error_of<DataError>(other), HasSubstr("num_experts"));
+  other = options(make_traces("cousin", {.model = "cousin"}), {adapter});
+  EXPECT_THAT(error_of<DataError>(other), HasSubstr("cousin"));
+  other = options(traces, {adapter});
+  other.leads = {Lead::layer(2)};
+  EXPECT_THAT(error_of<UsageError>(other), HasSubstr("layer-1"));
+}
+
+/// Rewrites the second shard's features with its router inputs changed.
+void change_router_inputs(const std::filesystem::path& directory,
+                          const std::function<torch::Tensor(torch::Tensor)>& change) {
+  const auto path = directory / "part-00001.features.safetensors";
+  std::vector<std::pair<std::string, torch::Tensor>> tensors;
+  {
+    const SafetensorsFile file(path);
+    for (const SafetensorsEntry& entry : file.entries()) {
+      const torch::Tensor tensor = file.tensor(entry.name).clone();
+      tensors.emplace_back(entry.name,
+                           entry.name == features::kRouterInputs ? change(tensor) : tensor);
+    }
+  }
+  write_safetensors(path, tensors);
+}
+
+TEST_F(Evaluate, TheControlFindsOneChangedValue) {
+  const auto traces = make_traces("traces");
+  // Of a token of the last text, which is evaluated below with all others.
+  change_router_inputs(traces, [](torch::Tensor inputs) {
+    inputs[-1][2][5] += 100;
+    return inputs;
+  });
+  EvaluateOptions all = options(traces, {"frequency"});
+  all.all_texts = true;
+  const std::string error = error_of<DataError>(all);
+  EXPECT_THAT(error, HasSubstr("own-router control failed: 1 of"));
+  EXPECT_THAT(error, HasSubstr("MoE layer 2"));
+}
+
+TEST_F(Evaluate, TheControlFindsMixedUpRows) {
+  const auto traces = make_traces("traces");
+  change_router_inputs(traces,
+                       [](const torch::Tensor& inputs) { return inputs.flip(0).contiguous(); });
+  EXPECT_THAT(error_of<DataError>(options(traces)), HasSubstr("own-router control failed"));
+}
+
+TEST_F(Evaluate, TheControlFindsOtherRouters) {
+  const auto traces = make_traces("traces");
+  EvaluateOptions other = options(traces, {"frequency"});
+  Routers routers = *Corpus(traces).routers();
+  routers.weight = routers.weight.flip(0).contiguous();
+  other.routers = routers;
+  EXPECT_THAT(error_of<DataError>(other), HasSubstr("own-router control failed"));
+}
+
+}  // namespace
+}  // namespace foregate

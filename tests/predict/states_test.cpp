@@ -1,0 +1,168 @@
+// Hidden states in, logits out.
+#include "predict/states.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "predict/registry.h"
+#include "predict/state_predictor.h"
+#include "predict/state_task.h"
+#include "synthetic_trace.h"
+#include "tensor/safetensors.h"
+#include "trace/features.h"
+
+namespace foregate {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::TemporaryDirectory;
+using Features = TextSelection::Features;
+
+class NormalisedStates
+    : public ::testing::TestWithParam<std::tuple<torch::ScalarType, int64_t, int64_t>> {};
+
+TEST_P(NormalisedStates, AreWhatAtenMakesOfThem) {
+  const auto [dtype, tokens, hidden] = GetParam();
+  torch::manual_seed(0);
+  const torch::Tensor states = (3 * torch::randn({tokens, 3, hidden})).to(dtype);
+  const torch::Tensor x = states.to(torch::kFloat32).slice(1, 0, 2).transpose(0, 1);
+  const torch::Tensor expected = x * x.square().mean(-1, true).add(1e-6).rsqrt();
+  const torch::Tensor found = normalised_states(states, 2);
+  ASSERT_EQ(found.sizes(), expected.sizes());
+  EXPECT_TRUE(found.allclose(expected, 1e-5, 1e-5));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Sizes, NormalisedStates,
+    ::testing::Combine(::testing::Values(torch::kFloat32, torch::kBFloat16, torch::kFloat16),
+                       ::testing::Values(0, 1, 33), ::testing::Values(1, 15, 16, 31, 32, 33, 256)));
+
+class Synthetic : public ::testing::Test {
+ protected:
+  Synthetic() { testing::write_synthetic_trace(directory_.path()); }
+  TemporaryDirectory directory_;
+};
+
+TEST_F(Synthetic, RowsGatherTheSplitsTokens) {
+  const Corpus corpus(directory_.path());
+  const Lead lead = Lead::layer(1);
+  const StateRows rows(corpus, Split::kValidation, lead);
+  std::vector<torch::Tensor> states;
+  std::vector<torch::Tensor> experts;
+  for (const RoutedText& text :
+       testing::read_texts(corpus, {.split = Split::kValidation, .features = Features::kRequire})) {
+    states.push_back(normalised_states(text.router_inputs, 3));
+    experts.push_back(text.experts.slice(1, 1).transpose(0, 1));
+  }
+  const torch::Tensor all_states = torch::cat(states, 1);
+  ASSERT_EQ(rows.num_tokens(), all_states.size(1));
+  const std::vector<int64_t> tokens = {rows.num_tokens() - 1, 0, 3, 3};
+  const StateRows::Batch batch = rows.gather(tokens);
+  const torch::Tensor index = torch::tensor(tokens, torch::kInt64);
+  EXPECT_TRUE(batch.states.equal(all_states.index_select(1, index)));
+  EXPECT_TRUE(batch.experts.equal(torch::cat(experts, 1).index_select(1, index)));
+}
+
+TEST_F(Synthetic, GateAdapterStartsAtNextGate) {
+  const Corpus corpus(directory_.path());
+  SharedCounts counts(corpus);
+  const FitInputs inputs{corpus, counts, {}};
+  for (const Lead& lead : {Lead::layer(1), Lead::layer(2), Lead::pre_attention()}) {
+    const auto gate = make_predictor("next-gate", lead, corpus.geometry());
+    gate->fit(inputs);
+    const auto made = make_predictor("gate-adapter", lead, corpus.geometry());
+    auto& adapter = dynamic_cast<TrainedStatePredictor&>(*made);
+    adapter.set_weights(adapter.initial_parameters(inputs), "start");
+    for (const RoutedText& text : testing::read_texts(corpus, {.features = Features::kRequire})) {
+      const torch::Tensor expected = gate->score(text);
+      const torch::Tensor found = adapter.score(text);
+      EXPECT_TRUE(found.allclose(expected, 1e-5, 1e-5));
+      EXPECT_TRUE(found.argsort(-1).equal(expected.argsort(-1)));
+    }
+  }
+}
+
+TEST_F(Synthetic, NextGateIsTheTargetsRouterOnTheEarlierInput) {
+  const Corpus corpus(directory_.path());
+  SharedCounts counts(corpus);
+  const auto gate = make_predictor("next-gate", Lead::layer(1), corpus.geometry());
+  gate->fit({corpus, counts, {}});
+  const RoutedText text = testing::read_texts(corpus, {.features = Features::kRequire}).back();
+  const torch::Tensor scores = gate->score(text);
+  for (int64_t l = 1; l < 4; ++l) {
+    const torch::Tensor logits =
+        text.router_inputs.select(1, l - 1).matmul(corpus.routers()->weight[l].t());
+    // The normalisation scales a token's logits alike, which changes no rank.
+    EXPECT_TRUE(scores.select(1, l - 1).argsort(-1).equal(logits.argsort(-1)));
+  }
+}
+
+TEST(RecallAtK, CountsWhatIsAmongTheHighest) {
+  const torch::Tensor logits = torch::tensor({{5.F, 4.F, 3.F, 2.F}, {0.F, 1.F, 2.F, 3.F}});
+  const torch::Tensor experts = torch::tensor({{0, 3}, {3, 2}}, torch::kInt64);
+  EXPECT_DOUBLE_EQ(recall_at_k(logits, experts), 0.75);
+}
+
+std::string error_of(const std::filesystem::path& directory) {
+  try {
+    const Corpus corpus(directory);
+    corpus.for_each({.features = Features::kRequire}, [](const RoutedText&) {});
+  } catch (const DataError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+/// Replaces one tensor of the first feature file.
+void replace(const std::filesystem::path& directory, const std::string& name,
+             const torch::Tensor& value) {
+  const auto path = directory / "part-00000.features.safetensors";
+  std::vector<std::pair<std::string, torch::Tensor>> tensors;
+  {
+    const SafetensorsFile file(path);
+    for (const SafetensorsEntry& entry : file.entries()) {
+      tensors.emplace_back(entry.name,
+                           entry.name == name ? value : file.tensor(entry.name).clone());
+    }
+  }
+  write_safetensors(path, tensors);
+  Manifest manifest = read_manifest(directory);
+  manifest.shards[0].feature_bytes = static_cast<int64_t>(std::filesystem::file_size(path));
+  write_manifest(directory, manifest);
+}
+
+TEST_F(Synthetic, FeaturesOfAnotherShapeAreRefused) {
+  replace(directory_.path(), features::kRouterInputs, torch::zeros({5, 4, 9}));
+  EXPECT_THAT(error_of(directory_.path()), HasSubstr("[tokens, 4, 8]"));
+}
+
+TEST_F(Synthetic, FeaturesOfOtherTextsAreRefused) {
+  const SafetensorsFile file(directory_.path() / "part-00000.features.safetensors");
+  torch::Tensor offsets = file.tensor(features::kOffsets).clone();
+  offsets[3] += 1;
+  replace(directory_.path(), features::kOffsets, offsets);
+  EXPECT_THAT(error_of(directory_.path()), HasSubstr("do not belong together"));
+}
+
+TEST_F(Synthetic, RowsThatDoNotRiseAreRefused) {
+  const SafetensorsFile file(directory_.path() / "part-00000.features.safetensors");
+  torch::Tensor rows = file.tensor(features::kRows).clone();
+  rows[3] = rows[2];
+  replace(directory_.path(), features::kRows, rows);
+  EXPECT_THAT(error_of(directory_.path()), HasSubstr("rows[3]"));
+}
+
+TEST_F(Synthetic, RoutersOfAnotherShapeAreRefused) {
+  write_safetensors(directory_.path() / features::kRoutersFile,
+                    {{features::kRouterWeight, torch::zeros({4, 7, 8})},
+                     {features::kNormWeight, torch::zeros({4, 8})}},
+                    {{features::kNormEpsilon, "1e-6"}});
+  EXPECT_THAT(error_of(directory_.path()), HasSubstr("expected float32 [4, 6, 8]"));
+}
+
+}  // namespace
+}  // namespace foregate

@@ -1,0 +1,161 @@
+#include "predict/train.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "predict/registry.h"
+#include "synthetic_trace.h"
+
+namespace foregate {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::TemporaryDirectory;
+
+class Train : public ::testing::Test {
+ protected:
+  Train() {
+    testing::write_synthetic_trace(traces());
+    write_file_atomically(config(), R"({"steps": 30, "batch_tokens": 64, "validate_every": 4})");
+  }
+
+  std::filesystem::path traces() const { return directory_.path() / "traces"; }
+  std::filesystem::path config() const { return directory_.path() / "config.json"; }
+
+  TrainOptions options(const char* output, const char* predictor = "gate-adapter",
+                       Lead lead = Lead::layer(1)) const {
+    TrainOptions options;
+    options.traces = traces();
+    options.predictor = predictor;
+    options.lead = lead;
+    options.output = directory_.path() / output;
+    options.config = config();
+    options.should_stop = [] { return false; };
+    return options;
+  }
+
+  template <typename ErrorType = Error>
+  static std::string error_of(const TrainOptions& options) {
+    try {
+      train_predictor(options);
+    } catch (const ErrorType& error) {
+      return error.what();
+    }
+    return "no such error";
+  }
+
+  TemporaryDirectory directory_;
+};
+
+std::string weights_of(const TrainOptions& options) {
+  return sha256_of_file(options.output / kPredictorWeightsFile);
+}
+
+TEST_F(Train, AResumedTrainingEqualsAnUninterruptedOne) {
+  for (const char* predictor : {"gate-adapter", "mlp"}) {
+    const TrainOptions whole = options((std::string(predictor) + "-whole").c_str(), predictor);
+    train_predictor(whole);
+    TrainOptions stopped = options((std::string(predictor) + "-stopped").c_str(), predictor);
+    for (const int stop_after : {1, 9, 7}) {
+      int calls = 0;
+      stopped.should_stop = [&] { return ++calls > stop_after; };
+      EXPECT_THAT(error_of<InterruptedError>(stopped), HasSubstr("run the same command again"));
+      EXPECT_FALSE(is_predictor_directory(stopped.output));
+    }
+    stopped.should_stop = [] { return false; };
+    train_predictor(stopped);
+    EXPECT_EQ(weights_of(stopped), weights_of(whole));
+    EXPECT_FALSE(fs::exists(stopped.output / "checkpoint.safetensors"));
+  }
+}
+
+TEST_F(Train, TheSeedDecides) {
+  const TrainOptions first = options("first");
+  const TrainOptions again = options("again");
+  TrainOptions other = options("other");
+  other.seed = 1;
+  for (const auto& each : {first, again, other}) train_predictor(each);
+  EXPECT_EQ(weights_of(first), weights_of(again));
+  EXPECT_NE(weights_of(first), weights_of(other));
+}
+
+TEST_F(Train, AFinishedTrainingIsNotRepeated) {
+  for (const char* predictor : {"gate-adapter", "random", "frequency"}) {
+    TrainOptions once = options(predictor, predictor);
+    once.seed = 7;
+    if (std::string(predictor) != "gate-adapter") once.config.clear();
+    EXPECT_FALSE(train_predictor(once).already_done);
+    EXPECT_TRUE(train_predictor(once).already_done);
+    once.seed = 8;
+    EXPECT_THAT(error_of<UsageError>(once), HasSubstr("choose another --output"));
+  }
+}
+
+TEST_F(Train, ACheckpointOfOtherSettingsIsNotGoneOnWith) {
+  TrainOptions stopped = options("stopped");
+  int calls = 0;
+  stopped.should_stop = [&] { return ++calls > 3; };
+  EXPECT_THROW(train_predictor(stopped), InterruptedError);
+  write_file_atomically(config(), R"({"steps": 31, "batch_tokens": 64})");
+  EXPECT_THAT(error_of<UsageError>(stopped), HasSubstr("other settings"));
+}
+
+TEST_F(Train, LearnsMoreThanItStartedWith) {
+  write_file_atomically(config(), R"({"steps": 150, "batch_tokens": 256, "validate_every": 25})");
+  const TrainSummary adapter = train_predictor(options("adapter"));
+  TrainOptions gate = options("gate", "next-gate");
+  gate.config.clear();
+  const TrainSummary start = train_predictor(gate);
+  ASSERT_EQ(adapter.info.validation[0].first, "recall@2");
+  EXPECT_GT(adapter.info.validation[0].second, start.info.validation[0].second + 0.02);
+}
+
+TEST_F(Train, RunsOfTokensTrainToo) {
+  write_file_atomically(config(), R"({"steps": 10, "batch_tokens": 64, "run_tokens": 16})");
+  EXPECT_FALSE(train_predictor(options("runs")).info.validation.empty());
+}
+
+TEST_F(Train, UnknownOrWrongSettingsAreNamed) {
+  write_file_atomically(config(), R"({"stepz": 3})");
+  EXPECT_THAT(error_of<UsageError>(options("a")),
+              HasSubstr("'stepz' is no setting of gate-adapter"));
+  write_file_atomically(config(), R"({"steps": 0})");
+  EXPECT_THAT(error_of<DataError>(options("b")), HasSubstr("steps"));
+  write_file_atomically(config(), R"({"rank": 8})");
+  EXPECT_THAT(error_of<UsageError>(options("c", "mlp")), HasSubstr("'rank' is no setting of mlp"));
+}
+
+TEST_F(Train, UnknownNamesAndLeadsAreUsageErrors) {
+  EXPECT_THAT(error_of<UsageError>(options("a", "oracle")), HasSubstr("gate-adapter"));
+  EXPECT_THAT(error_of<UsageError>(options("b", "gate-adapter", Lead::next_token())),
+              HasSubstr("layer-H, pre-attention"));
+  EXPECT_THAT(error_of<UsageError>(options("c", "gate-adapter", Lead::layer(4))), HasSubstr("4"));
+}
+
+TEST_F(Train, WithoutFeaturesItSaysHowToRecordThem) {
+  TrainOptions bare = options("bare");
+  bare.traces = directory_.path() / "no-features";
+  testing::write_synthetic_trace(bare.traces, {.features = false});
+  EXPECT_THAT(error_of<DataError>(bare), HasSubstr("--record features"));
+  EXPECT_FALSE(fs::exists(bare.output));
+}
+
+TEST_F(Train, WeightsThatDoNotBelongToThePredictorAreRefused) {
+  const TrainOptions one = options("one");
+  TrainOptions other = options("other");
+  other.seed = 1;
+  train_predictor(one);
+  train_predictor(other);
+  fs::copy_file(other.output / kPredictorWeightsFile, one.output / kPredictorWeightsFile,
+                fs::copy_options::overwrite_existing);
+  EXPECT_THROW(load_predictor(one.output), DataError);
+}
+
+}  // namespace
+}  // namespace foregate
