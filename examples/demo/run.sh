@@ -18,7 +18,7 @@ step collect --model examples/demo/model --traces 360 --record features --output
   --data product-reviews=$texts/product-reviews.tsv \
   --data encyclopedia=$texts/encyclopedia.csv
 step train --traces "$output/traces" --predictor statistics --lead layer-1 --output "$output/statistics-layer-1"
-step train --traces "$output/traces" --predictor gate-adapter --lead layer-1 --steps 300 \
+step train --traces "$output/traces" --predictor gate-adapter --lead layer-1 --config examples/demo/adapter.json \
   --output "$output/gate-adapter-layer-1"
 predictors=(--predictor random --predictor frequency --predictor previous-token --predictor token-table
   --predictor transition --predictor next-gate

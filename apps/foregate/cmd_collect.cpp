@@ -1,0 +1,151 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "collect/collector.h"
+#include "commands.h"
+#include "output.h"
+
+namespace foregate {
+namespace {
+
+constexpr const char* kFooter =
+    "examples:\n"
+    "  foregate collect --model Qwen1.5-MoE-A2.7B --data imdb=imdb/test.csv --data "
+    "ag_news=ag_news/test.csv \\\n"
+    "      --traces 20000 --output traces\n"
+    "  foregate collect --model DIR --data mine=texts.jsonl:body --record features:0.1 --output "
+    "traces\n"
+    "Stopped at any moment, the same command continues where it was.\n"
+    "Datasets with presets: imdb, yelp_review_full, ag_news, squad, amazon_polarity, dbpedia_14; "
+    "any CSV, TSV,\n"
+    "JSON, JSONL, Parquet or text file works as NAME=PATH[:COLUMN].";
+
+struct Arguments {
+  CollectOptions options;
+  std::vector<std::string> data;
+  std::vector<std::string> record;
+  std::string dtype;
+  std::string quantize = "none";
+  bool json = false;
+};
+
+void parse_record(const std::string& argument, CollectOptions& options) {
+  if (argument == "logits") {
+    options.record_logits = true;
+    return;
+  }
+  if (argument == "features") {
+    options.feature_fraction = 1;
+    return;
+  }
+  const std::string prefix = "features:";
+  if (argument.starts_with(prefix)) {
+    const char* begin = argument.data() + prefix.size();
+    const char* end = argument.data() + argument.size();
+    const auto [stop, error] = std::from_chars(begin, end, options.feature_fraction);
+    if (error == std::errc() && stop == end && options.feature_fraction > 0 &&
+        options.feature_fraction <= 1)
+      return;
+  }
+  throw UsageError(fmt::format(
+      "--record '{}' is not known; expected logits, features, or features:F with F in (0, 1]",
+      argument));
+}
+
+void print_summary(const CollectSummary& summary, const CollectOptions& options, bool json) {
+  const Manifest& manifest = summary.manifest;
+  const int64_t decisions = manifest.num_tokens() * manifest.geometry.num_moe_layers;
+  if (json) {
+    Json result = manifest.to_json();
+    result["output"] = options.output.string();
+    result["traces"] = manifest.num_traces();
+    result["tokens"] = manifest.num_tokens();
+    result["decisions"] = decisions;
+    result["resumed_traces"] = summary.resumed_traces;
+    result["already_complete"] = summary.already_complete;
+    result["seconds"] = summary.seconds;
+    print_json(result);
+    return;
+  }
+  const std::string content =
+      fmt::format("{} traces, {} tokens, {} routing decisions", with_commas(manifest.num_traces()),
+                  with_commas(manifest.num_tokens()), with_commas(decisions));
+  if (summary.already_complete) {
+    print_line(fmt::format("{} is complete already: {}", options.output.string(), content));
+  } else {
+    print_line(
+        fmt::format("{}: {} in {}", options.output.string(), content, clock_time(summary.seconds)));
+  }
+}
+
+void run_collect(Arguments& arguments) {
+  CollectOptions& options = arguments.options;
+  for (const std::string& data : arguments.data) options.data.push_back(DatasetSpec::parse(data));
+  for (const std::string& record : arguments.record) parse_record(record, options);
+  if (arguments.quantize != "none") {
+    throw UsageError(fmt::format("--quantize {} is not available in this version; expected none",
+                                 arguments.quantize));
+  }
+  options.dtype = !arguments.dtype.empty()  ? arguments.dtype
+                  : options.device == "cpu" ? "float32"
+                                            : "bfloat16";
+  print_summary(collect(options), options, arguments.json);
+}
+
+}  // namespace
+
+void add_collect_command(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  CollectOptions& options = arguments->options;
+  CLI::App* command =
+      app.add_subcommand("collect", "Run texts through an MoE model and record its routing");
+  command->footer(kFooter);
+  command->add_option("--model", options.model, "Checkpoint directory in the Hugging Face layout")
+      ->required();
+  command->add_option("--data", arguments->data, "NAME=PATH[:COLUMN], once for each dataset")
+      ->required()
+      ->allow_extra_args(false);
+  command->add_option("-o,--output", options.output, "Trace directory to make or continue")
+      ->required();
+  command->add_option("--traces", options.traces, "Traces in all, shared equally over the datasets")
+      ->capture_default_str();
+  command->add_option("--max-length", options.max_length, "Cut texts to this many tokens")
+      ->capture_default_str();
+  command->add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str();
+  command
+      ->add_option("--dtype", arguments->dtype,
+                   "float32, bfloat16 or float16 (default: float32 on the CPU, bfloat16 on a GPU)")
+      ->check(CLI::IsMember({"float32", "bfloat16", "float16"}));
+  command
+      ->add_option("--quantize", arguments->quantize,
+                   "Weight quantisation; only none in this version")
+      ->capture_default_str();
+  command
+      ->add_option("--record", arguments->record,
+                   "Also record: logits (router logits), features[:F] (hidden states of a share F "
+                   "of the texts)")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command->add_option("--seed", options.seed, "Chooses the texts, and later the split")
+      ->capture_default_str();
+  command->add_flag("--strict", options.strict, "A dataset with too few texts is an error");
+  command
+      ->add_option("--shard-traces", options.shard_traces,
+                   "Traces in one shard; a stopped run loses at most one")
+      ->capture_default_str();
+  command
+      ->add_option("--batch-tokens", options.batch_tokens,
+                   "Tokens run at once; 0 chooses for the device")
+      ->capture_default_str();
+  command->add_flag("--json", arguments->json, "Print the result as one JSON document");
+  command->callback([arguments] { run_collect(*arguments); });
+}
+
+}  // namespace foregate

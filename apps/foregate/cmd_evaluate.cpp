@@ -1,0 +1,72 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "commands.h"
+#include "output.h"
+#include "predict_options.h"
+
+namespace foregate {
+namespace {
+
+constexpr const char* kFooter =
+    "examples:\n"
+    "  foregate evaluate --traces traces\n"
+    "  foregate evaluate --traces traces --predictor adapter --predictor frequency --json\n"
+    "  foregate evaluate --traces traces --predictor transition --lead layer-1 --lead layer-2\n"
+    "Predictors given by name are fitted on the training split first; trained ones are given as "
+    "the directory that\n"
+    "`foregate train` wrote. The own-router control is computed whenever the trace has hidden "
+    "states.";
+
+struct Arguments {
+  std::filesystem::path traces;
+  std::filesystem::path model;
+  std::vector<std::string> predictors;
+  std::vector<std::string> leads;
+  std::string split = "test";
+  uint64_t seed = 0;
+  bool json = false;
+};
+
+void run_evaluate(const Arguments& arguments) {
+  const Evaluation evaluation =
+      run_evaluation(arguments.traces, arguments.predictors, arguments.leads, arguments.split,
+                     arguments.model, arguments.seed);
+  if (arguments.json) {
+    print_json(evaluation.to_json());
+  } else {
+    print_line(evaluation.to_table());
+  }
+}
+
+}  // namespace
+
+void add_evaluate_command(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command =
+      app.add_subcommand("evaluate", "Measure how well predictors foresee the experts");
+  command->footer(kFooter);
+  command->add_option("--traces", arguments->traces, "Trace directory")->required();
+  command
+      ->add_option("--predictor", arguments->predictors,
+                   "Predictor directory or name, repeatable (" + predictor_list() +
+                       "); default: all that need no training")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--lead", arguments->leads,
+                   "next-token, layer-H or pre-attention, repeatable; default: all that make sense")
+      ->allow_extra_args(false);
+  command->add_option("--split", arguments->split, "Texts to measure on")
+      ->check(CLI::IsMember({"test", "all"}))
+      ->capture_default_str();
+  command->add_option("--model", arguments->model,
+                      "Checkpoint whose routers to check and predict with, instead of those "
+                      "recorded with the trace");
+  command->add_option("--seed", arguments->seed, "Of the random predictor and the bootstrap")
+      ->capture_default_str();
+  command->add_flag("--json", arguments->json, "Print one JSON document");
+  command->callback([arguments] { run_evaluate(*arguments); });
+}
+
+}  // namespace foregate

@@ -1,0 +1,200 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/progress.h"
+#include "commands.h"
+#include "engine/geometry.h"
+#include "models/config.h"
+#include "models/summary.h"
+#include "output.h"
+#include "predict/predictor_store.h"
+#include "text/tokenizer.h"
+#include "trace/reader.h"
+
+namespace foregate {
+namespace {
+
+constexpr const char* kFooter =
+    "examples:\n"
+    "  foregate inspect MODEL_DIR\n"
+    "  foregate inspect traces --json\n"
+    "  foregate inspect predictor\n"
+    "  foregate inspect MODEL_DIR/tokenizer.json";
+
+struct Arguments {
+  std::filesystem::path path;
+  bool json = false;
+};
+
+Json geometry_json(const Geometry& geometry) {
+  return {{"moe_layers", geometry.num_moe_layers},
+          {"experts", geometry.num_experts},
+          {"top_k", geometry.top_k},
+          {"hidden_size", geometry.hidden_size},
+          {"decoder_layers", geometry.num_decoder_layers},
+          {"vocabulary", geometry.vocab_size}};
+}
+
+/// Bytes a token takes in a trace before compression: ids, experts and gate weights.
+int64_t trace_bytes_per_token(const Geometry& geometry) {
+  const int64_t expert_bytes = geometry.num_experts <= 256 ? 1 : 2;
+  return 4 + static_cast<int64_t>(geometry.num_moe_layers) * geometry.top_k * (expert_bytes + 2);
+}
+
+Json inspect_model(const std::filesystem::path& directory) {
+  const ModelConfig config = read_model_config(directory / "config.json");
+  const ModelSummary summary = summarize(config);
+  const auto bytes = [](int64_t parameters) {
+    return Json{{"16-bit", parameters * 2}, {"8-bit", parameters}, {"4-bit", parameters / 2}};
+  };
+  return {{"kind", "model"},
+          {"model_type", config.model_type},
+          {"geometry", geometry_json(geometry_of(config))},
+          {"parameters",
+           {{"total", summary.total},
+            {"active", summary.active},
+            {"routed_experts", summary.routed_experts},
+            {"per_expert", summary.per_expert}}},
+          {"weight_bytes", bytes(summary.total)},
+          {"expert_bytes", bytes(summary.per_expert)},
+          {"trace_bytes_per_token", trace_bytes_per_token(geometry_of(config))},
+          {"longest_text", config.max_positions}};
+}
+
+Json inspect_trace(const std::filesystem::path& directory) {
+  const TraceDirectory trace(directory, /*allow_unfinished=*/true);
+  const std::vector<std::string> problems = verify_shards(trace);
+  if (!problems.empty()) throw DataError(problems.front());
+  const Manifest& manifest = trace.manifest();
+  Json datasets = Json::array();
+  for (const DatasetEntry& dataset : manifest.datasets) {
+    datasets.push_back({{"name", dataset.name},
+                        {"traces", dataset.traces},
+                        {"available", dataset.available},
+                        {"skipped_rows", dataset.skipped}});
+  }
+  int64_t bytes = 0;
+  int64_t feature_bytes = 0;
+  for (const ShardEntry& shard : manifest.shards) {
+    bytes += shard.bytes;
+    feature_bytes += shard.feature_bytes;
+  }
+  return {{"kind", "trace"},
+          {"complete", manifest.complete},
+          {"model", manifest.model},
+          {"model_type", manifest.model_type},
+          {"dtype", manifest.dtype},
+          {"quantization", manifest.quantization},
+          {"geometry", geometry_json(manifest.geometry)},
+          {"traces", manifest.num_traces()},
+          {"tokens", manifest.num_tokens()},
+          {"decisions", manifest.num_tokens() * manifest.geometry.num_moe_layers},
+          {"shards", manifest.shards.size()},
+          {"bytes", bytes},
+          {"feature_bytes", feature_bytes},
+          {"seed", manifest.seed},
+          {"max_length", manifest.max_length},
+          {"datasets", datasets}};
+}
+
+Json inspect_tokenizer(const std::filesystem::path& path) {
+  const Tokenizer tokenizer = Tokenizer::load(path);
+  return {{"kind", "tokenizer"},
+          {"description", tokenizer.kind()},
+          {"vocabulary", tokenizer.vocab_size()}};
+}
+
+Json inspect_shard(const std::filesystem::path& path) {
+  const Geometry geometry = read_shard_geometry(path);
+  ShardReader reader(path, geometry);
+  int64_t tokens = 0;
+  Trace trace;
+  while (reader.next(trace)) tokens += trace.num_tokens();
+  return {{"kind", "shard"},
+          {"geometry", geometry_json(geometry)},
+          {"traces", reader.num_rows()},
+          {"tokens", tokens}};
+}
+
+Json inspect_path(const std::filesystem::path& path) {
+  if (!fs::exists(path))
+    throw EnvironmentError(fmt::format("no such file or directory: {}", path.string()));
+  if (fs::is_directory(path)) {
+    if (fs::exists(path / kManifestName)) return inspect_trace(path);
+    if (is_predictor_directory(path)) return describe_predictor(path);
+    if (fs::exists(path / "config.json")) return inspect_model(path);
+    throw DataError(
+        fmt::format("{} is neither a trace ({}), a predictor ({}) nor a model (config.json)",
+                    path.string(), kManifestName, kPredictorFile));
+  }
+  if (path.extension() == ".parquet") return inspect_shard(path);
+  if (path.extension() == ".json") return inspect_tokenizer(path);
+  throw DataError(fmt::format(
+      "{} is no file that foregate knows; expected a directory, a tokenizer.json or a .parquet "
+      "shard",
+      path.string()));
+}
+
+bool counts_bytes(const std::string& key) {
+  return key.find("bytes") != std::string::npos && key.find("per_token") == std::string::npos;
+}
+
+std::string shown(const Json& value, bool bytes) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_number_integer()) return value.dump();
+  return bytes ? human_bytes(value.get<uint64_t>()) : with_commas(value.get<int64_t>());
+}
+
+/// One "key  value" line each, objects and lists indented.
+void print_fields(const Json& json, int indent, bool bytes) {
+  for (const auto& [key, value] : json.items()) {
+    const bool in_bytes = bytes || counts_bytes(key);
+    const std::string name = std::string(static_cast<size_t>(indent), ' ') + key;
+    if (value.is_object()) {
+      print_line(name);
+      print_fields(value, indent + 2, in_bytes);
+    } else if (value.is_array() && !value.empty() && value.front().is_object()) {
+      print_line(name);
+      for (const Json& entry : value) {
+        std::string line;
+        for (const auto& [field, content] : entry.items()) {
+          line += (line.empty() ? "" : ", ") + field + " " + shown(content, false);
+        }
+        print_line(std::string(static_cast<size_t>(indent) + 2, ' ') + line);
+      }
+    } else {
+      print_line(fmt::format("{:<24} {}", name, shown(value, in_bytes)));
+    }
+  }
+}
+
+void run_inspect(const Arguments& arguments) {
+  const Json result = inspect_path(arguments.path);
+  if (arguments.json) {
+    print_json(result);
+  } else {
+    print_fields(result, 0, false);
+  }
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command =
+      app.add_subcommand("inspect", "Show what a model, trace, predictor or tokenizer is");
+  command->footer(kFooter);
+  command
+      ->add_option("path", arguments->path,
+                   "Model, trace or predictor directory, tokenizer.json, or shard")
+      ->required();
+  command->add_flag("--json", arguments->json, "Print one JSON document");
+  command->callback([arguments] { run_inspect(*arguments); });
+}
+
+}  // namespace foregate

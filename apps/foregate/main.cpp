@@ -1,0 +1,81 @@
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <new>
+#include <string>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "commands.h"
+#include "version.h"
+
+namespace foregate {
+namespace {
+
+constexpr const char* kDescription =
+    "foregate tells which experts a Mixture-of-Experts language model is about to route to.\n"
+    "It collects routing traces, trains and evaluates predictors on them, and reports on the "
+    "routing.";
+
+constexpr const char* kFooter =
+    "examples:\n"
+    "  foregate collect --model MODEL_DIR --data imdb=imdb.csv --data squad=dev-v2.0.json --output "
+    "traces\n"
+    "  foregate train --traces traces --predictor statistics --lead layer-1 --output predictor\n"
+    "  foregate evaluate --traces traces --predictor predictor --predictor frequency\n"
+    "  foregate analyze --traces traces --output report.html\n"
+    "`foregate COMMAND --help` shows a command's options. Results go to stdout, talk to stderr.\n"
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
+
+/// An exception of a library below, cut to its first line: the rest is a stack trace.
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+int run(int argc, char** argv) {
+  CLI::App app(kDescription, "foregate");
+  app.footer(kFooter);
+  app.set_version_flag("--version", std::string("foregate ") + kVersion);
+  app.add_flag_callback(
+      "-v,--verbose", [] { log::set_level(log::Level::kVerbose); }, "Say more on stderr");
+  app.add_flag_callback(
+      "-q,--quiet", [] { log::set_level(log::Level::kQuiet); },
+      "Only warnings and errors on stderr");
+  app.require_subcommand(1);
+  app.fallthrough();
+  add_collect_command(app);
+  add_tokenize_command(app);
+  add_inspect_command(app);
+  add_train_command(app);
+  add_evaluate_command(app);
+  add_analyze_command(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help_or_version) {
+    return app.exit(help_or_version);
+  } catch (const CLI::ParseError& error) {
+    log::write_error(first_line(error.what()) + " (see foregate --help)");
+    return static_cast<int>(ExitCode::kUsage);
+  }
+  return static_cast<int>(ExitCode::kDone);
+}
+
+}  // namespace
+}  // namespace foregate
+
+int main(int argc, char** argv) {
+  foregate::install_interrupt_handler();
+  try {
+    return foregate::run(argc, argv);
+  } catch (const foregate::Error& error) {
+    foregate::log::write_error(error.what());
+    return static_cast<int>(error.exit_code());
+  } catch (const std::bad_alloc&) {
+    foregate::log::write_error(
+        "out of memory; close other programs, or use smaller batches (--batch-tokens)");
+  } catch (const std::exception& error) {
+    foregate::log::write_error("internal error, please report it: " +
+                               foregate::first_line(error.what()));
+  }
+  return static_cast<int>(foregate::ExitCode::kFailed);
+}

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "predict/evaluate.h"
+#include "predict/routers.h"
+
+namespace foregate {
+
+/// The routers of a checkpoint, or nothing for an empty path (then those recorded with a trace are
+/// used).
+std::optional<Routers> routers_of_model(const std::filesystem::path& model);
+
+/// "random, frequency, ...": the predictors there are, for help texts.
+std::string predictor_list();
+
+/// Runs an evaluation of `predictors` (names or directories) at `leads` (for the names).
+Evaluation run_evaluation(const std::filesystem::path& traces,
+                          const std::vector<std::string>& predictors,
+                          const std::vector<std::string>& leads, const std::string& split,
+                          const std::filesystem::path& model, uint64_t seed);
+
+}  // namespace foregate
