@@ -61,9 +61,10 @@ function(foregate_test NAME)
   endif()
   target_compile_definitions(foregate_${NAME}_tests PRIVATE
     FOREGATE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-  include(GoogleTest)
-  gtest_discover_tests(foregate_${NAME}_tests TEST_PREFIX "${NAME}." DISCOVERY_MODE PRE_TEST
-    DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+  # One process a folder: starting libtorch for every single test would take longer than the tests.
+  add_test(NAME ${NAME} COMMAND foregate_${NAME}_tests --gtest_brief=1
+    WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+  set_tests_properties(${NAME} PROPERTIES TIMEOUT 600)
 endfunction()
 
 # foregate_pytest(NAME FILE)   a Python test that drives the program or checks its files from outside

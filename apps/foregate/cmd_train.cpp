@@ -4,8 +4,10 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "commands.h"
 #include "output.h"
+#include "predict/registry.h"
 #include "predict/train.h"
 #include "predict_options.h"
 
@@ -32,6 +34,10 @@ struct Arguments {
 void run_train(Arguments& arguments) {
   TrainOptions& options = arguments.options;
   options.lead = parse_lead(arguments.lead);
+  if (find_predictor_kind(options.predictor) == nullptr) {
+    throw UsageError(fmt::format("there is no predictor '{}'; expected one of {}",
+                                 options.predictor, predictor_list()));
+  }
   options.routers = routers_of_model(arguments.model);
   options.progress = true;
   const TrainSummary summary = train_predictor(options);

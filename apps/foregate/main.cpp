@@ -32,6 +32,17 @@ std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
 
+/// CLI11 only says that a subcommand is required when the first word is none.
+void require_known_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-' || app.get_subcommand_no_throw(argv[1]) != nullptr) return;
+  std::string commands;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    commands += (commands.empty() ? "" : ", ") + command->get_name();
+  }
+  throw UsageError("there is no command '" + std::string(argv[1]) + "'; expected one of " +
+                   commands);
+}
+
 int run(int argc, char** argv) {
   CLI::App app(kDescription, "foregate");
   app.footer(kFooter);
@@ -49,6 +60,7 @@ int run(int argc, char** argv) {
   add_train_command(app);
   add_evaluate_command(app);
   add_analyze_command(app);
+  require_known_command(app, argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {

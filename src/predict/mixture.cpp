@@ -14,8 +14,11 @@ constexpr double kRidge = 1e-4;
 
 torch::Tensor fit_log_linear(const torch::Tensor& evidence, const torch::Tensor& experts,
                              const torch::Tensor& start) {
-  const torch::Tensor target =
-      multi_hot(experts, evidence.size(1)) / static_cast<double>(experts.size(1));
+  // The first expert counts twice: the likelihood of the set alone does not care which of the
+  // chosen ones ranks first, and would give up a good share of top-1 for nothing.
+  const torch::Tensor chosen =
+      multi_hot(experts, evidence.size(1)) + multi_hot(experts.slice(1, 0, 1), evidence.size(1));
+  const torch::Tensor target = chosen / static_cast<double>(experts.size(1) + 1);
   torch::Tensor weights = start.clone().requires_grad_();
   torch::optim::LBFGS optimizer(
       {weights},

@@ -23,7 +23,8 @@ std::string panel_html(const Panel& panel) {
 
 std::string figure_html(const Figure& figure) {
   std::string html = fmt::format(
-      "<figure id=\"{0}\"{1}>\n<h3>{2}</h3>\n<figcaption>{3}</figcaption>\n", escape(figure.id),
+      "<figure id=\"figure-{0}\"{1}>\n<h3>{2}</h3>\n<figcaption>{3}</figcaption>\n",
+      escape(figure.id),
       figure.panels.size() > 1 ? fmt::format(" data-choice=\"{}\"", escape(figure.choice)) : "",
       escape(figure.title), escape(figure.reading));
   for (const Panel& panel : figure.panels) html += panel_html(panel);

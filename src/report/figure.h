@@ -6,6 +6,7 @@
 
 #include "report/svg.h"
 #include "report/table.h"
+#include "report/table_file.h"
 
 namespace foregate {
 
@@ -22,7 +23,7 @@ struct Figure {
   std::string reading;  ///< How to read it, in a sentence or two (plain text)
   std::string choice;   ///< Label of the list that panels are chosen from: "Show"
   std::vector<Panel> panels;
-  std::function<Table()> data;  ///< All its numbers, made when files are written
+  std::function<void(TableFile&)> data;  ///< Writes all its numbers
 };
 
 struct Section {

@@ -48,11 +48,14 @@ void balance_findings(const RoutingStatistics& statistics, std::vector<std::stri
   const char* word = entropy.mean() > 0.98   ? "very evenly"
                      : entropy.mean() > 0.93 ? "fairly evenly"
                                              : "unevenly";
-  found.push_back(fmt::format(
-      "Experts are used {}: normalised entropy is {:.3f} on average, from {:.3f} at layer {} to "
-      "{:.3f} at layer {}.",
-      word, entropy.mean(), entropy.low, decoder_layer(geometry, entropy.lowest), entropy.high,
-      decoder_layer(geometry, entropy.highest)));
+  std::string sentence =
+      fmt::format("Experts are used {}: normalised entropy is {:.3f}", word, entropy.mean());
+  if (entropy.count > 1) {
+    sentence += fmt::format(" on average, from {:.3f} at layer {} to {:.3f} at layer {}",
+                            entropy.low, decoder_layer(geometry, entropy.lowest), entropy.high,
+                            decoder_layer(geometry, entropy.highest));
+  }
+  found.push_back(sentence + ".");
   const auto counts = statistics.usage.layer(busiest.highest);
   const auto expert = std::max_element(counts.begin(), counts.end()) - counts.begin();
   found.push_back(fmt::format(

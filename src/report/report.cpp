@@ -2,12 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/files.h"
-#include "base/progress.h"
 #include "report/page.h"
 #include "report/sections.h"
+#include "report/text.h"
 
 namespace foregate {
 
@@ -19,10 +17,9 @@ std::vector<Section> all_sections(const ReportInput& input) {
 
 std::string render_report(const ReportInput& input) {
   const RoutingStatistics& statistics = input.statistics;
-  const std::string subtitle =
-      fmt::format("{} · {} traces · {} tokens",
-                  input.manifest.model.empty() ? "unknown model" : input.manifest.model,
-                  with_commas(statistics.traces), with_commas(statistics.usage.tokens()));
+  const std::string subtitle = fmt::format(
+      "{} · {} · {}", input.manifest.model.empty() ? "unknown model" : input.manifest.model,
+      counted(statistics.traces, "trace"), counted(statistics.usage.tokens(), "token"));
   return render_page(input.title, subtitle, all_sections(input));
 }
 
@@ -30,9 +27,9 @@ void write_tables(const ReportInput& input, const std::filesystem::path& directo
   make_output_directory(directory);
   for (const Section& section : all_sections(input)) {
     for (const Figure& figure : section.figures) {
-      const Table table = figure.data();
-      write_file_atomically(directory / (figure.id + ".csv"), table.to_csv());
-      write_file_atomically(directory / (figure.id + ".json"), table.to_json().dump(1) + "\n");
+      TableFile file(directory, figure.id);
+      figure.data(file);
+      file.commit();
     }
   }
 }

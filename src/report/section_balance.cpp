@@ -45,7 +45,7 @@ Figure entropy_figure(const RoutingStatistics& statistics, const Table& table) {
           "experts are used equally, 0 that one takes everything. The axis does not start at 0.",
           "",
           {{"", draw(chart), table}},
-          [table] { return table; }};
+          [table](TableFile& file) { file.add(table); }};
 }
 
 Figure busiest_figure(const RoutingStatistics& statistics, const Table& table) {
@@ -65,7 +65,7 @@ Figure busiest_figure(const RoutingStatistics& statistics, const Table& table) {
           "use would give it (dashed). No expert can take more than 1/k.",
           "",
           {{"", draw(chart), table}},
-          [table] { return table; }};
+          [table](TableFile& file) { file.add(table); }};
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/progress.h"
 #include "report/bar_chart.h"
 #include "report/heat_map.h"
 #include "report/layers.h"
@@ -14,7 +13,7 @@ namespace {
 
 constexpr size_t kMaxLines = 8;
 constexpr size_t kMaxRows = 40;
-constexpr size_t kCellBudget = 12000;  // Cells of all maps together.
+constexpr size_t kCellBudget = 9000;  // Cells of all maps together.
 
 double ratio_to_overall(const RoutingStatistics& statistics, size_t dataset, int layer,
                         int expert) {
@@ -33,9 +32,9 @@ Figure tokens_figure(const RoutingStatistics& statistics) {
                          static_cast<double>(statistics.usage.tokens());
     table.rows.push_back({dataset.name, dataset.traces, dataset.usage.tokens(), share});
     if (chart.bars.size() == kMaxRows) continue;
-    chart.bars.push_back({dataset.name, share, 0, 0,
-                          fmt::format("{} tokens, {} traces", with_commas(dataset.usage.tokens()),
-                                      with_commas(dataset.traces))});
+    chart.bars.push_back(
+        {dataset.name, share, 0, 0,
+         counted(dataset.usage.tokens(), "token") + ", " + counted(dataset.traces, "trace")});
   }
   return {"datasets",
           "What the trace is made of",
@@ -43,7 +42,7 @@ Figure tokens_figure(const RoutingStatistics& statistics) {
           "overall number of this page.",
           "",
           {{"", draw(chart), table}},
-          [table] { return table; }};
+          [table](TableFile& file) { file.add(table); }};
 }
 
 Table divergence_table(const RoutingStatistics& statistics) {
@@ -80,7 +79,7 @@ Figure divergence_figure(const RoutingStatistics& statistics) {
                 "layers tell the datasets apart.",
                 "",
                 {{"", draw(chart), divergence_table(statistics)}},
-                [&statistics] { return divergence_table(statistics); }};
+                [&statistics](TableFile& file) { file.add(divergence_table(statistics)); }};
   if (statistics.datasets.size() > kMaxLines)
     figure.reading += fmt::format(" The first {} datasets are drawn.", kMaxLines);
   return figure;
@@ -155,7 +154,7 @@ Figure ratio_figure(const RoutingStatistics& statistics) {
     figure.reading +=
         fmt::format(" Shown are {} of {} layers; --tables writes all.", shown.size(), layers);
   }
-  figure.data = [&statistics] { return all_ratios(statistics); };
+  figure.data = [&statistics](TableFile& file) { file.add(all_ratios(statistics)); };
   return figure;
 }
 

@@ -48,10 +48,11 @@ std::string cell_html(const EvaluationRow& row, const Rows& rows, const std::str
 
 std::string lead_table(const std::string& lead, const Rows& rows) {
   std::string html = fmt::format(
-      "<h3>Lead {} <small>{} decisions of {} texts</small></h3>\n"
+      "<h3>Lead {} <small>{} of {}</small></h3>\n"
       "<div class=\"scroll\" tabindex=\"0\"><table class=\"results\"><thead><tr>"
       "<th scope=\"col\">predictor</th>",
-      escape(lead), with_commas(rows.front()->decisions), with_commas(rows.front()->texts));
+      escape(lead), counted(rows.front()->decisions, "decision"),
+      counted(rows.front()->texts, "text"));
   for (const auto& [metric, interval] : rows.front()->metrics)
     html += fmt::format("<th scope=\"col\">{}</th>", escape(metric));
   html += "</tr></thead><tbody>\n";
@@ -152,14 +153,14 @@ void add_figures(const Evaluation& evaluation, const Geometry& geometry, const s
                   "Compare predictors within one lead only: a later lead knows more.",
               "Show",
               {},
-              [&evaluation] { return metric_table(evaluation); }};
+              [&evaluation](TableFile& file) { file.add(metric_table(evaluation)); }};
   Figure lines{"recall-by-layer" + suffix,
                "Recall by layer",
                "Share of a layer's true experts that are found when as many experts are "
                "predicted as the router chooses.",
                "Show",
                {},
-               [&evaluation] { return layer_table(evaluation); }};
+               [&evaluation](TableFile& file) { file.add(layer_table(evaluation)); }};
   for (const auto& [lead, rows] : by_lead(evaluation)) {
     bars.panels.push_back(bar_panel(lead, rows, metric));
     lines.panels.push_back(layer_panel(lead, rows, geometry, evaluation.num_moe_layers));
@@ -183,10 +184,11 @@ Section evaluation_section(const ReportInput& input) {
       "true one. The best of each lead is bold."};
   for (size_t i = 0; i < input.evaluations.size(); ++i) {
     const Evaluation& evaluation = input.evaluations[i];
-    section.html += fmt::format(
-        "<p class=\"subject\">{}: {} experts, top-{}, {} MoE layers; {} split of {}</p>\n",
-        escape(evaluation.model), evaluation.num_experts, evaluation.top_k,
-        evaluation.num_moe_layers, escape(evaluation.split), escape(evaluation.trace));
+    section.html +=
+        fmt::format("<p class=\"subject\">{}: {} experts, top-{}, {}; {} split of {}</p>\n",
+                    escape(evaluation.model), evaluation.num_experts, evaluation.top_k,
+                    counted(evaluation.num_moe_layers, "MoE layer"), escape(evaluation.split),
+                    escape(evaluation.trace));
     section.html += control_html(evaluation);
     for (const auto& [lead, rows] : by_lead(evaluation)) section.html += lead_table(lead, rows);
     if (evaluation.rows.empty()) continue;

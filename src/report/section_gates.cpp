@@ -55,7 +55,7 @@ Section gates_section(const ReportInput& input) {
                 "the first line is far above the others, missing the first expert costs most.",
                 "",
                 {{"", draw(chart), gate_table(statistics)}},
-                [&statistics] { return gate_table(statistics); }};
+                [&statistics](TableFile& file) { file.add(gate_table(statistics)); }};
   section.figures.push_back(std::move(figure));
   return section;
 }

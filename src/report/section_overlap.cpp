@@ -51,7 +51,7 @@ Section overlap_section(const ReportInput& input) {
                 "above the dashed lines is what a cache of the last token's experts gains.",
                 "",
                 {{"", draw(chart), table}},
-                [table] { return table; }};
+                [table](TableFile& file) { file.add(table); }};
   section.figures.push_back(std::move(figure));
   return section;
 }

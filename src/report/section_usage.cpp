@@ -85,7 +85,7 @@ Section usage_section(const ReportInput& input) {
       "layer's choices); orange experts are chosen more often, blue ones less.",
       format_value(1.0 / statistics.geometry.num_experts, Unit::kPercent));
   figure.panels.push_back({"", draw(usage_map(statistics)), ratio_table(statistics)});
-  figure.data = [&statistics] { return all_usage(statistics); };
+  figure.data = [&statistics](TableFile& file) { file.add(all_usage(statistics)); };
   section.figures.push_back(std::move(figure));
   return section;
 }

@@ -6,7 +6,6 @@
 #include <variant>
 #include <vector>
 
-#include "base/json.h"
 #include "report/text.h"
 
 namespace foregate {
@@ -23,10 +22,8 @@ struct Table {
   std::vector<Column> columns;
   std::vector<std::vector<Cell>> rows;
 
-  std::string to_csv() const;  ///< RFC 4180, with a header
-  Json to_json() const;        ///< An array with one object a row
   /// <table>; rows that would take it beyond `max_cells` are left out and counted in a last line.
-  std::string to_html(size_t max_cells = 12000) const;
+  std::string to_html(size_t max_cells = 6000) const;
 };
 
 }  // namespace foregate

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/progress.h"
+
 namespace foregate {
 namespace {
 
@@ -90,6 +92,10 @@ std::string shorten(std::string_view text, size_t length) {
     ++characters;
   }
   return characters <= length ? clean : clean.substr(0, cut) + "…";
+}
+
+std::string counted(int64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", with_commas(count), noun, count == 1 ? "" : "s");
 }
 
 std::string format_value(double value, Unit unit) {

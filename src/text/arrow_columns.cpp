@@ -1,5 +1,7 @@
 #include "text/arrow_columns.h"
 
+#include <arrow/api.h>
+
 namespace foregate {
 namespace {
 

@@ -1,12 +1,17 @@
 #pragma once
 
-#include <arrow/api.h>
-
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace arrow {
+class Array;
+class RecordBatch;
+class Schema;
+}  // namespace arrow
 
 namespace foregate {
 

@@ -1,3 +1,4 @@
+#include <arrow/api.h>
 #include <arrow/io/api.h>
 #include <arrow/ipc/api.h>
 #include <fmt/format.h>

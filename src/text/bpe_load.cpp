@@ -1,6 +1,8 @@
 // Reading the BPE model of a tokenizer.json.
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "text/bpe.h"
 #include "text/byte_level.h"
@@ -31,7 +33,7 @@ BytePairEncoder::BytePairEncoder(const TokenizerFile& file)
 }
 
 void BytePairEncoder::check_model(const TokenizerFile& file) const {
-  const JsonReader model(file.components["model"], file.where + ": model");
+  const JsonReader model(file.component("model"), file.where + ": model");
   if (model.number("dropout", 0, 1, 0) != 0) model.fail("dropout", "null or 0");
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     if (!model.string(key, "").empty()) model.fail(key, "null or empty");
@@ -60,7 +62,7 @@ void BytePairEncoder::read_merges(const TokenizerFile& file) {
 }
 
 void BytePairEncoder::read_whole_words(const TokenizerFile& file) {
-  const JsonReader model(file.components["model"], file.where + ": model");
+  const JsonReader model(file.component("model"), file.where + ": model");
   if (!model.boolean("ignore_merges", false)) return;
   for (int32_t id = 0; id < file.vocabulary.size(); ++id) {
     auto bytes = bytes_of_spelling(file.vocabulary.token(id));

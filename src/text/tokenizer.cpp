@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include <optional>
 
 #include "base/error.h"
@@ -17,18 +19,11 @@
 namespace foregate {
 namespace {
 
-/// The component at `key`, or null.
-const Json& component(const TokenizerFile& file, const char* key) {
-  static const Json none;
-  const auto found = file.components.find(key);
-  return found == file.components.end() ? none : *found;
-}
-
 /// Truncation and padding would change every encoding; the tokenizers library applies them
 /// silently.
 void refuse_truncation_and_padding(const TokenizerFile& file) {
   for (const char* key : {"truncation", "padding"}) {
-    if (!component(file, key).is_null()) {
+    if (!file.component(key).is_null()) {
       throw DataError(fmt::format(
           "{}: '{}' is set, which is not supported; set it to null (texts are cut by --max-length)",
           file.where, key));
@@ -54,12 +49,12 @@ struct Tokenizer::Impl {
 };
 
 Tokenizer::Impl::Impl(TokenizerFile file)
-    : normalizer(Normalizer::from_json(component(file, "normalizer"), file.where)),
-      pre_tokenizer(PreTokenizer::from_json(component(file, "pre_tokenizer"), file.where)),
+    : normalizer(Normalizer::from_json(file.component("normalizer"), file.where)),
+      pre_tokenizer(PreTokenizer::from_json(file.component("pre_tokenizer"), file.where)),
       encoder(file),
-      post_processor(PostProcessor::from_json(component(file, "post_processor"), file.where)),
+      post_processor(PostProcessor::from_json(file.component("post_processor"), file.where)),
       vocabulary(std::move(file.vocabulary)),
-      added_tokens(AddedTokens::from_json(component(file, "added_tokens"), normalizer, vocabulary,
+      added_tokens(AddedTokens::from_json(file.component("added_tokens"), normalizer, vocabulary,
                                           file.where)) {
   refuse_truncation_and_padding(file);
   kind = fmt::format("byte-level BPE, {} tokens{}", vocabulary.size(),

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "base/files.h"
 
@@ -18,8 +21,10 @@ PlainJson parse(const std::string& text, const std::string& where) {
   try {
     return PlainJson::parse(text);
   } catch (const PlainJson::parse_error& error) {
-    throw DataError(fmt::format("{}: not valid JSON at byte {} of {}; copy the file again", where,
-                                error.byte, text.size()));
+    const bool cut_off = error.byte > text.size();
+    throw DataError(fmt::format("{}: not valid JSON at byte {} of {}{}; copy the file again", where,
+                                std::min(error.byte, text.size()), text.size(),
+                                cut_off ? "; the file ends too early" : ""));
   }
 }
 
@@ -69,6 +74,12 @@ void read_merges(const PlainJson& json, TokenizerFile& file) {
 
 }  // namespace
 
+const Json& TokenizerFile::component(const char* key) const {
+  static const Json none;
+  const auto found = document->find(key);
+  return found == document->end() ? none : *found;
+}
+
 TokenizerFile TokenizerFile::read(const std::filesystem::path& path) {
   TokenizerFile file;
   file.where = path.string();
@@ -85,7 +96,7 @@ TokenizerFile TokenizerFile::read(const std::filesystem::path& path) {
   }
   read_vocabulary(std::exchange(model["vocab"], nullptr), file);
   read_merges(std::exchange(model["merges"], nullptr), file);
-  file.components = Json(document);
+  file.document = std::make_shared<Json>(document);
   return file;
 }
 

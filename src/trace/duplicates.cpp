@@ -6,6 +6,7 @@
 #include <numeric>
 #include <span>
 #include <unordered_map>
+#include <utility>
 
 #include "base/hash.h"
 
@@ -108,21 +109,23 @@ bool similar(const Sketch& a, const Sketch& b) {
 
 /// Joins texts that meet in a band of their sketches and are similar.
 void join_similar(const std::vector<Tokens>& bodies, Groups& groups) {
-  std::vector<size_t> sketched;
-  std::vector<Sketch> sketches;
+  // Texts are compared with the first of their band only; an order of their own makes the groups
+  // independent of the order they come in.
+  std::vector<std::pair<uint64_t, size_t>> ordered;
   for (size_t i = 0; i < bodies.size(); ++i) {
-    if (bodies[i].empty()) continue;
-    sketched.push_back(i);
-    sketches.push_back(sketch_of(bodies[i]));
+    if (!bodies[i].empty()) ordered.emplace_back(hash_tokens(bodies[i]), i);
   }
+  std::sort(ordered.begin(), ordered.end());
+  std::vector<Sketch> sketches;
+  for (const auto& [hash, i] : ordered) sketches.push_back(sketch_of(bodies[i]));
   for (size_t band = 0; band < kBins; band += kBandBins) {
     std::unordered_map<uint64_t, size_t> first_with;
     for (size_t s = 0; s < sketches.size(); ++s) {
       const auto* bins = reinterpret_cast<const char*>(sketches[s].data() + band);
       const uint64_t hash = stable_hash({bins, kBandBins * sizeof(uint32_t)}, band);
       const size_t other = first_with.try_emplace(hash, s).first->second;
-      const size_t i = sketched[s];
-      const size_t j = sketched[other];
+      const size_t i = ordered[s].second;
+      const size_t j = ordered[other].second;
       if (groups.find(i) != groups.find(j) && similar(sketches[s], sketches[other])) {
         groups.join(i, j);
       }

@@ -9,8 +9,8 @@
 namespace foregate {
 namespace {
 
-constexpr int64_t kMaxLayers = 1 << 16;
-constexpr int64_t kMaxSize = 1 << 30;
+constexpr int kMaxLayers = 1 << 16;
+constexpr int kMaxSize = 1 << 30;
 
 }  // namespace
 

@@ -91,7 +91,7 @@ void read_integers(const arrow::Array& column, int64_t row, const char* name,
                                     values[i], i, std::numeric_limits<Value>::min(),
                                     std::numeric_limits<Value>::max()));
       }
-      out[i] = static_cast<Value>(values[i]);
+      out[i] = static_cast<Value>(values[i]);  // NOLINT(bugprone-signed-char-misuse): in range.
     }
   });
 }
@@ -163,7 +163,7 @@ int64_t read_integer(const arrow::Array& column, int64_t row, const char* name) 
     if (!std::in_range<int64_t>(array.Value(row))) {
       throw DataError(fmt::format("'{}' is {}; expected a 64-bit integer", name, array.Value(row)));
     }
-    result = static_cast<int64_t>(array.Value(row));
+    result = static_cast<int64_t>(array.Value(row));  // NOLINT(bugprone-signed-char-misuse)
   });
   return result;
 }

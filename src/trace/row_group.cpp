@@ -11,7 +11,7 @@ namespace foregate {
 namespace {
 
 constexpr int64_t kMaxRows = 4096;
-constexpr int64_t kMaxTokens = 32 * 1024;
+constexpr int64_t kMaxTokens = 32LL << 10;
 constexpr int64_t kMaxBytes = 64LL << 20;
 
 template <typename T>
@@ -81,7 +81,7 @@ std::shared_ptr<arrow::Table> RowGroup::table(const std::shared_ptr<arrow::Schem
                         : wide_experts_.array(field(schema::kExperts))};
   if (has_gate_weights_) columns.push_back(gate_weights_.array(field(schema::kGateWeights)));
   if (has_router_logits_) columns.push_back(router_logits_.array(field(schema::kRouterLogits)));
-  return arrow::Table::Make(schema, std::move(columns), rows());
+  return arrow::Table::Make(schema, columns, rows());
 }
 
 void RowGroup::clear() {

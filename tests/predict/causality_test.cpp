@@ -163,8 +163,8 @@ TEST_P(EveryPredictor, IsTheSameAfterSavingAndLoading) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, EveryPredictor, ::testing::ValuesIn(every_predictor_and_lead()),
-                         [](const auto& info) {
-                           std::string name = info.param.name + "_" + lead_name(info.param.lead);
+                         [](const auto& each) {
+                           std::string name = each.param.name + "_" + lead_name(each.param.lead);
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });

@@ -41,6 +41,12 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Combine(::testing::Values(torch::kFloat32, torch::kBFloat16, torch::kFloat16),
                        ::testing::Values(0, 1, 33), ::testing::Values(1, 15, 16, 31, 32, 33, 256)));
 
+TextSelection with_features() {
+  TextSelection selection;
+  selection.features = Features::kRequire;
+  return selection;
+}
+
 class Synthetic : public ::testing::Test {
  protected:
   Synthetic() { testing::write_synthetic_trace(directory_.path()); }
@@ -77,11 +83,11 @@ TEST_F(Synthetic, GateAdapterStartsAtNextGate) {
     const auto made = make_predictor("gate-adapter", lead, corpus.geometry());
     auto& adapter = dynamic_cast<TrainedStatePredictor&>(*made);
     adapter.set_weights(adapter.initial_parameters(inputs), "start");
-    for (const RoutedText& text : testing::read_texts(corpus, {.features = Features::kRequire})) {
+    for (const RoutedText& text : testing::read_texts(corpus, with_features())) {
       const torch::Tensor expected = gate->score(text);
       const torch::Tensor found = adapter.score(text);
       EXPECT_TRUE(found.allclose(expected, 1e-5, 1e-5));
-      EXPECT_TRUE(found.argsort(-1).equal(expected.argsort(-1)));
+      EXPECT_TRUE(found.argsort(int64_t{-1}).equal(expected.argsort(int64_t{-1})));
     }
   }
 }
@@ -91,13 +97,13 @@ TEST_F(Synthetic, NextGateIsTheTargetsRouterOnTheEarlierInput) {
   SharedCounts counts(corpus);
   const auto gate = make_predictor("next-gate", Lead::layer(1), corpus.geometry());
   gate->fit({corpus, counts, {}});
-  const RoutedText text = testing::read_texts(corpus, {.features = Features::kRequire}).back();
+  const RoutedText text = testing::read_texts(corpus, with_features()).back();
   const torch::Tensor scores = gate->score(text);
   for (int64_t l = 1; l < 4; ++l) {
     const torch::Tensor logits =
         text.router_inputs.select(1, l - 1).matmul(corpus.routers()->weight[l].t());
     // The normalisation scales a token's logits alike, which changes no rank.
-    EXPECT_TRUE(scores.select(1, l - 1).argsort(-1).equal(logits.argsort(-1)));
+    EXPECT_TRUE(scores.select(1, l - 1).argsort(int64_t{-1}).equal(logits.argsort(int64_t{-1})));
   }
 }
 
@@ -110,7 +116,7 @@ TEST(RecallAtK, CountsWhatIsAmongTheHighest) {
 std::string error_of(const std::filesystem::path& directory) {
   try {
     const Corpus corpus(directory);
-    corpus.for_each({.features = Features::kRequire}, [](const RoutedText&) {});
+    corpus.for_each(with_features(), [](const RoutedText&) {});
   } catch (const DataError& error) {
     return error.what();
   }

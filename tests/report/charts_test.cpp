@@ -1,0 +1,104 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "report/bar_chart.h"
+#include "report/heat_map.h"
+#include "report/layers.h"
+#include "report/line_chart.h"
+
+namespace foregate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+size_t occurrences(const std::string& text, const std::string& part) {
+  size_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+TEST(ColorScaleTest, Classes) {
+  const ColorScale shares = sequential_scale(0.4);
+  EXPECT_EQ(shares.num_classes(), 10);
+  EXPECT_EQ(shares.class_of(0), 0);
+  EXPECT_EQ(shares.class_of(0.4), 9);
+  EXPECT_EQ(shares.class_of(7), 9);
+  EXPECT_EQ(shares.class_of(std::nan("")), -1);
+  EXPECT_EQ(ratio_scale().class_of(1), 4);
+  EXPECT_EQ(ratio_scale().class_of(0), 0);
+  EXPECT_EQ(ratio_scale().class_of(100), 8);
+}
+
+TEST(ColorScaleTest, FilesKnowNoVariables) {
+  const Chart chart{"label", "description", 10, 10, "", "<g/>"};
+  EXPECT_THAT(standalone_svg(chart), Not(HasSubstr("var(")));
+}
+
+TEST(LineChartTest, RoundTicks) {
+  EXPECT_THAT(round_ticks(0, 1), ElementsAre(0, 0.2, 0.4, 0.6000000000000001, 0.8, 1));
+  EXPECT_GE(round_ticks(0.131, 0.87).back(), 0.87);
+  EXPECT_LE(round_ticks(0.131, 0.87).front(), 0.131);
+  EXPECT_EQ(tick_label(0.05, 0.05, Unit::kPercent), "5%");
+  EXPECT_EQ(tick_label(0.025, 0.025, Unit::kPercent), "2.5%");
+}
+
+TEST(LineChartTest, GapsAndSinglePoints) {
+  LineChart chart;
+  chart.x_labels = {"0", "1", "2", "3"};
+  chart.series = {{"a<b", {0.5, std::nan(""), 0.25, 0.25}}};
+  const std::string body = draw(chart).body;
+  EXPECT_EQ(occurrences(body, "<circle"), 3u);
+  EXPECT_THAT(body, HasSubstr("a&lt;b"));
+  EXPECT_THAT(body, Not(HasSubstr("nan")));
+  chart.x_labels = {"0"};
+  chart.series = {{"one", {0.5}}};
+  EXPECT_EQ(occurrences(draw(chart).body, "<circle"), 1u);
+}
+
+TEST(LineChartTest, ConstantAndMissingValuesHaveAnAxis) {
+  for (const double value : {0.0, 0.3, 1.0, std::nan("")}) {
+    for (const bool from_zero : {false, true}) {
+      LineChart chart;
+      chart.x_labels = {"0", "1"};
+      chart.series = {{"a", {value, value}}};
+      chart.from_zero = from_zero;
+      const std::string body = draw(chart).body;
+      EXPECT_THAT(body, Not(HasSubstr("nan"))) << value;
+      EXPECT_THAT(body, Not(HasSubstr("inf"))) << value;
+    }
+  }
+}
+
+TEST(HeatMapTest, RunsOfEqualCellsAreOneStroke) {
+  HeatMap map;
+  map.row_labels = {"r"};
+  map.column_labels = {"0", "1", "2", "3", "4"};
+  map.values = {0.9, 0.9, 0.9, std::nan(""), 0.9};
+  map.scale = sequential_scale(1);
+  map.titles = false;
+  const Chart runs = draw(map);
+  EXPECT_THAT(runs.body, HasSubstr("<path class=\"s9\" d=\"M0 0h3M4 0h1\"/>"));
+  EXPECT_THAT(runs.attributes, HasSubstr("data-cells=\"______..__\""));
+  map.titles = true;
+  EXPECT_EQ(occurrences(draw(map).body, "<title>"), 5u);
+}
+
+TEST(BarChartTest, WhiskersOnlyWithAnInterval) {
+  BarChart chart;
+  chart.bars = {{"a", 0.5, 0.4, 0.6, ""}, {"b", 0.5, 0, 0, ""}};
+  EXPECT_EQ(occurrences(draw(chart).body, "whisker"), 1u);
+}
+
+TEST(LayersTest, Spread) {
+  EXPECT_THAT(spread(5, 10), ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_THAT(spread(5, 2), ElementsAre(0, 4));
+  EXPECT_THAT(spread(5, 0), ElementsAre(0));
+  EXPECT_TRUE(spread(0, 3).empty());
+}
+
+}  // namespace
+}  // namespace foregate

@@ -1,0 +1,48 @@
+#include "sample_input.h"
+
+#include "../stats/random_trace.h"
+
+namespace foregate {
+
+ReportInput sample_input(const SampleShape& shape) {
+  ReportInput input;
+  input.title = "Routing report";
+  const Geometry geometry = small_geometry(shape.layers, shape.experts, shape.top_k);
+  input.manifest.model = "sample/model";
+  input.manifest.geometry = geometry;
+  input.manifest.complete = true;
+  input.statistics = RoutingStatistics(geometry);
+  Random random(11);
+  for (int text = 0; text < shape.texts; ++text) {
+    const std::string& dataset = shape.datasets[static_cast<size_t>(text) % shape.datasets.size()];
+    input.statistics.add(random_trace(geometry, dataset, shape.tokens, random));
+  }
+  return input;
+}
+
+Evaluation sample_evaluation(const SampleShape& shape) {
+  Evaluation evaluation;
+  evaluation.trace = "out/traces";
+  evaluation.model = "sample/model";
+  evaluation.split = "test";
+  evaluation.num_experts = shape.experts;
+  evaluation.top_k = shape.top_k;
+  evaluation.num_moe_layers = shape.layers;
+  for (const char* lead : {"next-token", "layer-1"}) {
+    for (const char* predictor : {"poor", "good"}) {
+      const double recall = predictor == std::string("good") ? 0.8125 : 0.25;
+      EvaluationRow row;
+      row.predictor = predictor;
+      row.lead = lead;
+      row.decisions = 1234;
+      row.texts = 7;
+      row.metrics = {{"recall@2", {recall, recall - 0.05, recall + 0.05}}};
+      for (int layer = 1; layer < shape.layers; ++layer)
+        row.recall_by_layer.emplace_back(layer, recall);
+      evaluation.rows.push_back(row);
+    }
+  }
+  return evaluation;
+}
+
+}  // namespace foregate

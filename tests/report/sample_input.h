@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "report/report.h"
+
+namespace foregate {
+
+struct SampleShape {
+  int layers = 3;
+  int experts = 8;
+  int top_k = 2;
+  int texts = 12;
+  int tokens = 9;  ///< a text
+  std::vector<std::string> datasets = {"news", "reviews"};
+};
+
+/// A report of random routing, skewed to low expert indices, without an evaluation.
+ReportInput sample_input(const SampleShape& shape);
+
+/// Two predictors at two leads; "good" is the better at both.
+Evaluation sample_evaluation(const SampleShape& shape);
+
+}  // namespace foregate
