@@ -34,9 +34,10 @@ std::string first_line(const std::string& text) {
 
 /// CLI11 only says that a subcommand is required when the first word is none.
 void require_known_command(const CLI::App& app, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-' || app.get_subcommand_no_throw(argv[1]) != nullptr) return;
+  if (argc < 2 || argv[1][0] == '-') return;
   std::string commands;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_name() == argv[1]) return;
     commands += (commands.empty() ? "" : ", ") + command->get_name();
   }
   throw UsageError("there is no command '" + std::string(argv[1]) + "'; expected one of " +

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "nn/experts.h"
+#include "nn/mlp.h"
 #include "nn/rms_norm.h"
 #include "nn/router.h"
 
@@ -19,10 +21,7 @@ struct Decoder::Batch {
 Decoder::Decoder(const ModelConfig& config, DecoderWeights weights, torch::Device device,
                  torch::ScalarType dtype)
     : config_(config),
-      embedding_(weights.embedding),
-      layers_(make_layers(std::move(weights.layers))),
-      final_norm_(weights.final_norm),
-      lm_head_(weights.lm_head),
+      weights_(std::move(weights)),
       attention_shape_{config.num_heads, config.num_kv_heads, config.head_dim},
       rope_(config.head_dim, config.rope_theta, device, dtype) {}
 
@@ -33,9 +32,9 @@ void Decoder::forward(const torch::Tensor& token_ids, const torch::Tensor& posit
     longest = std::max<int64_t>(longest, cu_seqlens[i + 1] - cu_seqlens[i]);
   }
   const Batch batch{positions, cu_seqlens, longest};
-  torch::Tensor residual = embedding_.index_select(0, token_ids);
+  torch::Tensor residual = weights_.embedding.index_select(0, token_ids);
   int moe_layer = 0;
-  for (const DecoderLayer& layer : layers_) {
+  for (const LayerWeights& layer : weights_.layers) {
     if (layer.moe) observer.on_layer_input(moe_layer, residual);
     attend(layer, batch, residual);
     const torch::Tensor input =
@@ -43,21 +42,21 @@ void Decoder::forward(const torch::Tensor& token_ids, const torch::Tensor& posit
     if (layer.moe) {
       run_moe(*layer.moe, moe_layer++, input, residual, observer);
     } else {
-      layer.dense->add_to(residual, input);
+      residual.add_(nn::mlp(input, *layer.dense));
     }
   }
-  if (lm_head_.defined()) observer.on_next_token_logits(next_token_logits(residual, batch));
+  if (weights_.lm_head.defined()) observer.on_next_token_logits(next_token_logits(residual, batch));
 }
 
-void Decoder::attend(const DecoderLayer& layer, const Batch& batch, torch::Tensor& residual) {
+void Decoder::attend(const LayerWeights& layer, const Batch& batch, torch::Tensor& residual) {
   const torch::Tensor input = nn::rms_norm(residual, layer.input_norm, config_.rms_norm_epsilon);
-  torch::Tensor qkv = layer.qkv.forward(input);
+  torch::Tensor qkv = at::linear(input, layer.qkv, layer.qkv_bias);
   rope_.apply(qkv, batch.positions, config_.num_heads + config_.num_kv_heads, batch.longest - 1);
   const torch::Tensor mixed = nn::attention(qkv, batch.cu_seqlens, attention_shape_);
-  layer.attention_output.add_to(residual, mixed);
+  residual.add_(at::linear(mixed, layer.attention_output));
 }
 
-void Decoder::run_moe(const MoeBlock& moe, int moe_layer, const torch::Tensor& input,
+void Decoder::run_moe(const MoeWeights& moe, int moe_layer, const torch::Tensor& input,
                       torch::Tensor& residual, EngineObserver& observer) const {
   const torch::Tensor logits = nn::router_logits(input, moe.router);
   const nn::Routing routing = nn::route(logits, config_.top_k, config_.norm_topk);
@@ -66,19 +65,23 @@ void Decoder::run_moe(const MoeBlock& moe, int moe_layer, const torch::Tensor& i
                       .logits = logits,
                       .experts = routing.experts,
                       .gate_weights = routing.gate_weights});
-  if (moe.experts) moe.experts->add_to(residual, input, routing);
-  if (!moe.shared) return;
-  torch::Tensor scale;
-  if (moe.shared_gate.defined()) scale = nn::router_logits(input, moe.shared_gate).sigmoid_();
-  moe.shared->add_to(residual, input, scale);
+  if (!moe.experts.gate_up.defined()) return;
+  residual.add_(nn::experts(input, routing, moe.experts));
+  if (!moe.shared.gate_up.defined()) return;
+  torch::Tensor shared = nn::mlp(input, moe.shared);
+  if (moe.shared_gate.defined()) {
+    residual.addcmul_(shared, at::linear(input, moe.shared_gate).sigmoid_());
+  } else {
+    residual.add_(shared);
+  }
 }
 
 torch::Tensor Decoder::next_token_logits(const torch::Tensor& residual, const Batch& batch) const {
   std::vector<int64_t> last;
   for (const int32_t end : batch.cu_seqlens.subspan(1)) last.push_back(end - 1);
   const torch::Tensor rows = residual.index_select(0, torch::tensor(last).to(residual.device()));
-  const torch::Tensor hidden = nn::rms_norm(rows, final_norm_, config_.rms_norm_epsilon);
-  return at::linear(hidden, lm_head_).to(torch::kFloat32);
+  const torch::Tensor hidden = nn::rms_norm(rows, weights_.final_norm, config_.rms_norm_epsilon);
+  return at::linear(hidden, weights_.lm_head).to(torch::kFloat32);
 }
 
 }  // namespace foregate

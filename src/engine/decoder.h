@@ -4,9 +4,7 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
-#include "engine/decoder_layer.h"
 #include "engine/observer.h"
 #include "models/config.h"
 #include "models/decoder_weights.h"
@@ -30,23 +28,20 @@ class Decoder {
                std::span<const int32_t> cu_seqlens,  // [texts + 1]
                EngineObserver& observer);
 
-  const std::vector<DecoderLayer>& layers() const { return layers_; }
+  const DecoderWeights& weights() const { return weights_; }
 
  private:
   struct Batch;
   /// Adds the attention of `layer` to the residual stream.
-  void attend(const DecoderLayer& layer, const Batch& batch, torch::Tensor& residual);
+  void attend(const LayerWeights& layer, const Batch& batch, torch::Tensor& residual);
   /// Routes one MoE layer and, if its experts are there, adds their output to the residual stream.
-  void run_moe(const MoeBlock& moe, int moe_layer, const torch::Tensor& input,
+  void run_moe(const MoeWeights& moe, int moe_layer, const torch::Tensor& input,
                torch::Tensor& residual, EngineObserver& observer) const;
   /// Logits of each text's last token.
   torch::Tensor next_token_logits(const torch::Tensor& residual, const Batch& batch) const;
 
   ModelConfig config_;
-  torch::Tensor embedding_;  ///< [V, H]
-  std::vector<DecoderLayer> layers_;
-  torch::Tensor final_norm_;  ///< [H]; undefined if only routing is wanted
-  torch::Tensor lm_head_;     ///< [V, H]; undefined if only routing is wanted
+  DecoderWeights weights_;
   nn::AttentionShape attention_shape_;
   nn::Rope rope_;
 };

@@ -136,7 +136,7 @@ int64_t Engine::max_positions() const {
 RouterWeights Engine::router_weights() const {
   std::vector<torch::Tensor> weights;
   std::vector<torch::Tensor> norms;
-  for (const DecoderLayer& layer : impl_->decoder.layers()) {
+  for (const LayerWeights& layer : impl_->decoder.weights().layers) {
     if (!layer.moe) continue;
     weights.push_back(layer.moe->router.cpu());
     norms.push_back(layer.post_attention_norm.to(torch::kCPU, torch::kFloat32));

@@ -18,7 +18,7 @@ struct MoeWeights {
   torch::Tensor shared_gate;  ///< [1, H]; undefined without one
 };
 
-/// One decoder layer as loaded, in the compute dtype.
+/// One decoder layer, in the compute dtype.
 struct LayerWeights {
   torch::Tensor input_norm;             ///< [H]
   torch::Tensor qkv;                    ///< [(heads + 2 kv heads) * D, H]

@@ -5,151 +5,149 @@
 
 #include <algorithm>
 #include <atomic>
+#include <numeric>
+#include <vector>
 
-#include "nn/expert_grouping.h"
 #include "nn/mlp.h"
 
 namespace foregate::nn {
 namespace {
 
 constexpr int64_t kGrainTokens = 32;
-constexpr int64_t kMostSlots = 192;
 
-// Buffers of the packed run, one row a slot.
-struct Buffers {
-  torch::Tensor inputs;   ///< [T * k, H]
-  torch::Tensor gates;    ///< [T * k]
-  torch::Tensor inner;    ///< [T * k, I]
-  torch::Tensor outputs;  ///< [T * k, H]
+// The T * k (token, rank) pairs grouped by expert; a pair's place is its slot.
+struct Grouping {
+  std::vector<int64_t> offsets;  ///< [E + 1] first slot of each expert
+  torch::Tensor tokens;          ///< [T * k] int64, token of each slot, rising within an expert
+  std::vector<int64_t> slots;    ///< [T * k] slot of each (token, rank)
 };
 
-void gather(const ExpertTask& task, const ExpertGrouping& grouping, const torch::Tensor& x,
-            const Routing& routing, Buffers& buffers) {
-  const int64_t hidden = x.size(1);
-  const int64_t k = routing.experts.size(1);
-  const float* rows = x.const_data_ptr<float>();
-  const float* gate_weights = routing.gate_weights.const_data_ptr<float>();
-  float* inputs = buffers.inputs.mutable_data_ptr<float>();
-  float* gates = buffers.gates.mutable_data_ptr<float>();
-  for (int64_t slot = task.first; slot < task.first + task.count; ++slot) {
-    const int64_t pair = grouping.pairs[slot];
-    std::copy_n(rows + pair / k * hidden, hidden, inputs + slot * hidden);
-    gates[slot] = gate_weights[pair];
+// Counting sort, stable.
+Grouping group_by_expert(const torch::Tensor& chosen, int64_t num_experts) {
+  const int64_t pairs = chosen.numel();
+  const int64_t k = chosen.size(1);
+  const auto* expert = chosen.const_data_ptr<int64_t>();
+  Grouping grouping{std::vector<int64_t>(num_experts + 1, 0), torch::empty({pairs}, torch::kInt64),
+                    std::vector<int64_t>(pairs)};
+  for (int64_t i = 0; i < pairs; ++i) ++grouping.offsets[expert[i] + 1];
+  std::partial_sum(grouping.offsets.begin(), grouping.offsets.end(), grouping.offsets.begin());
+  std::vector<int64_t> next(grouping.offsets.begin(), grouping.offsets.end() - 1);
+  auto* token = grouping.tokens.mutable_data_ptr<int64_t>();
+  for (int64_t i = 0; i < pairs; ++i) {
+    const int64_t slot = next[expert[i]]++;
+    token[slot] = i / k;
+    grouping.slots[i] = slot;
   }
+  return grouping;
 }
 
-void run(const ExpertTask& task, const PackedWeight& gate_up, const PackedWeight& down,
-         Buffers& buffers) {
-  const int64_t hidden = gate_up.depth();
-  const int64_t width = gate_up.columns;
-  float* inner = buffers.inner.mutable_data_ptr<float>() + task.first * width;
-  multiply(gate_up, {.x = buffers.inputs.const_data_ptr<float>() + task.first * hidden,
-                     .x_stride = hidden,
-                     .rows = task.count,
-                     .out = inner,
-                     .out_stride = width,
-                     .epilogue = GemmEpilogue::kSiluMultiply,
-                     .scale = buffers.gates.const_data_ptr<float>() + task.first});
-  multiply(down, {.x = inner,
-                  .x_stride = width,
-                  .rows = task.count,
-                  .out = buffers.outputs.mutable_data_ptr<float>() + task.first * hidden,
-                  .out_stride = hidden});
-}
-
-// Adds each token's outputs, in rank order, to its row of the sum.
-void combine(const torch::Tensor& outputs, const std::vector<int64_t>& slots, int64_t k,
-             torch::Tensor& sum) {
-  const int64_t hidden = sum.size(1);
-  const float* rows = outputs.const_data_ptr<float>();
-  float* result = sum.mutable_data_ptr<float>();
-  at::parallel_for(0, sum.size(0), kGrainTokens, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
-      for (int64_t pair = t * k; pair < (t + 1) * k; ++pair) {
-        const float* row = rows + slots[pair] * hidden;
-        for (int64_t h = 0; h < hidden; ++h) result[t * hidden + h] += row[h];
-      }
-    }
+// Busy experts first, so that the last ones that threads take are short.
+std::vector<int64_t> by_falling_load(const std::vector<int64_t>& offsets) {
+  std::vector<int64_t> order(offsets.size() - 1);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    return offsets[a + 1] - offsets[a] > offsets[b + 1] - offsets[b];
   });
+  return order;
 }
 
-}  // namespace
-
-Experts::Experts(const ExpertWeights& weights) {
-  TORCH_CHECK(weights.gate_up.dim() == 3 && weights.down.dim() == 3 &&
-                  weights.gate_up.size(1) == 2 * weights.down.size(2),
-              "experts: weights are ", weights.gate_up.sizes(), " and ", weights.down.sizes(),
-              "; expected [E, 2I, H] and [E, H, I]");
-  if (!can_pack(weights.gate_up)) {
-    weights_ = weights;
-    return;
-  }
-  for (int64_t expert = 0; expert < weights.gate_up.size(0); ++expert) {
-    packed_gate_up_.push_back(pack_gate_up(weights.gate_up[expert]));
-    packed_down_.push_back(pack(weights.down[expert]));
-  }
+// One expert on its tokens. Runs on one thread: its products are too small to share.
+void run_expert(const torch::Tensor& x, const torch::Tensor& tokens, const torch::Tensor& gate_up,
+                const torch::Tensor& down, torch::Tensor result) {
+  const torch::Tensor inner = silu_and_multiply(at::mm(x.index_select(0, tokens), gate_up.t()));
+  at::mm_out(result, inner, down.t());
 }
 
-void Experts::add_to(torch::Tensor& sum, const torch::Tensor& x, const Routing& routing) const {
-  TORCH_CHECK(x.dim() == 2 && sum.sizes() == x.sizes() && routing.experts.dim() == 2 &&
-                  x.size(0) == routing.experts.size(0),
-              "experts: x is ", x.sizes(), ", sum ", sum.sizes(), ", experts ",
-              routing.experts.sizes(), "; expected [T, H], [T, H] and [T, k]");
-  if (x.size(0) == 0) return;
-  if (weights_.gate_up.defined()) {
-    add_aten(sum, x, routing);
-  } else {
-    add_packed(sum, x, routing);
-  }
-}
-
-void Experts::add_packed(torch::Tensor& sum, const torch::Tensor& x, const Routing& routing) const {
-  TORCH_CHECK(x.size(1) == packed_gate_up_[0].depth() && x.is_contiguous() && sum.is_contiguous() &&
-                  routing.gate_weights.is_contiguous(),
-              "experts: x is ", x.sizes(), "; expected contiguous [T, ", packed_gate_up_[0].depth(),
-              "]");
-  const int64_t pairs = routing.experts.numel();
-  const ExpertGrouping grouping =
-      group_by_expert(routing.experts, static_cast<int64_t>(packed_gate_up_.size()));
-  const std::vector<ExpertTask> tasks = expert_tasks(grouping, kMostSlots);
-  Buffers buffers{torch::empty({pairs, x.size(1)}, x.options()), torch::empty({pairs}, x.options()),
-                  torch::empty({pairs, packed_gate_up_[0].columns}, x.options()),
-                  torch::empty({pairs, x.size(1)}, x.options())};
-  std::vector<int64_t> slots(pairs);
-  for (int64_t slot = 0; slot < pairs; ++slot) slots[grouping.pairs[slot]] = slot;
-  // Threads take the next task when they are free.
+// Experts on their tokens, one slot a row; threads take the next expert when they are free.
+torch::Tensor run_experts(const torch::Tensor& x, const Grouping& grouping,
+                          const ExpertWeights& weights) {
+  torch::Tensor outputs = torch::empty({grouping.tokens.size(0), x.size(1)}, x.options());
+  const std::vector<int64_t> order = by_falling_load(grouping.offsets);
   std::atomic<size_t> next{0};
   at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t /*begin*/, int64_t /*end*/) {
-    for (size_t i = next++; i < tasks.size(); i = next++) {
-      gather(tasks[i], grouping, x, routing, buffers);
-      run(tasks[i], packed_gate_up_[tasks[i].expert], packed_down_[tasks[i].expert], buffers);
+    const c10::InferenceMode guard;  // thread-local: workers do not inherit the caller's
+    for (size_t i = next++; i < order.size(); i = next++) {
+      const int64_t expert = order[i];
+      const int64_t first = grouping.offsets[expert];
+      const int64_t count = grouping.offsets[expert + 1] - first;
+      if (count == 0) return;  // and so are all that follow
+      run_expert(x, grouping.tokens.narrow(0, first, count), weights.gate_up[expert],
+                 weights.down[expert], outputs.narrow(0, first, count));
     }
   });
-  combine(buffers.outputs, slots, routing.experts.size(1), sum);
+  return outputs;
 }
 
-// Pairs sorted by expert, one product an expert, outputs weighted and added up in float32.
-void Experts::add_aten(torch::Tensor& sum, const torch::Tensor& x, const Routing& routing) const {
-  const int64_t num_experts = weights_.gate_up.size(0);
+template <typename Scalar>
+void combine(const torch::Tensor& outputs, const Grouping& grouping,
+             const torch::Tensor& gate_weights, torch::Tensor& result) {
+  const int64_t hidden = outputs.size(1);
+  const int64_t k = gate_weights.size(1);
+  const auto* output = outputs.const_data_ptr<Scalar>();
+  const float* gate = gate_weights.const_data_ptr<float>();
+  auto* mixed = result.mutable_data_ptr<Scalar>();
+  at::parallel_for(0, result.size(0), kGrainTokens, [&](int64_t begin, int64_t end) {
+    std::vector<float> sum(hidden);
+    for (int64_t t = begin; t < end; ++t) {
+      std::fill(sum.begin(), sum.end(), 0.0F);
+      for (int64_t i = t * k; i < (t + 1) * k; ++i) {
+        const Scalar* row = output + grouping.slots[i] * hidden;
+        for (int64_t h = 0; h < hidden; ++h) sum[h] += gate[i] * static_cast<float>(row[h]);
+      }
+      for (int64_t h = 0; h < hidden; ++h) mixed[t * hidden + h] = static_cast<Scalar>(sum[h]);
+    }
+  });
+}
+
+torch::Tensor experts_cpu(const torch::Tensor& x, const Routing& routing,
+                          const ExpertWeights& weights) {
+  const Grouping grouping = group_by_expert(routing.experts.contiguous(), weights.gate_up.size(0));
+  const torch::Tensor outputs = run_experts(x, grouping, weights);
+  torch::Tensor result = torch::empty_like(x);
+  const torch::Tensor gates = routing.gate_weights.contiguous();
+  AT_DISPATCH_FLOATING_TYPES_AND2(torch::kBFloat16, torch::kFloat16, x.scalar_type(), "experts",
+                                  [&] { combine<scalar_t>(outputs, grouping, gates, result); });
+  return result;
+}
+
+// Any device, by ATen: pairs sorted by expert, one product an expert, added up in slots order.
+torch::Tensor experts_aten(const torch::Tensor& x, const Routing& routing,
+                           const ExpertWeights& weights) {
+  const int64_t num_experts = weights.gate_up.size(0);
   const int64_t k = routing.experts.size(1);
   const torch::Tensor chosen = routing.experts.reshape(-1);
-  const torch::Tensor pairs =
+  const torch::Tensor slots =
       std::get<1>(chosen.sort(/*stable=*/true, /*dim=*/0, /*descending=*/false));
   const torch::Tensor counts = torch::bincount(chosen, {}, num_experts).cpu();
-  const torch::Tensor inputs = x.index_select(0, pairs.floor_divide(k));
+  const torch::Tensor inputs = x.index_select(0, slots.floor_divide(k));
   torch::Tensor outputs = torch::empty_like(inputs);
   int64_t first = 0;
   for (int64_t expert = 0; expert < num_experts; ++expert) {
     const int64_t count = counts[expert].item<int64_t>();
     if (count == 0) continue;
     const torch::Tensor inner =
-        silu_and_multiply(at::linear(inputs.narrow(0, first, count), weights_.gate_up[expert]));
-    outputs.narrow(0, first, count).copy_(at::linear(inner, weights_.down[expert]));
+        silu_and_multiply(at::linear(inputs.narrow(0, first, count), weights.gate_up[expert]));
+    outputs.narrow(0, first, count).copy_(at::linear(inner, weights.down[expert]));
     first += count;
   }
-  const torch::Tensor by_pair = torch::empty_like(outputs).index_copy_(0, pairs, outputs);
+  const torch::Tensor by_pair = torch::empty_like(outputs).index_copy_(0, slots, outputs);
   const torch::Tensor ranked = by_pair.view({x.size(0), k, x.size(1)}).to(torch::kFloat32);
-  sum.add_((ranked * routing.gate_weights.unsqueeze(-1)).sum(1).to(x.scalar_type()));
+  return (ranked * routing.gate_weights.unsqueeze(-1)).sum(1).to(x.scalar_type());
+}
+
+}  // namespace
+
+torch::Tensor experts(const torch::Tensor& x, const Routing& routing,
+                      const ExpertWeights& weights) {
+  TORCH_CHECK(x.dim() == 2 && routing.experts.dim() == 2 && x.size(0) == routing.experts.size(0),
+              "experts: x is ", x.sizes(), ", experts ", routing.experts.sizes(),
+              "; expected [T, H] and [T, k]");
+  TORCH_CHECK(weights.gate_up.dim() == 3 && weights.down.dim() == 3 &&
+                  weights.gate_up.size(2) == x.size(1) && weights.down.size(1) == x.size(1),
+              "experts: weights are ", weights.gate_up.sizes(), " and ", weights.down.sizes(),
+              "; expected [E, 2I, H] and [E, H, I]");
+  if (x.size(0) == 0) return torch::empty_like(x);
+  return x.device().is_cpu() ? experts_cpu(x, routing, weights) : experts_aten(x, routing, weights);
 }
 
 }  // namespace foregate::nn

@@ -10,6 +10,8 @@
 namespace foregate {
 namespace {
 
+constexpr int64_t kDecisionsPerThread = 256;
+
 /// Accumulates RoutingCounts text by text. Ids get slots in order of appearance; finish() sorts
 /// them.
 class Counter {
@@ -33,8 +35,9 @@ class Counter {
       ++id_tokens_[slots[t]];
       if (t > 0) ++before_tokens_[slots[t - 1]];
     }
-    // Layers count into disjoint tables.
-    at::parallel_for(0, layers_, 1, [&](int64_t begin, int64_t end) {
+    // Layers count into disjoint tables. Short texts are not worth waking threads for.
+    const int64_t grain = 1 + kDecisionsPerThread / std::max<int64_t>(text.num_tokens(), 1);
+    at::parallel_for(0, layers_, grain, [&](int64_t begin, int64_t end) {
       for (int64_t l = begin; l < end; ++l) add_layer(slots, experts.const_data_ptr<int64_t>(), l);
     });
     tokens_ += text.num_tokens();
@@ -134,12 +137,6 @@ class Counter {
 RoutingCounts count_routing(const Corpus& corpus) {
   Counter counter(corpus.geometry());
   corpus.for_each({.split = Split::kTrain}, [&](const RoutedText& text) { counter.add(text); });
-  return counter.finish();
-}
-
-RoutingCounts count_routing(const std::vector<RoutedText>& texts, const Geometry& geometry) {
-  Counter counter(geometry);
-  for (const RoutedText& text : texts) counter.add(text);
   return counter.finish();
 }
 

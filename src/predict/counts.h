@@ -3,7 +3,6 @@
 #include <torch/types.h>
 
 #include <memory>
-#include <vector>
 
 #include "predict/corpus.h"
 
@@ -32,9 +31,6 @@ struct RoutingCounts {
 
 /// Counts the training split in one pass.
 RoutingCounts count_routing(const Corpus& corpus);
-
-/// Counts the same over texts at hand.
-RoutingCounts count_routing(const std::vector<RoutedText>& texts, const Geometry& geometry);
 
 /// The counts of a corpus' training split, made when first asked for and then shared.
 class SharedCounts {

@@ -9,6 +9,8 @@
 namespace foregate {
 namespace {
 
+constexpr int64_t kDecisionsPerThread = 256;
+
 /// k and 2k, as far as there are that many experts.
 std::vector<int> budgets_of(const Geometry& geometry) {
   const int twice = std::min(2 * geometry.top_k, geometry.num_experts);
@@ -66,7 +68,9 @@ void PredictorScorer::add(const RoutedText& text, const Truth& truth) {
   const auto k = static_cast<size_t>(truth.top_k);
   std::vector<TextScorer> scorers(static_cast<size_t>(predictor_.num_layers()),
                                   TextScorer(geometry.num_experts, geometry.top_k, budgets_));
-  at::parallel_for(0, predictor_.num_layers(), 1, [&](int64_t begin, int64_t end) {
+  // Short texts are not worth waking threads for.
+  const int64_t grain = 1 + kDecisionsPerThread / std::max<int64_t>(truth.tokens, 1);
+  at::parallel_for(0, predictor_.num_layers(), grain, [&](int64_t begin, int64_t end) {
     for (int64_t l = begin; l < end; ++l) {
       for (int64_t t = 0; t < truth.tokens; ++t) {
         const float* row = score + (t * predictor_.num_layers() + l) * geometry.num_experts;

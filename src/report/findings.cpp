@@ -129,7 +129,7 @@ void dataset_finding(const RoutingStatistics& statistics, std::vector<std::strin
   }
   if (widest.count == 0) return;
   found.push_back(fmt::format(
-      "{} differs most from the other datasets: {:.3f} bits on average, {:.3f} at layer {}.",
+      "{} differs most from the trace as a whole: {:.3f} bits on average, {:.3f} at layer {}.",
       shorten(statistics.datasets[farthest].name, 60), widest.mean(), widest.high,
       decoder_layer(statistics.geometry, widest.highest)));
 }

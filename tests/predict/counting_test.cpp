@@ -145,11 +145,11 @@ TEST_F(Counting, StatisticsWeighsEveryIngredient) {
 
 TEST(Mixture, FindsTheWeightsThatMadeTheChoices) {
   torch::manual_seed(0);
-  const torch::Tensor evidence = torch::randn({20000, 5, 3});
+  const torch::Tensor evidence = torch::randn({4000, 5, 3});
   const torch::Tensor truth = torch::tensor({1.5F, 0.0F, -0.7F});
   const torch::Tensor experts = evidence.matmul(truth).softmax(-1).multinomial(1);
   const torch::Tensor found = fit_log_linear(evidence, experts, torch::tensor({1.0F, 1.0F, 0.0F}));
-  EXPECT_TRUE(found.allclose(truth, 0, 0.05)) << found;
+  EXPECT_TRUE(found.allclose(truth, 0, 0.1)) << found;
 }
 
 }  // namespace
