@@ -37,7 +37,8 @@ def read_lines(path):
 
 def check_commands(directory, split="test"):
     """What must run on every import."""
-    assert json.loads(run("inspect", directory, "--json").stdout)["complete"]
+    about = json.loads(run("inspect", directory, "--json").stdout)
+    assert about["complete"] and "tokenizer" not in about["token_ids"]
     report = directory.parent / "report.html"
     run("analyze", "--traces", directory, "--output", report)
     assert report.stat().st_size > 10_000
@@ -45,7 +46,7 @@ def check_commands(directory, split="test"):
     for name in ("random", "frequency", "previous-token", "token-table", "statistics"):
         args += ["--predictor", name]
     done = run(*args)
-    assert "control: none, the trace has no features" in done.stdout
+    assert "control: own router not available" in done.stdout
     return json.loads(run(*args[:-2], "--json").stdout)
 
 
@@ -152,9 +153,28 @@ def test_mixtral(tmp_path):
                 assert row["experts"][token, layer].tolist() == cell["experts"]
                 assert row["gate_weights"][token, layer].tolist() == np.float16(cell["gating_probs"]).tolist()
     # Two texts are too few for a test split; what is said of all is labelled.
-    fails("evaluate", "--traces", output, code=1, saying=["no test text"])
+    fails("evaluate", "--traces", output, code=1, saying=["no test text", "--split all"])
     evaluation = check_commands(output, split="all")
     assert any("learned from 2 of these 2 texts" in row["predictor"] for row in evaluation["rows"])
+
+
+def test_predictors_do_not_move_between_imports(tmp_path):
+    rng = np.random.default_rng(5)
+    for name in ("one", "two"):
+        source = tmp_path / f"{name}-source"
+        source.mkdir()
+        lines = []
+        for i in range(12):
+            experts = np.argsort(rng.random((20, 2, 8)), axis=-1)[..., :2].astype(np.uint8)
+            np.save(source / f"{i}.npy", experts)
+            lines.append({"routed_experts": f"{i}.npy", "tokens": [f"{name}{t}" for t in rng.integers(0, 9, 20)]})
+        (source / "requests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        run("import", "--format", "npy", source, "--output", tmp_path / name, "--model-name", "same")
+    run("train", "--traces", tmp_path / "one", "--predictor", "token-table", "--lead", "next-token", "--output",
+        tmp_path / "predictor")
+    run("evaluate", "--traces", tmp_path / "one", "--predictor", tmp_path / "predictor")
+    fails("evaluate", "--traces", tmp_path / "two", "--split", "all", "--predictor", tmp_path / "predictor", code=2,
+          saying=["learned from another trace", "name other tokens"])
 
 
 @pytest.mark.parametrize("out,back", [("npy", "npy"), ("jsonl", "vllm")])
@@ -205,7 +225,7 @@ GOOD = np.arange(12, dtype=np.int16).reshape(2, 3, 2)
     (np.asfortranarray(GOOD), ["Fortran order"]),
     (GOOD[:, :, 0], ["(2, 3)", "[tokens, MoE layers, k]"]),
     (GOOD - 1, ["expert id -1 at [0, 0, 0]"]),
-    (GOOD * 0, ["expert 0 twice"]),
+    (GOOD // 2 * 2, ["expert 0 twice"]),
 ])
 def test_arrays_that_cannot_be_meant(tmp_path, experts, saying):
     folder = arrays_in(tmp_path / "in", experts)

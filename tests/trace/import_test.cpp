@@ -4,14 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
+#include <algorithm>
+#include <limits>
 
 #include "base/files.h"
 #include "base/half.h"
-#include "base/json.h"
 #include "fixture.h"
 #include "npy_fixture.h"
 #include "trace/reader.h"
+#include "trace/split.h"
 #include "trace/token_names.h"
 
 namespace foregate {
@@ -97,6 +98,21 @@ TEST_F(RequestArraysTest, ReadsAnArrayARequest) {
   EXPECT_THAT(texts[1].token_ids, ElementsAre(1));
   EXPECT_EQ(texts[1].sample, 1);
   EXPECT_EQ(bytes_of(output() / kTokensName), "[\n  \"x\",\n  \"y\"\n]\n");
+}
+
+TEST_F(RequestArraysTest, DuplicatePromptsStayOnOneSide) {
+  std::string list;
+  for (int i = 0; i < 40; ++i) {
+    // Every prompt twice, the second time recorded with another routing.
+    list += line(i % 2 == 0 ? "b.npy" : "c.npy", fmt::format(R"(["prompt {}"])", i / 2));
+  }
+  put("c.npy", npy_bytes("<i2", {1, 2, 2}, std::vector<int16_t>{4, 5, 6, 7}));
+  put("requests.jsonl", list);
+  run(ImportFormat::kNpy);
+  const std::vector<Split> splits = split_traces(TraceDirectory(output()));
+  ASSERT_EQ(splits.size(), 40);
+  for (size_t i = 0; i < 40; i += 2) EXPECT_EQ(splits[i], splits[i + 1]);
+  EXPECT_EQ(std::count(splits.begin(), splits.end(), Split::kTest), 4);
 }
 
 TEST_F(RequestArraysTest, TakesWhatTheUserKnows) {
