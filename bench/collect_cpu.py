@@ -1,30 +1,30 @@
-"""Routing on the CPU: foregate's engine beside transformers, float32, same texts, same cores, one run.
+"""Collecting on the CPU: foregate beside transformers, float32, same texts, same cores, one run.
 
-    .venv/bin/python bench/collect_cpu.py --bench build/cpu/bench/foregate_bench_engine
-        [--model ../shared/models/mini-qwen] [--data ../shared/data] [--tokens 24000] [--rounds 5]
+    ./run bench [--model DIR] [--data DIR] [--tokens N] [--rounds N]
 
-Texts of the six datasets are tokenised and cut at 512 tokens. Both sides compute routing only: transformers runs
-its model without lm_head, with hooks on the gates, in its best of several settings (sdpa; experts eager or
-grouped_mm; texts one by one, or sorted by length and padded to batches of some token budgets), found by a pilot run. The
-sides take turns; each counts by its best round, so that other work on the machine disturbs neither alone.
+Texts of the six datasets, cut at 512 tokens. Two things are timed, the sides taking turns, each counting by its best
+round so that other work on the machine disturbs neither alone:
+  routing    token ids to routing decisions in memory
+  collecting texts to Parquet. foregate's time is that of the whole command, starting the program, loading the
+             model and choosing texts included; that of transformers begins with model and tokenizer loaded.
+transformers runs in the best of several settings, found by a pilot run (transformers_peer.py).
 """
 import argparse
 import csv
 import json
 import pathlib
 import subprocess
+import sys
 import tempfile
 import time
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer
-from transformers import AutoModel
-from transformers.utils import logging
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from transformers_peer import BUDGETS, MAX_LENGTH, Peer  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-MAX_LENGTH = 512
-BUDGETS = (512, 1024, 2048, 4096)
 
 
 def read_texts(data):
@@ -43,102 +43,81 @@ def read_texts(data):
         yield from (texts[i] for texts in sets if i < len(texts))
 
 
-def tokenise(model, data, tokens):
-    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
-    texts = []
+def choose_texts(peer, data, tokens):
+    """Texts that make `tokens` tokens together, with their ids."""
+    texts, ids, total = [], [], 0
     for text in read_texts(data):
-        ids = tokenizer.encode(text).ids[:MAX_LENGTH]
-        if ids:
-            texts.append(ids)
-        if sum(map(len, texts)) >= tokens:
+        if total >= tokens:
             break
-    return texts
+        row = peer.tokenise([text])[0]
+        if row:
+            texts.append(text)
+            ids.append(row)
+            total += len(row)
+    return texts, ids
 
 
-class Peer:
-    """transformers, routing only."""
+class Ours:
+    """foregate's programs on the same texts."""
 
-    def __init__(self, directory):
-        self.model = AutoModel.from_pretrained(directory, dtype=torch.float32,
-                                               attn_implementation="sdpa").eval()
-        self.experts = []
-        for layer in self.model.layers:
-            if hasattr(layer.mlp, "gate"):
-                layer.mlp.gate.register_forward_hook(
-                    lambda _module, _inputs, output: self.experts.append(output[2].to(torch.uint8)))
+    def __init__(self, build, model, texts, ids, folder):
+        self.build, self.model, self.folder = build, model, folder
+        self.ids, self.texts, self.count = folder / "ids.safetensors", folder / "texts.jsonl", len(texts)
+        ends = torch.tensor([0] + [len(t) for t in ids]).cumsum(0)
+        save_file({"token_ids": torch.tensor(sum(ids, []), dtype=torch.int32),
+                   "cu_seqlens": ends.to(torch.int32)}, self.ids)
+        self.texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
 
-    @staticmethod
-    def batches(texts, budget):
-        """Sorted, padded batches of at most `budget` tokens; one text a batch if the budget is 0."""
-        texts, start = sorted(texts, key=len), 0
-        while start < len(texts):
-            end = start + 1
-            while end < len(texts) and (end + 1 - start) * len(texts[end]) <= budget:
-                end += 1
-            rows = texts[start:end]
-            ids = torch.zeros(len(rows), len(rows[-1]), dtype=torch.long)
-            mask = torch.zeros_like(ids)
-            for row, text in enumerate(rows):
-                ids[row, :len(text)] = torch.tensor(text)
-                mask[row, :len(text)] = 1
-            yield ids, None if bool(mask.all()) else mask
-            start = end
+    def route(self, budget):
+        """Seconds of one pass of routing alone, after one to warm up (as the peer has had)."""
+        out = subprocess.run([self.build / "bench/foregate_bench_engine", self.model, self.ids, str(budget), "2"],
+                             check=True, capture_output=True, text=True)
+        return json.loads(out.stdout)["seconds"]
 
-    @torch.inference_mode()
-    def seconds(self, texts, setting):
-        implementation, budget = setting
-        self.model.set_experts_implementation(implementation)
+    def collect(self, turn):
+        """Seconds of the whole command, and the tokens it collected."""
         start = time.perf_counter()
-        for ids, mask in self.batches(texts, budget):
-            self.experts.clear()
-            self.model(input_ids=ids, attention_mask=mask, use_cache=False)
-        return time.perf_counter() - start
-
-    def best_setting(self, texts):
-        settings = [(i, b) for i in ("eager", "grouped_mm") for b in (0, *BUDGETS)]
-        self.seconds(texts, settings[-1])  # warm up
-        times = {s: min(self.seconds(texts, s) for _ in range(2)) for s in settings}
-        tokens = sum(map(len, texts))
-        for (implementation, budget), taken in times.items():
-            how = f"padded to {budget} tokens" if budget else "one by one"
-            print(f"  pilot {implementation:10} {how:22} {tokens / taken:8.0f} tokens/s")
-        return min(times, key=times.get)
+        out = subprocess.run([self.build / "apps/foregate/foregate", "collect", "--model", self.model, "--data",
+                              f"texts={self.texts}:text", "--traces", str(self.count), "--max-length", str(MAX_LENGTH),
+                              "--output", self.folder / f"traces-{turn}", "--json"],
+                             check=True, capture_output=True, text=True)
+        return time.perf_counter() - start, json.loads(out.stdout)["tokens"]
 
 
-def engine_seconds(args, ids, budget):
-    out = subprocess.run([args.bench, args.model, ids, str(budget), "1"], check=True,
-                         capture_output=True, text=True)
-    return json.loads(out.stdout)["seconds"]
+def report(what, tokens, theirs, ours):
+    print(f"{what}: transformers {tokens / theirs:.0f} tokens/s, foregate {tokens / ours:.0f} tokens/s, "
+          f"ratio {theirs / ours:.2f}", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bench", type=pathlib.Path, required=True)
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/cpu")
     parser.add_argument("--model", type=pathlib.Path, default=ROOT.parent / "shared/models/mini-qwen")
     parser.add_argument("--data", type=pathlib.Path, default=ROOT.parent / "shared/data")
-    parser.add_argument("--tokens", type=int, default=24000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tokens", type=int, default=48000)
+    parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    texts = tokenise(args.model, args.data, args.tokens)
-    tokens = sum(map(len, texts))
-    print(f"{len(texts)} texts, {tokens} tokens, {torch.get_num_threads()} threads, {args.model.name}")
     peer = Peer(args.model)
-    setting = peer.best_setting(texts[:max(8, len(texts) // 6)])
-    with tempfile.TemporaryDirectory() as folder:
-        ids = pathlib.Path(folder) / "ids.safetensors"
-        ends = torch.tensor([0] + [len(t) for t in texts]).cumsum(0)
-        save_file({"token_ids": torch.tensor(sum(texts, []), dtype=torch.int32),
-                   "cu_seqlens": ends.to(torch.int32)}, ids)
-        budget = min(BUDGETS, key=lambda b: min(engine_seconds(args, ids, b) for _ in range(2)))
-        theirs, ours = [], []
-        for _ in range(args.rounds):
-            theirs.append(peer.seconds(texts, setting))
-            ours.append(engine_seconds(args, ids, budget))
-    print(f"transformers ({setting[0]}, budget {setting[1]}): {tokens / min(theirs):.0f} tokens/s")
-    print(f"foregate (packed, budget {budget}): {tokens / min(ours):.0f} tokens/s")
-    print(f"ratio {min(theirs) / min(ours):.2f}")
+    texts, ids = choose_texts(peer, args.data, args.tokens)
+    tokens = sum(map(len, ids))
+    print(f"{len(texts)} texts, {tokens} tokens, {torch.get_num_threads()} threads, {args.model.name}", flush=True)
+    setting = peer.best_setting(ids[:max(8, len(ids) // 8)])
+    print(f"transformers: {setting[0]}, padded batches of at most {setting[1]} tokens", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        ours = Ours(args.build, args.model, texts, ids, folder)
+        budget = min(BUDGETS, key=ours.route)
+        times = {"route": ([], []), "collect": ([], [])}
+        for turn in range(args.rounds):
+            times["route"][0].append(peer.seconds(ids, setting))
+            times["route"][1].append(ours.route(budget))
+            times["collect"][0].append(peer.collect(texts, setting, folder / "peer.parquet"))
+            seconds, collected = ours.collect(turn)
+            if collected != tokens:
+                sys.exit(f"error: foregate collected {collected} tokens, transformers {tokens}")
+            times["collect"][1].append(seconds)
+    report(f"routing (ours in batches of {budget} tokens)", tokens, *map(min, times["route"]))
+    report("collecting", tokens, *map(min, times["collect"]))
 
 
 if __name__ == "__main__":

@@ -79,10 +79,7 @@ class Contest {
   void fill(Evaluation& evaluation, uint64_t seed) const {
     for (size_t i = 0; i < scorers_.size(); ++i) {
       EvaluationRow& row = evaluation.rows.emplace_back(scorers_[i].row(seed));
-      // Numbers that are not held out say so wherever they are shown.
-      if (seen_[i] > 0) {
-        row.predictor += fmt::format(" (learned from {} of these {} texts)", seen_[i], row.texts);
-      }
+      row.learned_texts = seen_[i];
     }
     evaluation.has_control = control_ && control_->decisions() > 0;
     if (!evaluation.has_control) return;

@@ -57,7 +57,7 @@ std::string lead_table(const std::string& lead, const Rows& rows) {
     html += fmt::format("<th scope=\"col\">{}</th>", escape(metric));
   html += "</tr></thead><tbody>\n";
   for (const EvaluationRow* row : rows) {
-    html += fmt::format("<tr><th scope=\"row\">{}</th>", escape(row->predictor));
+    html += fmt::format("<tr><th scope=\"row\">{}</th>", escape(row->title()));
     for (const auto& [metric, interval] : rows.front()->metrics)
       html += cell_html(*row, rows, metric);
     html += "</tr>\n";
@@ -103,8 +103,8 @@ Panel bar_panel(const std::string& lead, const Rows& rows, const std::string& me
   for (const EvaluationRow* row : rows) {
     const Interval* interval = metric_of(*row, metric);
     if (interval == nullptr) continue;
-    chart.bars.push_back({row->predictor, interval->mean, interval->low, interval->high, ""});
-    table.rows.push_back({row->predictor, interval->mean, interval->low, interval->high});
+    chart.bars.push_back({row->title(), interval->mean, interval->low, interval->high, ""});
+    table.rows.push_back({row->title(), interval->mean, interval->low, interval->high});
   }
   return {"lead " + lead, draw(chart), std::move(table)};
 }
@@ -121,11 +121,11 @@ Panel layer_panel(const std::string& lead, const Rows& rows, const Geometry& geo
     table.rows.push_back({decoder_layer(geometry, layer)});
   }
   for (const EvaluationRow* row : rows) {
-    Series series{row->predictor, std::vector<double>(static_cast<size_t>(layers), std::nan(""))};
+    Series series{row->title(), std::vector<double>(static_cast<size_t>(layers), std::nan(""))};
     for (const auto& [layer, recall] : row->recall_by_layer) {
       if (layer >= 0 && layer < layers) series.values[static_cast<size_t>(layer)] = recall;
     }
-    table.columns.push_back({row->predictor, Unit::kPercent});
+    table.columns.push_back({row->title(), Unit::kPercent});
     for (size_t i = 0; i < table.rows.size(); ++i) table.rows[i].emplace_back(series.values[i]);
     chart.series.push_back(std::move(series));
   }

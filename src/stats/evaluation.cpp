@@ -21,9 +21,13 @@ Json row_json(const EvaluationRow& row) {
   for (const auto& [layer, recall] : row.recall_by_layer) {
     layers.push_back({{"moe_layer", layer}, {"recall", recall}});
   }
-  return {{"predictor", row.predictor}, {"lead", row.lead},
-          {"decisions", row.decisions}, {"texts", row.texts},
-          {"metrics", metrics},         {"recall_by_dataset", row.recall_by_dataset},
+  return {{"predictor", row.predictor},
+          {"lead", row.lead},
+          {"decisions", row.decisions},
+          {"texts", row.texts},
+          {"learned_texts", row.learned_texts},
+          {"metrics", metrics},
+          {"recall_by_dataset", row.recall_by_dataset},
           {"recall_by_layer", layers}};
 }
 
@@ -34,6 +38,7 @@ EvaluationRow row_from_json(const Json& json, const std::string& where) {
   row.lead = reader.string("lead");
   row.decisions = reader.integer("decisions", 0, INT64_MAX);
   row.texts = reader.integer("texts", 0, INT64_MAX);
+  row.learned_texts = reader.integer("learned_texts", 0, row.texts);
   const JsonReader metrics = reader.object("metrics");
   for (const auto& [name, value] : metrics.json().items()) {
     const JsonReader interval(value, metrics.where() + ": " + name);
@@ -63,7 +68,7 @@ std::string table_of(const std::vector<const EvaluationRow*>& rows) {
   std::vector<std::vector<std::string>> cells = {{"predictor"}};
   for (const auto& [name, interval] : rows.front()->metrics) cells[0].push_back(name);
   for (const EvaluationRow* row : rows) {
-    cells.push_back({row->predictor});
+    cells.push_back({row->title()});
     for (const auto& [name, interval] : row->metrics) cells.back().push_back(percent(interval));
   }
   std::vector<size_t> widths(cells[0].size());
@@ -84,12 +89,19 @@ std::string table_of(const std::vector<const EvaluationRow*>& rows) {
 
 }  // namespace
 
+std::string EvaluationRow::title() const {
+  if (learned_texts == 0) return predictor;
+  return fmt::format("{} (learned from {} of these {} texts)", predictor, learned_texts, texts);
+}
+
 Json Evaluation::to_json() const {
   Json json = {{"trace", trace}, {"model", model},
                {"split", split}, {"num_experts", num_experts},
                {"top_k", top_k}, {"num_moe_layers", num_moe_layers}};
-  if (has_control)
+  json["control"] = nullptr;
+  if (has_control) {
     json["control"] = {{"decisions", control_decisions}, {"matches", control_matches}};
+  }
   json["rows"] = Json::array();
   for (const EvaluationRow& row : rows) json["rows"].push_back(row_json(row));
   return json;
@@ -104,7 +116,7 @@ Evaluation Evaluation::from_json(const Json& json, const std::string& where) {
   evaluation.num_experts = static_cast<int>(reader.integer("num_experts", 1, INT32_MAX));
   evaluation.top_k = static_cast<int>(reader.integer("top_k", 1, INT32_MAX));
   evaluation.num_moe_layers = static_cast<int>(reader.integer("num_moe_layers", 1, INT32_MAX));
-  evaluation.has_control = reader.has("control");
+  evaluation.has_control = reader.has("control") && !json["control"].is_null();
   if (evaluation.has_control) {
     const JsonReader control = reader.object("control");
     evaluation.control_decisions = control.integer("decisions", 0, INT64_MAX);

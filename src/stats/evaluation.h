@@ -17,10 +17,14 @@ struct EvaluationRow {
   std::string lead;       ///< "next-token", "layer-1", "pre-attention"
   int64_t decisions = 0;
   int64_t texts = 0;
+  int64_t learned_texts = 0;  ///< of `texts`, those that the predictor learned from: not held out
   /// In order: "recall@M", "exact-set@M", "gate-mass@M" for each budget, "top-1".
   std::vector<std::pair<std::string, Interval>> metrics;
   std::map<std::string, double> recall_by_dataset;      ///< recall@k
   std::vector<std::pair<int, double>> recall_by_layer;  ///< MoE layer index -> recall@k
+
+  /// The predictor, and if some texts are not held out, how many: for people.
+  std::string title() const;
 };
 
 /// A whole evaluation: the own-router control and every predictor asked for, on the same texts.

@@ -194,7 +194,7 @@ TEST_F(Evaluate, NumbersThatAreNotHeldOutSaySo) {
   all.leads = {Lead::layer(1)};
   all.all_texts = true;
   const Evaluation evaluation = evaluate(all);
-  EXPECT_THAT(evaluation.rows[0].predictor, HasSubstr("frequency (learned from 36 of these 40"));
+  EXPECT_THAT(evaluation.rows[0].title(), HasSubstr("frequency (learned from 36 of these 40"));
   EXPECT_EQ(evaluation.rows[1].predictor, "next-gate");
 }
 
