@@ -155,7 +155,8 @@ def test_mixtral(tmp_path):
     # Two texts are too few for a test split; what is said of all is labelled.
     fails("evaluate", "--traces", output, code=1, saying=["no test text", "--split all"])
     evaluation = check_commands(output, split="all")
-    assert any("learned from 2 of these 2 texts" in row["predictor"] for row in evaluation["rows"])
+    learned = {row["predictor"]: row["learned_texts"] for row in evaluation["rows"]}
+    assert learned["frequency"] == 2 and learned["random"] == 0
 
 
 def test_predictors_do_not_move_between_imports(tmp_path):
