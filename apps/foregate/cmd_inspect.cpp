@@ -92,6 +92,7 @@ Json inspect_trace(const std::filesystem::path& directory) {
           {"dtype", manifest.dtype},
           {"quantization", manifest.quantization},
           {"geometry", geometry_json(manifest.geometry)},
+          {"token_ids", description(manifest.token_ids)},
           {"traces", manifest.num_traces()},
           {"tokens", manifest.num_tokens()},
           {"decisions", manifest.num_tokens() * manifest.geometry.num_moe_layers},
