@@ -90,9 +90,10 @@ TokenizerFile TokenizerFile::read(const std::filesystem::path& path) {
         file.where));
   }
   PlainJson& model = document["model"];
-  if (model.value("type", "BPE") != "BPE") {
-    throw DataError(fmt::format("{}: model.type is \"{}\"; only BPE is supported", file.where,
-                                model.value("type", "")));
+  // Old files name no type.
+  if (model.contains("type") && model["type"] != "BPE") {
+    throw DataError(fmt::format("{}: model.type is {}; only \"BPE\" is supported", file.where,
+                                model["type"].dump()));
   }
   read_vocabulary(std::exchange(model["vocab"], nullptr), file);
   read_merges(std::exchange(model["merges"], nullptr), file);
