@@ -58,7 +58,8 @@ def tokenizer_json(gguf):
     tokens, kinds = metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"]
     bos = metadata["tokenizer.ggml.bos_token_id"]
     added = [{"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False,
-              "normalized": kind == 4, "special": kind == 3} for i, (token, kind) in enumerate(zip(tokens, kinds)) if kind in (3, 4)]
+              "normalized": kind == 4, "special": kind == 3}
+             for i, (token, kind) in enumerate(zip(tokens, kinds)) if kind in (3, 4)]
     splits = [{"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}
               for regex in SPLITS]
     return json.dumps({
