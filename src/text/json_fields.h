@@ -23,7 +23,7 @@ void read_field(const JsonRecord& object, std::string_view path, std::vector<Val
 /// Collects from some records which fields hold strings, nested ones by dotted path.
 class FieldSampler {
  public:
-  void add(const JsonRecord& object) { add(object, "", false); }
+  void add(const JsonRecord& object) { add(object, "", false, 0); }
   /// Sorted by name.
   std::vector<Column> columns() const;
 
@@ -32,8 +32,8 @@ class FieldSampler {
     size_t bytes = 0, count = 0;
     bool in_list = false;
   };
-  void add(const JsonRecord& object, const std::string& prefix, bool in_list);
-  void add_value(const JsonRecord& value, const std::string& name, bool in_list);
+  void add(const JsonRecord& object, const std::string& prefix, bool in_list, int depth);
+  void add_value(const JsonRecord& value, const std::string& name, bool in_list, int depth);
 
   std::map<std::string, Field> fields_;
 };

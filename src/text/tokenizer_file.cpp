@@ -18,6 +18,7 @@ constexpr uint64_t kMaxBytes = 512ULL << 20;
 using PlainJson = nlohmann::json;
 
 PlainJson parse(const std::string& text, const std::string& where) {
+  check_json_depth(text, where);
   try {
     return PlainJson::parse(text);
   } catch (const PlainJson::parse_error& error) {
@@ -25,6 +26,9 @@ PlainJson parse(const std::string& text, const std::string& where) {
     throw DataError(fmt::format("{}: not valid JSON at byte {} of {}{}; copy the file again", where,
                                 std::min(error.byte, text.size()), text.size(),
                                 cut_off ? "; the file ends too early" : ""));
+  } catch (const PlainJson::out_of_range&) {
+    throw DataError(
+        fmt::format("{}: a number is too large for any tokenizer; copy the file again", where));
   }
 }
 

@@ -290,6 +290,8 @@ TEST_F(TokenizerTest, RefusesBrokenFiles) {
   EXPECT_THROW(Tokenizer::load(folder_ / "none.json"), EnvironmentError);
   EXPECT_THROW(Tokenizer::load(write("a.json", "")), DataError);
   EXPECT_THROW(Tokenizer::load(write("b.json", "[1]")), DataError);
+  EXPECT_THROW(Tokenizer::load(write("d.json", "{\"model\": 1e999}")), DataError);
+  EXPECT_THROW(Tokenizer::load(write("e.json", std::string(1'000'000, '['))), DataError);
   const std::string whole = tiny_tokenizer({}).dump();
   EXPECT_THROW(Tokenizer::load(write("c.json", whole.substr(0, whole.size() / 2))), DataError);
 }
