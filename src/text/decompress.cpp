@@ -27,7 +27,13 @@ constexpr std::string_view kZstandard = "\x28\xb5\x2f\xfd";
 class TemporaryFile {
  public:
   TemporaryFile() {
-    std::string name = (fs::temp_directory_path() / "foregate-XXXXXX").string();
+    std::error_code error;
+    const fs::path folder = fs::temp_directory_path(error);
+    if (error) {
+      throw EnvironmentError(
+          fmt::format("no folder for unpacked files: {}; set TMPDIR to one", error.message()));
+    }
+    std::string name = (folder / "foregate-XXXXXX").string();
     descriptor_ = ::mkstemp(name.data());
     path_ = name;
     if (descriptor_ < 0) fail();

@@ -190,6 +190,8 @@ def test_compressed_texts(form, how, tmp_path, monkeypatch):
     packed.write_bytes(compressed(data, how)[:-20])
     assert str(packed) in error_of(f"x={packed}")
     assert not list(temporary.iterdir())
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    assert "TMPDIR" in error_of(f"x={packed}")
 
 
 def test_patterns_and_directories(tmp_path):
