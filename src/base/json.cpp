@@ -24,7 +24,27 @@ std::string range(double low, double high) {
 
 }  // namespace
 
+void check_json_depth(std::string_view text, const std::string& where) {
+  constexpr int kMaxDepth = 256;
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"') in_string = !in_string;
+    if (in_string) {
+      if (c == '\\') ++i;
+    } else if (c == '{' || c == '[') {
+      if (++depth <= kMaxDepth) continue;
+      throw DataError(
+          fmt::format("{}: JSON nested deeper than {} levels at byte {}", where, kMaxDepth, i));
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+}
+
 Json parse_json(std::string_view text, const std::string& where) {
+  check_json_depth(text, where);
   try {
     return Json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {
@@ -35,6 +55,8 @@ Json parse_json(std::string_view text, const std::string& where) {
     throw DataError(fmt::format("{}: not valid JSON at line {}, column {} (byte {} of {}){}", where,
                                 line, column, offset, text.size(),
                                 offset >= text.size() ? "; the file ends too early" : ""));
+  } catch (const nlohmann::json::out_of_range&) {
+    throw DataError(fmt::format("{}: a number is too large; expected one of up to 1.8e308", where));
   }
 }
 

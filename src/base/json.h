@@ -12,6 +12,10 @@ namespace foregate {
 
 using Json = nlohmann::ordered_json;
 
+/// Throws DataError if `text` nests deeper than any document we read: what walks a document may
+/// then call itself. `where` names it in errors.
+void check_json_depth(std::string_view text, const std::string& where);
+
 /// Parses one JSON document. `where` names it in errors. Throws DataError with line and column.
 Json parse_json(std::string_view text, const std::string& where);
 /// Throws EnvironmentError (missing) or DataError (broken).

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "text/unicode_forms.h"
 #include "text/utf8.h"
 
 namespace foregate {
@@ -33,6 +34,18 @@ size_t leading_space(std::string_view text) {
     if (!is_white_space(next_code_point(text, i))) break;
   }
   return end;
+}
+
+/// Whether no word character touches text[begin, end).
+bool stands_alone(std::string_view text, size_t begin, size_t end) {
+  if (end < text.size()) {
+    size_t position = end;
+    if (is_word_character(next_code_point(text, position))) return false;
+  }
+  if (begin == 0) return true;
+  size_t position = begin - 1;
+  while ((static_cast<unsigned char>(text[position]) & 0xc0) == 0x80) --position;
+  return !is_word_character(next_code_point(text, position));
 }
 
 /// The id of an added token: the vocabulary's where it has the text already.
@@ -76,6 +89,7 @@ std::vector<TokenMatcher::Segment> TokenMatcher::split(std::string_view text) co
     size_t begin = i;
     i += token->content.size();
     size_t end = i;
+    if (token->single_word && !stands_alone(text, begin, end)) continue;
     if (token->strip_left && begin > done) {
       begin = done + trailing_space(text.substr(done, begin - done));
     }
@@ -91,19 +105,24 @@ std::vector<TokenMatcher::Segment> TokenMatcher::split(std::string_view text) co
 AddedTokens AddedTokens::from_json(const Json& json, const Normalizer& normalizer,
                                    Vocabulary& vocabulary, const std::string& where) {
   AddedTokens added;
+  if (!json.is_null() && !json.is_array()) {
+    throw DataError(
+        fmt::format("{}: added_tokens is of type {}; expected a list", where, json.type_name()));
+  }
   for (const Json& entry : json) {
     const std::string place = fmt::format("{}: added_tokens[{}]", where, added.ids_.size());
     const JsonReader reader(entry, place);
     const std::string content = reader.string("content");
     if (content.empty()) reader.fail("content", "a text");
-    if (reader.boolean("single_word", false)) reader.fail("single_word", "false");
     const int64_t id = reader.integer("id", 0, std::numeric_limits<int32_t>::max());
     TokenMatcher::Token token{content, enter(vocabulary, content, id, place),
-                              reader.boolean("lstrip", false), reader.boolean("rstrip", false)};
+                              reader.boolean("lstrip", false), reader.boolean("rstrip", false),
+                              reader.boolean("single_word", false)};
     added.ids_.push_back(token.id);
     if (reader.boolean("normalized", false)) {
       std::string storage;
       token.content = std::string(normalizer.normalize(content, storage));
+      if (token.content.empty()) reader.fail("content", "a text that the normalizer leaves over");
       added.normalized_.add(std::move(token));
     } else {
       added.raw_.add(std::move(token));

@@ -22,6 +22,7 @@ class TokenMatcher {
     int32_t id = 0;
     bool strip_left = false;   ///< takes the white space before it along
     bool strip_right = false;  ///< takes the white space behind it along
+    bool single_word = false;  ///< counts only where no word character stands beside it
   };
 
   /// Part of a text: an added token (with its id), or what lies between two.
@@ -47,8 +48,8 @@ class TokenMatcher {
 /// is.
 class AddedTokens {
  public:
-  /// Adds the tokens that are new to `vocabulary`. Throws DataError for ids that contradict it and
-  /// for flags that are not implemented. `where` names the file in errors.
+  /// Adds the tokens that are new to `vocabulary`. Throws DataError for ids that contradict it.
+  /// `where` names the file in errors.
   static AddedTokens from_json(const Json& json, const Normalizer& normalizer,
                                Vocabulary& vocabulary, const std::string& where);
 

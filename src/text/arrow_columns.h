@@ -2,10 +2,11 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
+
+#include "text/columns.h"
+#include "text/value_rows.h"
 
 namespace arrow {
 class Array;
@@ -15,21 +16,25 @@ class Schema;
 
 namespace foregate {
 
-/// Dotted paths of the schema's columns that hold strings, also inside structs (not inside lists).
-std::vector<std::string> string_paths(const arrow::Schema& schema);
+/// The schema's columns that hold strings, also inside structs and lists, named by dotted path.
+std::vector<Column> string_columns(const arrow::Schema& schema);
 
 /// One string column of a record batch, by dotted path.
 class ArrowStrings {
  public:
-  /// The batch must hold the path and outlive the object.
+  /// The batch must hold the path and outlive the object. Throws DataError if two columns have the
+  /// path's name.
   ArrowStrings(const arrow::RecordBatch& batch, const std::string& path);
 
-  /// Nothing where the string, or a struct that it lies in, is null.
-  std::optional<std::string_view> at(int64_t row) const;
+  /// The strings of one row: one, or as many as the lists hold that the path goes through; "null
+  /// text" where the string, or a struct or list that it lies in, is null.
+  void read(int64_t row, std::vector<Value>& values) const;
 
  private:
-  std::vector<std::shared_ptr<arrow::Array>> parents_;
-  std::shared_ptr<arrow::Array> strings_;
+  void read(size_t level, int64_t index, std::vector<Value>& values) const;
+
+  /// From the outside in: structs and lists, and the strings at last.
+  std::vector<std::shared_ptr<arrow::Array>> levels_;
 };
 
 }  // namespace foregate

@@ -3,6 +3,7 @@
 #include <arrow/ipc/api.h>
 #include <fmt/format.h>
 #include <parquet/arrow/reader.h>
+#include <parquet/arrow/schema.h>
 #include <parquet/exception.h>
 
 #include <algorithm>
@@ -60,16 +61,27 @@ class ParquetSource : public BatchSource {
   std::shared_ptr<arrow::RecordBatchReader> open(const std::vector<std::string>& paths) override {
     std::vector<int> groups(static_cast<size_t>(reader_->num_row_groups()));
     for (size_t i = 0; i < groups.size(); ++i) groups[i] = static_cast<int>(i);
-    const auto* leaves = reader_->parquet_reader()->metadata()->schema();
     std::vector<int> columns;
-    for (int i = 0; i < leaves->num_columns(); ++i) {
-      const std::string leaf = leaves->Column(i)->path()->ToDotString();
-      if (std::ranges::find(paths, leaf) != paths.end()) columns.push_back(i);
+    for (const auto& field : reader_->manifest().schema_fields) {
+      add_leaves(field, field.field->name(), paths, columns);
     }
     return value_of(reader_->GetRecordBatchReader(groups, columns), where_);
   }
 
  private:
+  /// Adds the Parquet columns that make up those of `paths` at or below `field`.
+  static void add_leaves(const parquet::arrow::SchemaField& field, const std::string& path,
+                         const std::vector<std::string>& paths, std::vector<int>& columns) {
+    if (field.is_leaf()) {
+      if (std::ranges::find(paths, path) != paths.end()) columns.push_back(field.column_index);
+      return;
+    }
+    const bool is_struct = field.field->type()->id() == arrow::Type::STRUCT;
+    for (const auto& child : field.children) {
+      add_leaves(child, is_struct ? path + "." + child.field->name() : path, paths, columns);
+    }
+  }
+
   std::string where_;
   std::unique_ptr<parquet::arrow::FileReader> reader_;
   std::shared_ptr<arrow::Schema> schema_;
@@ -121,22 +133,28 @@ class IpcSource : public BatchSource {
 class ArrowRows : public RowReader {
  public:
   ArrowRows(std::unique_ptr<BatchSource> source, const ColumnRequest& request)
-      : source_(std::move(source)), where_(request.where) {
-    const auto paths = string_paths(*source_->schema());
-    choice_ = choose_columns(request, measure(paths));
-    for (const size_t i : choice_.columns) paths_.push_back(paths[i]);
+      : source_(std::move(source)), where_(request.where), values_(0) {
+    auto columns = string_columns(*source_->schema());
+    measure(columns);
+    choice_ = choose_columns(request, columns);
+    for (const size_t i : choice_.columns) paths_.push_back(columns[i].name);
+    values_ = ValueRows(paths_.size());
     reader_ = source_->open(paths_);
   }
 
   bool next(Row& row) override {
-    while (batch_ == nullptr || row_ >= batch_->num_rows()) {
-      batch_ = next_batch(*reader_);
-      if (batch_ == nullptr) return false;
-      row_ = 0;
-      strings_.clear();
-      for (const std::string& path : paths_) strings_.emplace_back(*batch_, path);
+    while (!values_.next(row)) {
+      while (batch_ == nullptr || row_ >= batch_->num_rows()) {
+        batch_ = next_batch(*reader_);
+        if (batch_ == nullptr) return false;
+        row_ = 0;
+        strings_.clear();
+        for (const std::string& path : paths_) strings_.emplace_back(*batch_, path);
+      }
+      for (size_t i = 0; i < strings_.size(); ++i) strings_[i].read(row_, values_.column(i));
+      values_.start();
+      ++row_;
     }
-    read(row, row_++);
     return true;
   }
 
@@ -151,32 +169,23 @@ class ArrowRows : public RowReader {
     }
   }
 
-  /// Mean sizes over the first batch.
-  std::vector<Column> measure(const std::vector<std::string>& paths) const {
-    std::vector<Column> columns;
-    const auto reader = source_->open(paths);
-    const auto batch = paths.empty() ? nullptr : next_batch(*reader);
-    for (const std::string& path : paths) {
-      Column& column = columns.emplace_back(path);
-      if (batch == nullptr || batch->num_rows() == 0) continue;
-      const ArrowStrings strings(*batch, path);
+  /// Sets the mean sizes, over the first batch.
+  void measure(std::vector<Column>& columns) const {
+    std::vector<std::string> paths;
+    for (const Column& column : columns) paths.push_back(column.name);
+    const auto batch = paths.empty() ? nullptr : next_batch(*source_->open(paths));
+    if (batch == nullptr || batch->num_rows() == 0) return;
+    std::vector<Value> values;
+    for (Column& column : columns) {
+      const ArrowStrings strings(*batch, column.name);
       for (int64_t i = 0; i < batch->num_rows(); ++i) {
-        column.mean_size += static_cast<double>(strings.at(i).value_or("").size());
+        strings.read(i, values);
+        for (const Value& value : values) {
+          column.mean_size += static_cast<double>(value.text.size());
+        }
       }
       column.mean_size /= static_cast<double>(batch->num_rows());
     }
-    return columns;
-  }
-
-  void read(Row& row, int64_t index) const {
-    row.text.clear();
-    row.problem.clear();
-    for (const ArrowStrings& column : strings_) {
-      const auto value = column.at(index);
-      if (!value) row.problem = "null text";
-      append_column(row.text, value.value_or("").substr(0, kMaxRowBytes + 1));
-    }
-    if (row.text.size() > kMaxRowBytes) row.problem = kRowTooLong;
   }
 
   std::unique_ptr<BatchSource> source_;
@@ -186,6 +195,7 @@ class ArrowRows : public RowReader {
   std::shared_ptr<arrow::RecordBatchReader> reader_;
   std::shared_ptr<arrow::RecordBatch> batch_;
   std::vector<ArrowStrings> strings_;
+  ValueRows values_;
   int64_t row_ = 0;
 };
 

@@ -1,7 +1,10 @@
 #include "text/bpe.h"
 
 #include <algorithm>
+#include <array>
 #include <queue>
+
+#include "text/utf8.h"
 
 namespace foregate {
 namespace {
@@ -25,31 +28,48 @@ struct Candidate {
 }  // namespace
 
 void BytePairEncoder::encode(std::string_view word, std::vector<int32_t>& ids) const {
-  if (const auto known = cache_->find(word); !known.empty()) {
+  if (word.empty()) return;
+  if (!junctions_ || word.size() <= kShortWord) return encode_part(word, ids);
+  size_t begin = 0, i = 0;
+  char32_t left = next_code_point(word, i);
+  while (i < word.size()) {
+    const size_t start = i;
+    const char32_t right = next_code_point(word, i);
+    // Substitutes are fused and reordered across characters: no cut beside them.
+    if (!junctions_->may_join(left, right) && alphabet_.has_character(left) &&
+        alphabet_.has_character(right)) {
+      encode_part(word.substr(begin, start - begin), ids);
+      begin = start;
+    }
+    left = right;
+  }
+  encode_part(word.substr(begin), ids);
+}
+
+void BytePairEncoder::encode_part(std::string_view part, std::vector<int32_t>& ids) const {
+  if (const auto known = cache_->find(part); !known.empty()) {
     ids.insert(ids.end(), known.begin(), known.end());
     return;
   }
   const size_t before = ids.size();
   const auto whole =
-      whole_words_.empty() ? whole_words_.end() : whole_words_.find(std::string(word));
+      whole_words_.empty() ? whole_words_.end() : whole_words_.find(std::string(part));
   if (whole != whole_words_.end()) {
     ids.push_back(whole->second);
-  } else if (word.size() <= kShortWord) {
-    merge_short(word, ids);
+  } else if (part.size() <= kShortWord) {
+    std::array<int32_t, kShortWord> symbols;
+    merge_short(std::span(symbols).first(alphabet_.symbols_of(part, symbols)), ids);
   } else {
-    merge_long(word, ids);
+    std::vector<int32_t> symbols(part.size());
+    merge_long(std::span(symbols).first(alphabet_.symbols_of(part, symbols)), ids);
   }
-  cache_->insert(word, {ids.data() + before, ids.size() - before});
+  cache_->insert(part, {ids.data() + before, ids.size() - before});
 }
 
-void BytePairEncoder::merge_short(std::string_view word, std::vector<int32_t>& ids) const {
-  std::array<int32_t, kShortWord> symbols;
+void BytePairEncoder::merge_short(std::span<int32_t> symbols, std::vector<int32_t>& ids) const {
   std::array<MergeTable::Merge, kShortWord> pairs;  // pairs[i]: of symbols i and i + 1
-  size_t count = word.size();
-  for (size_t i = 0; i < count; ++i) {
-    symbols[i] = byte_ids_[static_cast<unsigned char>(word[i])];
-    if (i > 0) pairs[i - 1] = merges_.find(symbols[i - 1], symbols[i]);
-  }
+  size_t count = symbols.size();
+  for (size_t i = 1; i < count; ++i) pairs[i - 1] = merges_.find(symbols[i - 1], symbols[i]);
   while (count > 1) {
     size_t best = 0;
     for (size_t i = 1; i + 1 < count; ++i) {
@@ -66,13 +86,12 @@ void BytePairEncoder::merge_short(std::string_view word, std::vector<int32_t>& i
   ids.insert(ids.end(), symbols.begin(), symbols.begin() + count);
 }
 
-void BytePairEncoder::merge_long(std::string_view word, std::vector<int32_t>& ids) const {
-  const auto count = static_cast<int32_t>(word.size());
-  std::vector<Symbol> symbols(word.size());
+void BytePairEncoder::merge_long(std::span<const int32_t> start, std::vector<int32_t>& ids) const {
+  const auto count = static_cast<int32_t>(start.size());
+  std::vector<Symbol> symbols(start.size());
   std::vector<Candidate> initial;
   for (int32_t i = 0; i < count; ++i) {
-    symbols[i] = {byte_ids_[static_cast<unsigned char>(word[i])], i - 1,
-                  i + 1 < count ? i + 1 : -1};
+    symbols[i] = {start[i], i - 1, i + 1 < count ? i + 1 : -1};
     if (i == 0) continue;
     const auto merge = merges_.find(symbols[i - 1].id, symbols[i].id);
     if (merge.rank != MergeTable::kNoRank) initial.push_back({merge.rank, i - 1, merge.result});
@@ -100,6 +119,7 @@ void BytePairEncoder::merge_long(std::string_view word, std::vector<int32_t>& id
     offer(left.previous);
     offer(best.position);
   }
+  if (symbols.empty()) return;
   for (int32_t i = 0; i >= 0; i = symbols[i].next) ids.push_back(symbols[i].id);
 }
 

@@ -1,14 +1,16 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
-#include "base/json.h"
+#include "text/bpe_alphabet.h"
+#include "text/junctions.h"
 #include "text/merge_table.h"
 #include "text/word_cache.h"
 
@@ -16,29 +18,33 @@ namespace foregate {
 
 struct TokenizerFile;
 
-/// Byte-level byte-pair encoding (Sennrich et al. 2016, over bytes as in GPT-2): a word's bytes,
-/// the pair of lowest rank merged first, the leftmost of equals first. Safe to use from many
-/// threads.
+/// Byte-pair encoding (Sennrich et al. 2016), over bytes as in GPT-2 or over characters as in
+/// SentencePiece: of a word's symbols the pair of lowest rank is merged first, the leftmost of
+/// equals first. Safe to use from many threads.
 class BytePairEncoder {
  public:
-  /// Throws DataError if the model needs what is not implemented, or vocabulary and merges do not
-  /// belong together.
-  explicit BytePairEncoder(const TokenizerFile& file);
+  /// `byte_level`: words are bytes spelled in the byte-level alphabet. Throws DataError if the
+  /// model needs what is not implemented, or vocabulary and merges do not belong together.
+  BytePairEncoder(const TokenizerFile& file, bool byte_level);
 
-  /// Appends the ids of one word as the pre-tokenizer cuts it.
+  /// Appends the ids of one word (valid UTF-8) as the pre-tokenizer cuts it. A word may be a whole
+  /// text: time is O(n log n).
   void encode(std::string_view word, std::vector<int32_t>& ids) const;
 
  private:
   void check_model(const TokenizerFile& file) const;
-  void read_bytes(const TokenizerFile& file);
   void read_merges(const TokenizerFile& file);
-  void read_whole_words(const TokenizerFile& file);
+  void read_junctions(const TokenizerFile& file);
+  void read_whole_words(const TokenizerFile& file, bool byte_level);
 
-  void merge_short(std::string_view word, std::vector<int32_t>& ids) const;
-  void merge_long(std::string_view word, std::vector<int32_t>& ids) const;
+  void encode_part(std::string_view part, std::vector<int32_t>& ids) const;
+  void merge_short(std::span<int32_t> symbols, std::vector<int32_t>& ids) const;
+  void merge_long(std::span<const int32_t> symbols, std::vector<int32_t>& ids) const;
 
-  std::array<int32_t, 256> byte_ids_{};
+  BpeAlphabet alphabet_;
   MergeTable merges_;
+  /// Where a word may be cut; nothing if it may not be.
+  std::optional<Junctions> junctions_;
   /// With `ignore_merges`: words that are tokens themselves, taken as they are.
   std::unordered_map<std::string, int32_t> whole_words_;
   std::unique_ptr<WordCache> cache_;

@@ -1,6 +1,8 @@
 #include "text/byte_level.h"
 
 #include <array>
+#include <charconv>
+#include <system_error>
 
 #include "text/utf8.h"
 
@@ -55,6 +57,22 @@ std::optional<std::string> bytes_of_spelling(std::string_view spelled) {
     } else {
       return std::nullopt;
     }
+  }
+  return bytes;
+}
+
+std::string bytes_of_sentencepiece(std::string_view spelled) {
+  constexpr std::string_view kSpace = "\xe2\x96\x81";
+  unsigned byte = 0;
+  if (spelled.size() == 6 && spelled.starts_with("<0x") && spelled.back() == '>') {
+    const auto [stop, error] = std::from_chars(spelled.data() + 3, spelled.data() + 5, byte, 16);
+    if (error == std::errc() && stop == spelled.data() + 5) return {static_cast<char>(byte)};
+  }
+  std::string bytes;
+  for (size_t i = 0; i < spelled.size();) {
+    const bool space = spelled.substr(i).starts_with(kSpace);
+    bytes += space ? ' ' : spelled[i];
+    i += space ? kSpace.size() : 1;
   }
   return bytes;
 }

@@ -90,7 +90,7 @@ const Preset* find_preset(std::string_view dataset) {
       {"imdb", {"text", "review"}, "", false},
       {"yelp_review_full", {"text", "review"}, "", false},
       {"ag_news", {"text", "title+description"}, "1+2", false},
-      {"squad", {"context"}, "", true},
+      {"squad", {"context", "paragraphs.context", "data.paragraphs.context"}, "", true},
       {"amazon_polarity", {"content", "text"}, "", false},
       {"dbpedia_14", {"content", "text"}, "", false},
   }};
@@ -153,7 +153,8 @@ ColumnChoice choose_columns(const ColumnRequest& request, const std::vector<Colu
       return describe(std::move(*chosen), columns, "");
     }
   }
-  const auto longest = std::ranges::max_element(columns, {}, &Column::mean_size);
+  const auto size = [](const Column& column) { return column.in_list ? -1 : column.mean_size; };
+  const auto longest = std::ranges::max_element(columns, {}, size);
   const auto index = static_cast<size_t>(longest - columns.begin());
   return describe({index}, columns, columns.size() > 1 ? " (the longest texts)" : "");
 }

@@ -28,6 +28,7 @@ std::string_view usual_name_prefix(std::string_view cell);
 struct Column {
   std::string name;      ///< empty in files without a header
   double mean_size = 0;  ///< mean bytes of its texts
+  bool in_list = false;  ///< a row may hold several; chosen only if asked for
 };
 
 struct ColumnRequest {
@@ -37,7 +38,7 @@ struct ColumnRequest {
 };
 
 struct ColumnChoice {
-  std::vector<size_t> columns;  ///< to be joined by a space
+  std::vector<size_t> columns;  ///< several: to be joined by a space
   std::string description;      ///< "column 'text'"
 };
 

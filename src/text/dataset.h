@@ -13,11 +13,12 @@ namespace foregate {
 /// One `--data` argument: NAME=PATH[:COLUMN].
 ///
 /// COLUMN is a column's name (letter case counts only if two names differ in nothing else), a
-/// dotted path into nested columns ("answers.text"), or a column's number counted from 0, which is
-/// what files without a header have. "title+description" joins columns with a space.
+/// dotted path into nested columns ("answers.text"; of lists every element is a text), or a
+/// column's number counted from 0, which is what files without a header have. "title+description"
+/// joins columns, and what lists they hold, with a space.
 struct DatasetSpec {
   std::string name;
-  std::filesystem::path path;  ///< file or directory
+  std::filesystem::path path;  ///< file, directory, or pattern with *, ? and []
   std::string column;          ///< empty: preset of that name, else the usual names are tried
 
   /// PATH may hold ':' if such a file exists; the longest PATH that exists wins. Throws UsageError
@@ -56,7 +57,8 @@ class TextSource {
   int64_t num_repaired_ = 0;
 };
 
-/// Opens a dataset: format by extension (csv, tsv, json, jsonl, parquet, arrow, txt) and content,
+/// Opens a dataset: format by extension (csv, tsv, json, jsonl, txt, these also with .gz or .zst;
+/// parquet, arrow) and content,
 /// columns by --data's COLUMN, by preset (imdb, yelp_review_full, ag_news, squad, amazon_polarity,
 /// dbpedia_14), by the usual names (text, content, review, ...), or else the column with the
 /// longest texts. CSV and TSV may lack a header. Of a directory all files of known formats are

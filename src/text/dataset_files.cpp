@@ -1,10 +1,12 @@
 #include "text/dataset_files.h"
 
 #include <fmt/format.h>
+#include <glob.h>
 
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <iterator>
 #include <optional>
 
 #include "base/error.h"
@@ -17,16 +19,28 @@ namespace fs = std::filesystem;
 
 enum class Format { kCsv, kTsv, kJson, kJsonLines, kParquet, kArrow, kText };
 
-constexpr const char* kKnownFormats = "csv, tsv, json, jsonl, parquet, arrow, txt";
+constexpr const char* kKnownFormats =
+    "csv, tsv, json, jsonl, txt (also .gz and .zst), parquet, arrow";
 
 /// JSON files that the hub and the datasets library put beside the data.
 constexpr std::array<std::string_view, 5> kMetadata{
     "dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "config.json"};
 
-std::optional<Format> format_of_extension(const fs::path& path) {
+std::string extension_of(const fs::path& path) {
   std::string extension = path.extension().string();
   std::ranges::transform(extension, extension.begin(),
                          [](unsigned char c) { return std::tolower(c); });
+  return extension;
+}
+
+/// By the name without the extension of a compression.
+std::optional<Format> format_of_extension(const fs::path& path) {
+  const std::string extension = extension_of(path);
+  if (extension == ".gz" || extension == ".zst" || extension == ".zstd") {
+    const auto packed = format_of_extension(path.stem());
+    const bool is_text = packed != Format::kParquet && packed != Format::kArrow;
+    return is_text ? packed : std::nullopt;
+  }
   if (extension == ".csv") return Format::kCsv;
   if (extension == ".tsv" || extension == ".tab") return Format::kTsv;
   if (extension == ".json") return Format::kJson;
@@ -71,20 +85,14 @@ std::vector<fs::path> files_below(const fs::path& directory) {
   return files;
 }
 
-}  // namespace
-
-std::vector<fs::path> dataset_files(const fs::path& path) {
-  std::error_code error;
-  if (!fs::exists(path, error)) {
-    throw EnvironmentError(fmt::format("no such file or directory: {}", path.string()));
-  }
-  if (!fs::is_directory(path)) return {path};
+/// The data files of a directory.
+std::vector<fs::path> directory_files(const fs::path& directory) {
   std::vector<fs::path> files;
   try {
-    files = files_below(path);
+    files = files_below(directory);
   } catch (const fs::filesystem_error& failure) {
-    throw EnvironmentError(
-        fmt::format("cannot list the directory {}: {}", path.string(), failure.code().message()));
+    throw EnvironmentError(fmt::format("cannot list the directory {}: {}", directory.string(),
+                                       failure.code().message()));
   }
   const auto is_text = [](const fs::path& file) {
     return format_of_extension(file) == Format::kText;
@@ -92,7 +100,41 @@ std::vector<fs::path> dataset_files(const fs::path& path) {
   if (!std::ranges::all_of(files, is_text)) std::erase_if(files, is_text);
   if (files.empty()) {
     throw DataError(fmt::format("{}: no data file in the directory; expected one of {}",
-                                path.string(), kKnownFormats));
+                                directory.string(), kKnownFormats));
+  }
+  return files;
+}
+
+/// What a shell would make of the pattern.
+std::vector<fs::path> matching_paths(const std::string& pattern) {
+  glob_t found{};
+  const std::unique_ptr<glob_t, decltype(&::globfree)> owner(&found, &::globfree);
+  std::vector<fs::path> paths;
+  if (::glob(pattern.c_str(), 0, nullptr, &found) == 0) {
+    paths.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  }
+  return paths;
+}
+
+}  // namespace
+
+std::vector<fs::path> dataset_files(const fs::path& path) {
+  std::error_code error;
+  const std::string name = path.string();
+  const bool exists = fs::exists(path, error);
+  const bool is_pattern = !exists && name.find_first_of("*?[") != std::string::npos;
+  const auto paths = is_pattern ? matching_paths(name) : std::vector{path};
+  if (paths.empty() || (!exists && !is_pattern)) {
+    throw EnvironmentError(is_pattern ? fmt::format("no file matches {}", name)
+                                      : fmt::format("no such file or directory: {}", name));
+  }
+  std::vector<fs::path> files;
+  for (const fs::path& one : paths) {
+    if (fs::is_directory(one)) {
+      std::ranges::copy(directory_files(one), std::back_inserter(files));
+    } else {
+      files.push_back(one);
+    }
   }
   std::ranges::sort(files);
   return files;

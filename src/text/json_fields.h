@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "text/columns.h"
+#include "text/value_rows.h"
 
 namespace foregate {
 
@@ -14,22 +15,25 @@ namespace foregate {
 /// linearly.
 using JsonRecord = nlohmann::json;
 
-/// The value at a dotted path ("answer.text") in `object`; null if there is none. A key that holds
-/// dots itself is found first.
-const JsonRecord* find_field(const JsonRecord& object, std::string_view path);
+/// Appends the values at a dotted path ("answers.text") in `object`: one, or as many as the arrays
+/// hold that it goes through. A key that holds dots itself is found first. Values that are no texts
+/// have a problem that names `path`.
+void read_field(const JsonRecord& object, std::string_view path, std::vector<Value>& values);
 
 /// Collects from some records which fields hold strings, nested ones by dotted path.
 class FieldSampler {
  public:
-  void add(const JsonRecord& object) { add(object, ""); }
+  void add(const JsonRecord& object) { add(object, "", false, 0); }
   /// Sorted by name.
   std::vector<Column> columns() const;
 
  private:
   struct Field {
     size_t bytes = 0, count = 0;
+    bool in_list = false;
   };
-  void add(const JsonRecord& object, const std::string& prefix);
+  void add(const JsonRecord& object, const std::string& prefix, bool in_list, int depth);
+  void add_value(const JsonRecord& value, const std::string& name, bool in_list, int depth);
 
   std::map<std::string, Field> fields_;
 };

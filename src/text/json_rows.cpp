@@ -84,9 +84,11 @@ class JsonRows : public RowReader {
     if (fields.empty() && strings && request.column.empty()) return;
     choice_ = choose_columns(request, fields);
     for (const size_t i : choice_.columns) names_.push_back(fields[i].name);
+    values_ = ValueRows(names_.size());
   }
 
   bool next(Row& row) override {
+    if (values_.next(row)) return true;
     if (!scanner_.next(record_)) return false;
     row.text.clear();
     row.problem = record_.problem;
@@ -106,22 +108,20 @@ class JsonRows : public RowReader {
   }
 
  private:
-  void read_fields(Row& row) const {
-    for (const std::string& name : names_) {
-      const JsonRecord* value = find_field(record_.json, name);
-      if (value == nullptr || !value->is_string()) {
-        row.problem =
-            fmt::format("field '{}' is {}", name, value == nullptr ? "missing" : "not a text");
-        return;
-      }
-      append_column(row.text, value->get_ref<const std::string&>());
+  void read_fields(Row& row) {
+    for (size_t i = 0; i < names_.size(); ++i) {
+      values_.column(i).clear();
+      read_field(record_.json, names_[i], values_.column(i));
     }
+    values_.start();
+    values_.next(row);
   }
 
   std::unique_ptr<TextFile> file_;
   RecordScanner scanner_;
   ColumnChoice choice_;
   std::vector<std::string> names_;  ///< empty: the records are strings
+  ValueRows values_{0};
   Record record_;
 };
 
@@ -144,10 +144,10 @@ class SquadRows : public RowReader {
       }
     }
     const JsonRecord& paragraph = article_.json["paragraphs"][paragraph_++];
-    const JsonRecord* context = paragraph.is_object() ? find_field(paragraph, "context") : nullptr;
-    const bool usable = context != nullptr && context->is_string();
+    const bool usable =
+        paragraph.is_object() && paragraph.contains("context") && paragraph["context"].is_string();
     row.problem = usable ? "" : "paragraph without 'context'";
-    if (usable) row.text = context->get_ref<const std::string&>();
+    if (usable) row.text = paragraph["context"].get_ref<const std::string&>();
     return true;
   }
 

@@ -5,6 +5,7 @@
 #include <pcre2.h>
 
 #include <array>
+#include <cctype>
 #include <new>
 
 #include "base/error.h"
@@ -29,8 +30,35 @@ struct Regex::Impl {
   std::unique_ptr<pcre2_code, FreeCode> code;
 };
 
-Regex::Regex(std::string_view pattern, const std::string& where) : impl_(std::make_unique<Impl>()) {
-  const std::string translated = to_pcre2_pattern(pattern, where);
+Regex::Regex(std::string_view pattern, const std::string& where) {
+  compile(to_pcre2_pattern(pattern, where), pattern, where);
+}
+
+Regex Regex::of_characters(std::span<const CodePointRange> ranges) {
+  std::string pattern = "[";
+  for (const auto& [first, last] : ranges) {
+    pattern += fmt::format("\\x{{{:x}}}-\\x{{{:x}}}", static_cast<uint32_t>(first),
+                           static_cast<uint32_t>(last));
+  }
+  Regex regex;
+  regex.compile(pattern + "]", "a table of characters", "foregate");
+  return regex;
+}
+
+Regex Regex::of_text(std::string_view text, const std::string& where) {
+  std::string pattern;
+  for (const char c : text) {
+    if (std::ispunct(static_cast<unsigned char>(c))) pattern += '\\';
+    pattern += c;
+  }
+  Regex regex;
+  regex.compile(pattern, text, where);
+  return regex;
+}
+
+void Regex::compile(const std::string& translated, std::string_view pattern,
+                    const std::string& where) {
+  impl_ = std::make_unique<Impl>();
   const std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)> context(
       pcre2_compile_context_create(nullptr), &pcre2_compile_context_free);
   if (!context) throw std::bad_alloc();

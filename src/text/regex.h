@@ -2,8 +2,11 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+
+#include "text/unicode_tables.h"
 
 namespace foregate {
 
@@ -14,6 +17,10 @@ class Regex {
   /// `pattern` in tokenizer.json's dialect, see to_pcre2_pattern(). Throws DataError if it is
   /// broken, unsupported or can match nothing at all; `where` names file and key.
   Regex(std::string_view pattern, const std::string& where);
+  /// Any one character of `ranges`.
+  static Regex of_characters(std::span<const CodePointRange> ranges);
+  /// `text` and nothing else. Throws DataError if it is empty.
+  static Regex of_text(std::string_view text, const std::string& where);
   Regex(Regex&&) noexcept;
   Regex& operator=(Regex&&) noexcept;
   ~Regex();
@@ -39,6 +46,10 @@ class Regex {
   };
 
  private:
+  Regex() = default;
+  /// `translated` is PCRE2's; `pattern` the one to name in errors.
+  void compile(const std::string& translated, std::string_view pattern, const std::string& where);
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -7,6 +7,7 @@
 #include <cctype>
 
 #include "base/error.h"
+#include "text/unicode_tables.h"
 
 namespace foregate {
 namespace {
@@ -15,10 +16,22 @@ namespace {
 constexpr std::string_view kWhiteSpace =
     R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
 
-constexpr std::array<std::string_view, 37> kGeneralCategories{
-    "C",  "Cc", "Cf", "Cn", "Co", "Cs", "L",  "Ll", "Lm", "Lo", "Lt", "Lu", "M",
-    "Mc", "Me", "Mn", "N",  "Nd", "Nl", "No", "P",  "Pc", "Pd", "Pe", "Pf", "Pi",
+/// Without C and Cn, which lose characters with every version of Unicode.
+constexpr std::array<std::string_view, 35> kGeneralCategories{
+    "Cc", "Cf", "Co", "Cs", "L",  "Ll", "Lm", "Lo", "Lt", "Lu", "M",  "Mc",
+    "Me", "Mn", "N",  "Nd", "Nl", "No", "P",  "Pc", "Pd", "Pe", "Pf", "Pi",
     "Po", "Ps", "S",  "Sc", "Sk", "Sm", "So", "Z",  "Zl", "Zp", "Zs"};
+
+/// \p{name} as a character class takes it, with the characters that PCRE2 may be too old to know.
+std::string class_of_property(std::string_view name) {
+  std::string members = fmt::format("\\p{{{}}}", name);
+  for (const auto& [range, category] : newer_categories()) {
+    if (!std::string_view(category).starts_with(name)) continue;
+    members += fmt::format("\\x{{{:x}}}-\\x{{{:x}}}", static_cast<uint32_t>(range.first),
+                           static_cast<uint32_t>(range.last));
+  }
+  return members;
+}
 
 constexpr std::array<std::string_view, 7> kGroups{"(?:",  "(?=",  "(?!", "(?>",
                                                   "(?<=", "(?<!", "(?i:"};
@@ -45,6 +58,10 @@ class Translator {
   bool rest_starts_with(std::string_view text) const {
     return pattern_.substr(position_).starts_with(text);
   }
+  bool rest_starts_with_repeat() const {
+    return position_ < pattern_.size() &&
+           std::string_view("*+?{").find(pattern_[position_]) != std::string_view::npos;
+  }
   void copy(size_t count) {
     output_.append(pattern_.substr(position_, count));
     position_ += count;
@@ -52,8 +69,8 @@ class Translator {
   [[noreturn]] void refuse(std::string_view what) const {
     throw DataError(
         fmt::format("{}: '{}' at byte {} of the pattern \"{}\" is not supported in regular "
-                    "expressions; supported: literals, classes, groups, \\s \\S \\d \\D \\p{{}} "
-                    "\\P{{}} with general categories",
+                    "expressions; supported: literals, classes, groups, \\s \\d \\p{{}} with "
+                    "general categories; outside classes also \\S \\D \\P{{}} and $",
                     where_, what, position_, pattern_));
   }
 
@@ -65,9 +82,12 @@ class Translator {
     } else if (escape == "\\S" && !in_class_) {
       output_ += fmt::format("[^{}]", kWhiteSpace);
       position_ += 2;
+    } else if (escape == "\\d" || escape == "\\D") {
+      write_property("Nd", escape);
+      position_ += 2;
     } else if (escape == "\\p" || escape == "\\P") {
       translate_property();
-    } else if (escape.size() == 2 && (std::string_view("rntfdD").find(escape[1]) != escape.npos ||
+    } else if (escape.size() == 2 && (std::string_view("rntf").find(escape[1]) != escape.npos ||
                                       std::ispunct(static_cast<unsigned char>(escape[1])))) {
       copy(2);
     } else {
@@ -83,7 +103,20 @@ class Translator {
     }
     const std::string_view name = property.substr(3, property.size() - 4);
     if (std::ranges::find(kGeneralCategories, name) == kGeneralCategories.end()) refuse(property);
-    copy(property.size());
+    write_property(name, property);
+    position_ += property.size();
+  }
+
+  /// `written`: how the pattern has it, the second character a capital if it is negated.
+  void write_property(std::string_view name, std::string_view written) {
+    const bool negated = std::isupper(static_cast<unsigned char>(written[1])) != 0;
+    if (!in_class_) {
+      output_ += fmt::format("[{}{}]", negated ? "^" : "", class_of_property(name));
+    } else if (negated) {
+      refuse(written);
+    } else {
+      output_ += class_of_property(name);
+    }
   }
 
   void translate_in_class() {
@@ -102,8 +135,13 @@ class Translator {
       if (rest_starts_with("]")) refuse("] first in a class");
     } else if (character == '(') {
       translate_group();
-    } else if (character == '^' || character == '$') {
-      refuse(std::string_view(&character, 1));
+    } else if (character == '$') {
+      // Ruby's: the end of any line, and of the text.
+      output_ += "(?![^\\n])";
+      ++position_;
+      if (rest_starts_with_repeat()) refuse("a repeat of $");
+    } else if (character == '^') {
+      refuse("^");
     } else if (rest_starts_with("}+")) {
       refuse("}+");  // Possessive in PCRE2, a repeated repeat in Ruby's syntax.
     } else {

@@ -5,10 +5,19 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "text/decompress.h"
 
 namespace foregate {
 
-TextFile::TextFile(const std::filesystem::path& path) : file_(path), text_(file_.text()) {
+TextFile::TextFile(const std::filesystem::path& path) : path_(path) {
+  file_.emplace(path);
+  if (is_compressed(file_->text())) {
+    const auto unpacked = decompress_to_temporary(path);
+    file_.emplace(unpacked);
+    // The mapping keeps the content until it is given up, however the program ends.
+    std::filesystem::remove(unpacked);
+  }
+  text_ = file_->text();
   if (text_.starts_with("\xef\xbb\xbf")) {
     text_.remove_prefix(3);
   } else if (text_.starts_with("\xff\xfe") || text_.starts_with("\xfe\xff")) {
@@ -16,9 +25,6 @@ TextFile::TextFile(const std::filesystem::path& path) : file_(path), text_(file_
         fmt::format("{}: the file is UTF-16; expected UTF-8; convert it first (iconv -f UTF-16 -t "
                     "UTF-8)",
                     where()));
-  } else if (text_.starts_with("\x1f\x8b") || text_.starts_with("\x28\xb5\x2f\xfd")) {
-    throw DataError(
-        fmt::format("{}: the file is compressed; expected text; unpack it first", where()));
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -8,17 +9,19 @@
 
 namespace foregate {
 
-/// A text file in memory, its byte-order mark passed over.
+/// A text file in memory, unpacked if it is compressed with gzip or Zstandard, its byte-order mark
+/// passed over. The text is mapped, not held: memory is the system's to reclaim.
 class TextFile {
  public:
-  /// Throws EnvironmentError (missing) or DataError (UTF-16, compressed).
+  /// Throws EnvironmentError (missing, no room to unpack) or DataError (UTF-16, damaged).
   explicit TextFile(const std::filesystem::path& path);
 
   std::string_view text() const { return text_; }
-  std::string where() const { return file_.path().string(); }
+  std::string where() const { return path_.string(); }
 
  private:
-  MappedFile file_;
+  std::filesystem::path path_;
+  std::optional<MappedFile> file_;
   std::string_view text_;
 };
 

@@ -36,8 +36,8 @@ void refuse_truncation_and_padding(const TokenizerFile& file) {
 struct Tokenizer::Impl {
   explicit Impl(TokenizerFile file);
 
-  void encode_normalized(std::string_view text, std::vector<int32_t>& ids) const;
-  void encode_words(std::string_view text, std::vector<int32_t>& ids) const;
+  /// `begins_text`: `text` is the beginning of what was given to encode().
+  void encode_normalized(std::string_view text, bool begins_text, std::vector<int32_t>& ids) const;
 
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
@@ -51,29 +51,37 @@ struct Tokenizer::Impl {
 Tokenizer::Impl::Impl(TokenizerFile file)
     : normalizer(Normalizer::from_json(file.component("normalizer"), file.where)),
       pre_tokenizer(PreTokenizer::from_json(file.component("pre_tokenizer"), file.where)),
-      encoder(file),
+      encoder(file, pre_tokenizer.byte_level()),
       post_processor(PostProcessor::from_json(file.component("post_processor"), file.where)),
       vocabulary(std::move(file.vocabulary)),
       added_tokens(AddedTokens::from_json(file.component("added_tokens"), normalizer, vocabulary,
                                           file.where)) {
   refuse_truncation_and_padding(file);
-  kind = fmt::format("byte-level BPE, {} tokens{}", vocabulary.size(),
-                     normalizer.nfc() ? ", NFC" : "");
+  if (pre_tokenizer.needs_text_begin() && normalizer.may_cut_front()) {
+    throw DataError(
+        fmt::format("{}: pre_tokenizer: prepend_scheme is \"first\" behind a normalizer that may "
+                    "cut the text's "
+                    "front ({}), which is not supported",
+                    file.where, normalizer.description()));
+  }
+  kind = fmt::format("{}BPE, {} tokens{}{}", pre_tokenizer.byte_level() ? "byte-level " : "",
+                     vocabulary.size(), normalizer.description().empty() ? "" : ", ",
+                     normalizer.description());
 }
 
-void Tokenizer::Impl::encode_normalized(std::string_view text, std::vector<int32_t>& ids) const {
+void Tokenizer::Impl::encode_normalized(std::string_view text, bool begins_text,
+                                        std::vector<int32_t>& ids) const {
   std::string storage;
-  for (const auto& segment : added_tokens.normalized().split(normalizer.normalize(text, storage))) {
+  const std::string_view normalized = normalizer.normalize(text, storage);
+  for (const auto& segment : added_tokens.normalized().split(normalized)) {
     if (segment.id) {
       ids.push_back(*segment.id);
-    } else {
-      encode_words(segment.text, ids);
+      continue;
     }
+    const bool first = begins_text && segment.text.data() == normalized.data();
+    const Words words = pre_tokenizer.split(segment.text, first);
+    for (const std::string_view word : words.views) encoder.encode(word, ids);
   }
-}
-
-void Tokenizer::Impl::encode_words(std::string_view text, std::vector<int32_t>& ids) const {
-  for (const std::string_view word : pre_tokenizer.split(text)) encoder.encode(word, ids);
 }
 
 Tokenizer Tokenizer::load(const std::filesystem::path& tokenizer_json) {
@@ -99,7 +107,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, bool add_special) 
     if (segment.id) {
       ids.push_back(*segment.id);
     } else {
-      impl_->encode_normalized(segment.text, ids);
+      impl_->encode_normalized(segment.text, segment.text.data() == text.data(), ids);
     }
   }
   if (add_special) ids.insert(ids.end(), around.suffix.begin(), around.suffix.end());
@@ -113,7 +121,9 @@ std::string Tokenizer::token(int32_t id) const {
 std::string Tokenizer::decoded_token(int32_t id) const {
   const std::string& spelled = impl_->vocabulary.token(id);
   if (impl_->added_tokens.contains(id)) return spelled;
-  return replace_invalid_utf8(bytes_of_spelling(spelled).value_or(spelled));
+  return replace_invalid_utf8(impl_->pre_tokenizer.byte_level()
+                                  ? bytes_of_spelling(spelled).value_or(spelled)
+                                  : bytes_of_sentencepiece(spelled));
 }
 
 int32_t Tokenizer::vocab_size() const {

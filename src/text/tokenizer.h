@@ -24,7 +24,7 @@ class Tokenizer {
   /// `add_special` applies the post-processor's tokens (BOS and so on).
   std::vector<int32_t> encode(std::string_view text, bool add_special = true) const;
 
-  /// The token's text as the vocabulary spells it ("Ġthe"), or with byte-level decoding undone
+  /// The token's text as the vocabulary spells it ("Ġthe", "▁the", "<0xE2>"), or as people read it
   /// (" the"; bytes that are not UTF-8 shown as U+FFFD). Empty if `id` is not in the vocabulary.
   std::string token(int32_t id) const;
   std::string decoded_token(int32_t id) const;

@@ -18,6 +18,7 @@ constexpr uint64_t kMaxBytes = 512ULL << 20;
 using PlainJson = nlohmann::json;
 
 PlainJson parse(const std::string& text, const std::string& where) {
+  check_json_depth(text, where);
   try {
     return PlainJson::parse(text);
   } catch (const PlainJson::parse_error& error) {
@@ -25,6 +26,9 @@ PlainJson parse(const std::string& text, const std::string& where) {
     throw DataError(fmt::format("{}: not valid JSON at byte {} of {}{}; copy the file again", where,
                                 std::min(error.byte, text.size()), text.size(),
                                 cut_off ? "; the file ends too early" : ""));
+  } catch (const PlainJson::out_of_range&) {
+    throw DataError(
+        fmt::format("{}: a number is too large for any tokenizer; copy the file again", where));
   }
 }
 
@@ -90,9 +94,10 @@ TokenizerFile TokenizerFile::read(const std::filesystem::path& path) {
         file.where));
   }
   PlainJson& model = document["model"];
-  if (model.value("type", "BPE") != "BPE") {
-    throw DataError(fmt::format("{}: model.type is \"{}\"; only BPE is supported", file.where,
-                                model.value("type", "")));
+  // Old files name no type.
+  if (model.contains("type") && model["type"] != "BPE") {
+    throw DataError(fmt::format("{}: model.type is {}; only \"BPE\" is supported", file.where,
+                                model["type"].dump()));
   }
   read_vocabulary(std::exchange(model["vocab"], nullptr), file);
   read_merges(std::exchange(model["merges"], nullptr), file);

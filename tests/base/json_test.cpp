@@ -31,6 +31,16 @@ TEST(ParseJson, ErrorsGiveLineAndColumn) {
   EXPECT_THAT(message_of([] { parse_json("", "x.json"); }), HasSubstr("x.json"));
 }
 
+TEST(ParseJson, RefusesNumbersAndNestingOutOfBounds) {
+  EXPECT_THAT(message_of([] { parse_json("[1e999]", "x.json"); }), HasSubstr("too large"));
+  const auto nested = [](size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
+  EXPECT_NO_THROW(parse_json(nested(256), "x.json"));
+  EXPECT_NO_THROW(parse_json("\"" + std::string(300, '[') + "\\\"[\"", "x.json"));
+  EXPECT_THAT(message_of([&] { parse_json(nested(257), "x.json"); }), HasSubstr("nested deeper"));
+}
+
 class JsonReaderTest : public ::testing::Test {
  protected:
   Json json_ = parse_json(

@@ -119,7 +119,7 @@ TEST_F(CsvDatasetTest, FilesThatAreNoTable) {
                     "\x1f\x8b"
                     "a\n");
               }),
-              HasSubstr("compressed"));
+              HasSubstr("cannot unpack"));
 }
 
 struct Messy {

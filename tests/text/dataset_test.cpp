@@ -79,6 +79,14 @@ TEST_F(DatasetTest, JsonColumns) {
               HasSubstr("'meta.body', 'other', 'title'"));
 }
 
+TEST_F(DatasetTest, JsonNestedWithoutEnd) {
+  const std::string deep = std::string(500'000, '[') + std::string(500'000, ']');
+  const auto all =
+      read("a.jsonl", "{\"text\": \"one\", \"other\": " + deep + "}\n{\"text\": " + deep + "}\n");
+  EXPECT_THAT(all.texts, ElementsAre("one"));
+  EXPECT_THAT(all.skipped, ElementsAre(Pair("field 'text' is not a text", 1)));
+}
+
 TEST_F(DatasetTest, JsonDocuments) {
   EXPECT_THAT(read("a.json", "[{\"text\": \"one\"},\n {\"text\": \"two\"}]").texts,
               ElementsAre("one", "two"));

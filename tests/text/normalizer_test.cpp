@@ -8,6 +8,7 @@
 #include <set>
 
 #include "text/text_fixture.h"
+#include "text/unicode_forms.h"
 #include "text/utf8.h"
 
 namespace foregate {
@@ -44,7 +45,7 @@ TEST(Normalizer, ShortcutHoldsForEveryCodePoint) {
   for (utf8proc_int32_t c = 1; c <= 0x10ffff; ++c) {
     if (!is_code_point(c)) continue;
     const std::string text = utf8_of(static_cast<char32_t>(c));
-    if (!is_surely_nfc(text)) continue;
+    if (!is_surely_in_form(text, UnicodeForm::kNfc)) continue;
     utf8proc_uint8_t* output =
         utf8proc_NFC(reinterpret_cast<const utf8proc_uint8_t*>(text.c_str()));
     ASSERT_EQ(text, reinterpret_cast<const char*>(output)) << std::hex << c;
@@ -77,10 +78,45 @@ TEST(Normalizer, NullAndSequence) {
   EXPECT_EQ(Normalizer::from_json(sequence, "test").normalize(text, storage), "\xc3\xa9");
 }
 
+std::string normalized(const Json& json, const std::string& text) {
+  std::string storage;
+  return std::string(Normalizer::from_json(json, "test").normalize(text, storage));
+}
+
+TEST(Normalizer, Forms) {
+  EXPECT_EQ(normalized({{"type", "NFD"}}, "\xc3\xa9"), "e\xcc\x81");
+  EXPECT_EQ(normalized({{"type", "NFKC"}}, "\xef\xac\x81\xe2\x85\xab"), "fiXII");
+  EXPECT_EQ(normalized({{"type", "NFKD"}}, "\xef\xbd\x9e\xc3\xa9"), "~e\xcc\x81");
+  // U+1F16C is newer than the tokenizers package's normalizers: not "RC".
+  EXPECT_EQ(normalized({{"type", "NFKC"}}, "\xf0\x9f\x85\xac"), "\xf0\x9f\x85\xac");
+}
+
+TEST(Normalizer, Steps) {
+  const std::string blank = " \xe3\x80\x80";
+  const auto strip = [](bool left, bool right) {
+    return Json{{"type", "Strip"}, {"strip_left", left}, {"strip_right", right}};
+  };
+  for (const auto& [left, right] : {std::pair{true, false}, {false, true}, {true, true}}) {
+    EXPECT_EQ(normalized(strip(left, right), blank), "");
+  }
+  EXPECT_EQ(normalized(strip(true, false), " a "), "a ");
+  EXPECT_EQ(normalized(strip(false, true), " a "), " a");
+  EXPECT_EQ(normalized(strip(false, false), blank), blank);
+  EXPECT_EQ(normalized({{"type", "Prepend"}, {"prepend", "_"}}, "a"), "_a");
+  EXPECT_EQ(normalized({{"type", "Prepend"}, {"prepend", "_"}}, ""), "");
+  EXPECT_EQ(normalized({{"type", "Lowercase"}}, "\xc4\xb0\xce\xa3\xe1\xba\x9e"),
+            "i\xcc\x87\xcf\x83\xc3\x9f");
+  EXPECT_EQ(normalized({{"type", "StripAccents"}}, "e\xcc\x81\xc3\xa9"), "e\xc3\xa9");
+  const Json string{{"type", "Replace"}, {"pattern", {{"String", "aa"}}}, {"content", "b"}};
+  EXPECT_EQ(normalized(string, "aaaaa"), "bba");
+  const Json regex{{"type", "Replace"}, {"pattern", {{"Regex", "\\s+"}}}, {"content", " "}};
+  EXPECT_EQ(normalized(regex, "a \t b\n"), "a b ");
+}
+
 TEST(Normalizer, RefusesOthersByName) {
-  const auto message = message_of([] { Normalizer::from_json(Json{{"type", "NFKC"}}, "t.json"); });
+  const auto message = message_of([] { Normalizer::from_json(Json{{"type", "Nmt"}}, "t.json"); });
   EXPECT_THAT(message, ::testing::AllOf(::testing::HasSubstr("t.json: normalizer"),
-                                        ::testing::HasSubstr("NFKC")));
+                                        ::testing::HasSubstr("Nmt")));
 }
 
 }  // namespace

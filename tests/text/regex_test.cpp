@@ -6,8 +6,7 @@
 namespace foregate {
 namespace {
 
-std::vector<std::string> matches(const std::string& pattern, std::string_view text) {
-  const Regex regex(pattern, "test");
+std::vector<std::string> matches(const Regex& regex, std::string_view text) {
   Regex::Searcher searcher(regex);
   std::vector<std::string> found;
   size_t from = 0;
@@ -16,6 +15,10 @@ std::vector<std::string> matches(const std::string& pattern, std::string_view te
     from = match->end;
   }
   return found;
+}
+
+std::vector<std::string> matches(const std::string& pattern, std::string_view text) {
+  return matches(Regex(pattern, "test"), text);
 }
 
 using ::testing::ElementsAre;
@@ -39,12 +42,33 @@ TEST(Regex, LongTextsNeedNoStack) {
 
 TEST(Regex, RefusesWhatTheEnginesReadDifferently) {
   for (const char* pattern :
-       {"\\w+", "\\bx", "a$", "^a", "[[:alpha:]]", "[a&&b]", "\\h", "(?m:.)", "\\p{Han}", "\\p{^L}",
-        "\\pL", "a{1,2}+", "(*UCP)a", "[\\S]", "\\1", "[]a]", "\\"}) {
+       {"\\w+",        "\\bx",    "a$*",   "^a",     "\\p{C}",   "[\\P{L}]", "[\\D]",
+        "[[:alpha:]]", "[a&&b]",  "\\h",   "(?m:.)", "\\p{Han}", "\\p{^L}",  "\\pL",
+        "a{1,2}+",     "(*UCP)a", "[\\S]", "\\1",    "[]a]",     "\\"}) {
     const auto message = message_of([&] { to_pcre2_pattern(pattern, "f.json: Regex"); });
     EXPECT_THAT(message, HasSubstr("f.json: Regex")) << pattern;
     EXPECT_THAT(message, HasSubstr("not supported")) << pattern;
   }
+}
+
+TEST(Regex, DollarIsTheEndOfAnyLine) {
+  EXPECT_THAT(matches("\\s+$", "a \n b  "), ElementsAre(" ", "  "));
+  EXPECT_THAT(matches("[a-z]$", "a\nbc\n"), ElementsAre("a", "c"));
+}
+
+TEST(Regex, PropertiesAreOfTheNewerUnicode) {
+  const std::string garay = "\xf0\x90\xb5\x90";  // U+10D50, of Unicode 16
+  EXPECT_THAT(matches("\\p{L}+", garay + "1"), ElementsAre(garay));
+  EXPECT_THAT(matches("[^\\p{Lu}]", garay + "1"), ElementsAre("1"));
+  EXPECT_THAT(matches("\\P{L}", garay + "1"), ElementsAre("1"));
+  EXPECT_THAT(matches("\\d", "\xf0\x90\xb5\x80"), ElementsAre("\xf0\x90\xb5\x80"));
+}
+
+TEST(Regex, CharactersAndTexts) {
+  EXPECT_THAT(matches(Regex::of_characters(number_ranges()), "a1\xc2\xbd-\xe2\x85\xab"),
+              ElementsAre("1", "\xc2\xbd", "\xe2\x85\xab"));
+  EXPECT_THAT(matches(Regex::of_text(".*\\E]", "test"), "a.*\\E].*\\E"), ElementsAre(".*\\E]"));
+  EXPECT_THAT(message_of([] { Regex::of_text("", "f.json"); }), HasSubstr("empty"));
 }
 
 TEST(Regex, RefusesBrokenAndEmptyPatterns) {

@@ -127,6 +127,85 @@ TEST_F(TokenizerTest, TemplateAddsSpecialTokens) {
   EXPECT_THAT(tokenizer.encode(""), ElementsAre(300, 301));
 }
 
+/// A tokenizer over the characters a, b, c and "▁" with the tokens of the bytes 0xc3 and 0xa9.
+nlohmann::json tiny_characters() {
+  auto json = tiny_tokenizer({});
+  json["pre_tokenizer"] = nullptr;
+  json["model"] = {{"type", "BPE"},
+                   {"unk_token", "<unk>"},
+                   {"byte_fallback", true},
+                   {"vocab",
+                    {{"<unk>", 0},
+                     {"a", 1},
+                     {"b", 2},
+                     {"c", 3},
+                     {"\xe2\x96\x81", 4},
+                     {"<0xC3>", 5},
+                     {"<0xA9>", 6},
+                     {"ab", 7},
+                     {"\xe2\x96\x81"
+                      "ab",
+                      8}}},
+                   {"merges", {"a b", "\xe2\x96\x81 ab"}}};
+  return json;
+}
+
+TEST_F(TokenizerTest, UnknownCharactersBecomeBytesOrTheUnknownToken) {
+  auto json = tiny_characters();
+  EXPECT_THAT(load(json).encode("ab\xc3\xa9yzc"), ElementsAre(7, 5, 6, 0, 0, 3));
+  json["model"]["fuse_unk"] = true;
+  EXPECT_THAT(load(json).encode("ab\xc3\xa9yzc"), ElementsAre(7, 5, 6, 0, 3));
+  // What the tokenizers library does: the unknown token waits for the next known character.
+  EXPECT_THAT(load(json).encode("y\xc3\xa9zc"), ElementsAre(5, 6, 0, 3));
+  json["model"]["byte_fallback"] = false;
+  EXPECT_THAT(load(json).encode("ab\xc3\xa9yzc"), ElementsAre(7, 0, 3));
+  json["model"]["unk_token"] = nullptr;
+  EXPECT_THAT(load(json).encode("ab\xc3\xa9yzc"), ElementsAre(7, 3));
+}
+
+TEST_F(TokenizerTest, WordsOfManyCharactersAreCutWithoutEffect) {
+  auto json = tiny_characters();
+  json["model"]["fuse_unk"] = true;
+  const Tokenizer tokenizer = load(json);
+  std::string text;
+  Ids expected;
+  for (int i = 0; i < 20'000; ++i) {
+    text +=
+        "\xe2\x96\x81"
+        "abyc\xc3\xa9zz";
+    expected.insert(expected.end(), {8, 0, 3, 5, 6, 0});
+  }
+  EXPECT_EQ(tokenizer.encode(text), expected);
+}
+
+TEST_F(TokenizerTest, MetaspacePrependsAtTheBeginningOnly) {
+  auto json = tiny_characters();
+  json["added_tokens"] = {added_token(9, "<x>")};
+  const auto ids = [&](const char* scheme) {
+    json["pre_tokenizer"] = {
+        {"type", "Metaspace"}, {"replacement", "\xe2\x96\x81"}, {"prepend_scheme", scheme}};
+    return load(json).encode("ab ab<x>ab");
+  };
+  EXPECT_THAT(ids("always"), ElementsAre(8, 8, 9, 8));
+  EXPECT_THAT(ids("first"), ElementsAre(8, 8, 9, 7));
+  EXPECT_THAT(ids("never"), ElementsAre(7, 8, 9, 7));
+}
+
+TEST_F(TokenizerTest, DecodedTokensOfSentencePiece) {
+  const Tokenizer tokenizer = load(tiny_characters());
+  EXPECT_EQ(tokenizer.decoded_token(8), " ab");
+  EXPECT_EQ(tokenizer.decoded_token(5), "\xef\xbf\xbd");
+  EXPECT_EQ(tokenizer.decoded_token(0), "<unk>");
+  EXPECT_EQ(tokenizer.kind(), "BPE, 9 tokens");
+}
+
+TEST_F(TokenizerTest, SingleWordTokensStandAlone) {
+  auto json = tiny_tokenizer({});
+  json["added_tokens"] = {added_token(300, "wo")};
+  json["added_tokens"][0]["single_word"] = true;
+  EXPECT_THAT(load(json).encode("wo woo.wo"), ElementsAre(300, ' ', 'w', 'o', 'o', '.', 300));
+}
+
 TEST_F(TokenizerTest, DecodedTokens) {
   const Tokenizer tokenizer = load(tiny_tokenizer({{"\xc4\xa0", "a"}}));
   EXPECT_EQ(tokenizer.token(256),
@@ -140,19 +219,45 @@ TEST_F(TokenizerTest, RefusesByNameWhatIsNotImplemented) {
   using Change = std::function<void(nlohmann::json&)>;
   const std::vector<std::pair<Change, std::string>> cases{
       {[](auto& j) {
-         j["normalizer"] = {{"type", "Lowercase"}};
+         j["normalizer"] = {{"type", "Nmt"}};
        },
-       "Lowercase"},
-      {[](auto& j) { j["pre_tokenizer"] = nullptr; }, "ByteLevel"},
-      {[](auto& j) { j["pre_tokenizer"]["type"] = "Metaspace"; }, "Metaspace"},
-      {[](auto& j) { j["pre_tokenizer"]["add_prefix_space"] = true; }, "add_prefix_space"},
+       "Nmt"},
+      {[](auto& j) {
+         j["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", ""}}}, {"content", "x"}};
+       },
+       "String"},
+      {[](auto& j) { j["pre_tokenizer"]["type"] = "BertPreTokenizer"; }, "BertPreTokenizer"},
+      {[](auto& j) {
+         j["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "ab"}};
+       },
+       "replacement"},
+      {[](auto& j) {
+         j["pre_tokenizer"] = {
+             {"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "last"}};
+       },
+       "prepend_scheme"},
+      {[](auto& j) {
+         j["pre_tokenizer"] = {
+             {"type", "Split"}, {"pattern", {{"String", "a"}}}, {"behavior", "Dropped"}};
+       },
+       "Dropped"},
+      {[](auto& j) {
+         j["pre_tokenizer"] = {{"type", "Sequence"},
+                               {"pretokenizers", {j["pre_tokenizer"], j["pre_tokenizer"]}}};
+       },
+       "behind ByteLevel"},
       {[](auto& j) {
          j["post_processor"] = {{"type", "BertProcessing"}};
        },
        "BertProcessing"},
       {[](auto& j) { j["model"]["type"] = "Unigram"; }, "Unigram"},
+      {[](auto& j) { j["model"]["type"] = 7; }, "model.type"},
       {[](auto& j) { j["model"]["dropout"] = 0.1; }, "dropout"},
-      {[](auto& j) { j["model"]["byte_fallback"] = true; }, "byte_fallback"},
+      {[](auto& j) {
+         j["pre_tokenizer"] = nullptr;
+         j["model"]["unk_token"] = "<none>";
+       },
+       "<none>"},
       {[](auto& j) { j["model"]["end_of_word_suffix"] = "</w>"; }, "end_of_word_suffix"},
       {[](auto& j) { j["model"]["vocab"].erase("a"); }, "byte 0x61"},
       {[](auto& j) { j["model"]["vocab"]["ab"] = 97; }, "id 97"},
@@ -170,12 +275,7 @@ TEST_F(TokenizerTest, RefusesByNameWhatIsNotImplemented) {
       {[](auto& j) {
          j["added_tokens"] = {added_token(300, "a b"), added_token(300, "c d")};
        },
-       "id 300"},
-      {[](auto& j) {
-         j["added_tokens"] = {added_token(300, "w")};
-         j["added_tokens"][0]["single_word"] = true;
-       },
-       "w"}};
+       "id 300"}};
   for (const auto& [change, word] : cases) {
     auto json = tiny_tokenizer({{"a", "b"}});
     change(json);
@@ -190,6 +290,8 @@ TEST_F(TokenizerTest, RefusesBrokenFiles) {
   EXPECT_THROW(Tokenizer::load(folder_ / "none.json"), EnvironmentError);
   EXPECT_THROW(Tokenizer::load(write("a.json", "")), DataError);
   EXPECT_THROW(Tokenizer::load(write("b.json", "[1]")), DataError);
+  EXPECT_THROW(Tokenizer::load(write("d.json", "{\"model\": 1e999}")), DataError);
+  EXPECT_THROW(Tokenizer::load(write("e.json", std::string(1'000'000, '['))), DataError);
   const std::string whole = tiny_tokenizer({}).dump();
   EXPECT_THROW(Tokenizer::load(write("c.json", whole.substr(0, whole.size() / 2))), DataError);
 }

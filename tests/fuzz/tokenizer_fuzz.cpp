@@ -1,0 +1,34 @@
+// A tokenizer.json, which must load and encode or be refused with one of our errors.
+#include <cstdlib>
+#include <string>
+
+#include "base/error.h"
+#include "fuzz/scratch_file.h"
+#include "text/tokenizer.h"
+
+namespace foregate {
+namespace {
+
+constexpr const char* kTexts[] = {
+    "", " ", "Hello,  world! It's 2024.",
+    "na\xc3\xafve e\xcc\x81 \xe4\xb8\x80\xe2\x96\x81 \xf0\x9f\x98\x80",
+    "<s>abc</s> \xff\xc3 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\n\n"};
+
+void encode_all(const Tokenizer& tokenizer) {
+  for (const char* text : kTexts) {
+    for (const int32_t id : tokenizer.encode(text)) tokenizer.decoded_token(id);
+  }
+}
+
+}  // namespace
+}  // namespace foregate
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static const foregate::ScratchFile file(".json");
+  try {
+    foregate::encode_all(foregate::Tokenizer::load(file.write(data, size)));
+  } catch (const foregate::Error& error) {
+    if (std::string(error.what()).find('\n') != std::string::npos) std::abort();
+  }
+  return 0;
+}
