@@ -25,7 +25,7 @@ struct Options {
   std::string ids;
   int tokens_per_batch = 2048;
   int rounds = 3;
-  EngineOptions engine;
+  EngineOptions engine = {};
 };
 
 // Takes every decision to the host, as collecting does.

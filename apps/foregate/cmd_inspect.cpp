@@ -24,6 +24,7 @@ constexpr const char* kFooter =
     "  foregate inspect MODEL_DIR\n"
     "  foregate inspect traces --json\n"
     "  foregate inspect predictor\n"
+    "  foregate inspect MODEL_DIR/config.json\n"
     "  foregate inspect MODEL_DIR/tokenizer.json";
 
 struct Arguments {
@@ -46,8 +47,8 @@ int64_t trace_bytes_per_token(const Geometry& geometry) {
   return 4 + static_cast<int64_t>(geometry.num_moe_layers) * geometry.top_k * (expert_bytes + 2);
 }
 
-Json inspect_model(const std::filesystem::path& directory) {
-  const ModelConfig config = read_model_config(directory / "config.json");
+Json inspect_model(const std::filesystem::path& config_json) {
+  const ModelConfig config = read_model_config(config_json);
   const ModelSummary summary = summarize(config);
   const auto bytes = [](int64_t parameters) {
     return Json{{"16-bit", parameters * 2}, {"8-bit", parameters}, {"4-bit", parameters / 2}};
@@ -91,6 +92,7 @@ Json inspect_trace(const std::filesystem::path& directory) {
           {"dtype", manifest.dtype},
           {"quantization", manifest.quantization},
           {"geometry", geometry_json(manifest.geometry)},
+          {"token_ids", description(manifest.token_ids)},
           {"traces", manifest.num_traces()},
           {"tokens", manifest.num_tokens()},
           {"decisions", manifest.num_tokens() * manifest.geometry.num_moe_layers},
@@ -127,17 +129,20 @@ Json inspect_path(const std::filesystem::path& path) {
   if (fs::is_directory(path)) {
     if (fs::exists(path / kManifestName)) return inspect_trace(path);
     if (is_predictor_directory(path)) return describe_predictor(path);
-    if (fs::exists(path / "config.json")) return inspect_model(path);
+    if (fs::exists(path / "config.json")) return inspect_model(path / "config.json");
     throw DataError(
         fmt::format("{} is neither a trace ({}), a predictor ({}) nor a model (config.json)",
                     path.string(), kManifestName, kPredictorFile));
   }
   if (path.extension() == ".parquet") return inspect_shard(path);
-  if (path.extension() == ".json") return inspect_tokenizer(path);
-  throw DataError(fmt::format(
-      "{} is no file that foregate knows; expected a directory, a tokenizer.json or a .parquet "
-      "shard",
-      path.string()));
+  if (path.extension() == ".json") {
+    return read_json(path).contains("model_type") ? inspect_model(path) : inspect_tokenizer(path);
+  }
+  throw DataError(
+      fmt::format("{} is no file that foregate knows; expected a directory, a config.json, a "
+                  "tokenizer.json or a "
+                  ".parquet shard",
+                  path.string()));
 }
 
 bool counts_bytes(const std::string& key) {
@@ -191,7 +196,7 @@ void add_inspect_command(CLI::App& app) {
   command->footer(kFooter);
   command
       ->add_option("path", arguments->path,
-                   "Model, trace or predictor directory, tokenizer.json, or shard")
+                   "Model, trace or predictor directory, config.json, tokenizer.json, or shard")
       ->required();
   command->add_flag("--json", arguments->json, "Print one JSON document");
   command->callback([arguments] { run_inspect(*arguments); });

@@ -56,6 +56,8 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   add_collect_command(app);
+  add_import_command(app);
+  add_export_command(app);
   add_tokenize_command(app);
   add_inspect_command(app);
   add_train_command(app);

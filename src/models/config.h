@@ -7,6 +7,12 @@
 
 namespace foregate {
 
+enum class QkNorm {
+  kNone,
+  kHead,        ///< RMSNorm of every head by itself, one weight [D] for all heads
+  kProjection,  ///< RMSNorm of all heads together, weights [heads * D] and [kv heads * D]
+};
+
 /// Geometry of a decoder-only MoE model: everything that config.json decides and the engine
 /// computes by. Architectures fill it; the decoder does not know which one did.
 struct ModelConfig {
@@ -22,6 +28,7 @@ struct ModelConfig {
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
   bool qkv_bias = false;
+  QkNorm qk_norm = QkNorm::kNone;  ///< of query and key, before the rotation
   double rope_theta = 0;
 
   int64_t dense_intermediate_size = 0;  ///< of layers that are not MoE layers; 0 if there are none

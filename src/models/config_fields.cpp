@@ -44,6 +44,13 @@ bool window_may_cut(const JsonReader& reader, const ModelConfig& config) {
          reader.integer("sliding_window", 0, INT64_MAX) < config.max_positions;
 }
 
+std::string no_short_window(const ModelConfig& config) {
+  return fmt::format(
+      "full attention, or a sliding_window of at least max_position_embeddings, {}: shorter "
+      "windows are not supported",
+      config.max_positions);
+}
+
 }  // namespace
 
 void read_decoder_fields(const JsonReader& reader, ModelConfig& config) {
@@ -83,12 +90,18 @@ void read_attention_fields(const JsonReader& reader, ModelConfig& config) {
   config.rope_theta = read_rope_theta(reader);
 }
 
+void refuse_short_window(const JsonReader& reader, const ModelConfig& config) {
+  if (window_may_cut(reader, config)) reader.fail("sliding_window", no_short_window(config));
+}
+
+void refuse_attention_bias(const JsonReader& reader) {
+  if (reader.boolean("attention_bias", false)) {
+    reader.fail("attention_bias", "false, the only value supported");
+  }
+}
+
 void refuse_sliding_window(const JsonReader& reader, const ModelConfig& config) {
-  const std::string expected = fmt::format(
-      "full attention, or a sliding_window of at least max_position_embeddings, {}: shorter "
-      "windows "
-      "are not supported",
-      config.max_positions);
+  const std::string expected = no_short_window(config);
   if (reader.boolean("use_sliding_window", false) && window_may_cut(reader, config)) {
     reader.fail("use_sliding_window", expected);
   }

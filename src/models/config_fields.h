@@ -19,10 +19,20 @@ void read_attention_fields(const JsonReader& reader, ModelConfig& config);
 /// max_positions.
 void refuse_sliding_window(const JsonReader& reader, const ModelConfig& config);
 
+/// Refuses a sliding_window that would cut off any position, whether or not it is switched on by
+/// another key. Needs max_positions.
+void refuse_short_window(const JsonReader& reader, const ModelConfig& config);
+
+/// Refuses biases of the attention's projections.
+void refuse_attention_bias(const JsonReader& reader);
+
 /// Marks the layers that decoder_sparse_step and mlp_only_layers leave sparse. Needs num_layers.
 void read_sparse_layers(const JsonReader& reader, ModelConfig& config);
 
 /// Largest size that config fields may have: products of two stay far from overflow.
 inline constexpr int64_t kMaxConfigSize = int64_t{1} << 24;
+
+/// A trace holds expert numbers in 16 bits.
+inline constexpr int64_t kMaxExperts = 65536;
 
 }  // namespace foregate

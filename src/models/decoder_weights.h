@@ -23,6 +23,8 @@ struct LayerWeights {
   torch::Tensor input_norm;             ///< [H]
   torch::Tensor qkv;                    ///< [(heads + 2 kv heads) * D, H]
   torch::Tensor qkv_bias;               ///< [(heads + 2 kv heads) * D]; undefined without biases
+  torch::Tensor query_norm;             ///< [D] or [heads * D]; undefined without one
+  torch::Tensor key_norm;               ///< [D] or [kv heads * D]; undefined without one
   torch::Tensor attention_output;       ///< [H, heads * D]
   torch::Tensor post_attention_norm;    ///< [H]
   std::optional<nn::MlpWeights> dense;  ///< exactly one of these two

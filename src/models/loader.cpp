@@ -23,6 +23,10 @@ class LayerLoader {
     const std::vector<std::string> qkv = {names_.query, names_.key, names_.value};
     weights.qkv = read_rows(with_suffix(qkv, ".weight"));
     if (config_.qkv_bias) weights.qkv_bias = read_rows(with_suffix(qkv, ".bias"));
+    if (config_.qk_norm != QkNorm::kNone) {
+      weights.query_norm = read(names_.query_norm);
+      weights.key_norm = read(names_.key_norm);
+    }
     weights.attention_output = read(names_.attention_output + ".weight");
     weights.post_attention_norm = read(names_.post_attention_norm);
     if (config_.is_moe_layer(layer_)) {
@@ -128,7 +132,8 @@ torch::Tensor read_whole(const Checkpoint& checkpoint, const std::string& name,
 DecoderWeights load_weights(const std::filesystem::path& directory, const ModelConfig& config,
                             const LoadOptions& options) {
   const Checkpoint checkpoint(directory);
-  const WeightNames names = find_architecture(config.model_type).weight_names();
+  const WeightNames names =
+      choose_names(config, find_architecture(config.model_type).weight_names(), checkpoint);
   verify_weights(checkpoint, plan_weights(config, names, checkpoint, options.routing_only));
   DecoderWeights weights;
   weights.embedding = read_whole(checkpoint, names.embedding, options);

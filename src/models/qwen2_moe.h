@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "base/json.h"
 #include "models/config.h"
 #include "models/weight_names.h"
@@ -9,6 +11,6 @@ namespace foregate {
 /// Qwen1.5-MoE and Qwen2-MoE: softmax router, a shared expert behind a sigmoid gate, MoE layers by
 /// decoder_sparse_step and mlp_only_layers.
 ModelConfig parse_qwen2_moe(const JsonReader& reader);
-WeightNames qwen2_moe_weight_names();
+std::vector<WeightNames> qwen2_moe_weight_names();
 
 }  // namespace foregate

@@ -25,6 +25,11 @@ class RandomWeights {
     weights.input_norm = torch::ones({config_.hidden_size}, options_);
     weights.qkv = draw({qkv, config_.hidden_size});
     if (config_.qkv_bias) weights.qkv_bias = torch::zeros({qkv}, options_);
+    if (config_.qk_norm != QkNorm::kNone) {
+      const bool whole = config_.qk_norm == QkNorm::kProjection;
+      weights.query_norm = torch::ones({whole ? query : config_.head_dim}, options_);
+      weights.key_norm = torch::ones({whole ? (qkv - query) / 2 : config_.head_dim}, options_);
+    }
     weights.attention_output = draw({config_.hidden_size, query});
     weights.post_attention_norm = torch::ones({config_.hidden_size}, options_);
     if (config_.is_moe_layer(index)) {

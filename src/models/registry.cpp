@@ -6,13 +6,21 @@
 #include <array>
 #include <stdexcept>
 
+#include "models/deepseek.h"
+#include "models/mixtral.h"
+#include "models/olmoe.h"
 #include "models/qwen2_moe.h"
+#include "models/qwen3_moe.h"
 
 namespace foregate {
 namespace {
 
 constexpr std::array kArchitectures = {
     Architecture{"qwen2_moe", parse_qwen2_moe, qwen2_moe_weight_names},
+    Architecture{"qwen3_moe", parse_qwen3_moe, qwen3_moe_weight_names},
+    Architecture{"mixtral", parse_mixtral, mixtral_weight_names},
+    Architecture{"deepseek", parse_deepseek, deepseek_weight_names},
+    Architecture{"olmoe", parse_olmoe, olmoe_weight_names},
 };
 
 const Architecture* find_or_null(const std::string& model_type) {

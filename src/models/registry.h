@@ -14,7 +14,8 @@ namespace foregate {
 struct Architecture {
   const char* model_type;
   ModelConfig (*parse_config)(const JsonReader& reader);
-  WeightNames (*weight_names)();
+  /// Spellings that checkpoints use, the published one first.
+  std::vector<WeightNames> (*weight_names)();
 };
 
 /// The architecture that `model_type` in a config.json names. Throws DataError, listing what is

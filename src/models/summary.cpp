@@ -12,7 +12,10 @@ int64_t attention_parameters(const ModelConfig& config) {
   const int64_t query = config.num_heads * config.head_dim;
   const int64_t key_value = 2 * config.num_kv_heads * config.head_dim;
   const int64_t bias = config.qkv_bias ? query + key_value : 0;
-  return config.hidden_size * (query + key_value) + bias + query * config.hidden_size;
+  const int64_t norms = config.qk_norm == QkNorm::kNone   ? 0
+                        : config.qk_norm == QkNorm::kHead ? 2 * config.head_dim
+                                                          : query + key_value / 2;
+  return config.hidden_size * (query + key_value) + bias + norms + query * config.hidden_size;
 }
 
 }  // namespace

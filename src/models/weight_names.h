@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace foregate {
 
@@ -13,10 +14,12 @@ struct WeightNames {
   std::string lm_head;
 
   std::string input_norm;
-  std::string query;  ///< these four without ".weight" or ".bias"
+  std::string query;  ///< query, key, value and output without ".weight" or ".bias"
   std::string key;
   std::string value;
   std::string attention_output;
+  std::string query_norm;
+  std::string key_norm;
   std::string post_attention_norm;
 
   std::string dense_gate;
@@ -35,6 +38,15 @@ struct WeightNames {
   std::string shared_down;
   std::string shared_expert_gate;
 };
+
+/// What nearly all call alike: embedding, norms, attention, lm_head. The rest is empty.
+WeightNames llama_weight_names();
+/// Fills in mlp.{gate,up,down}_proj.
+void add_dense_mlp_names(WeightNames& names);
+/// Fills in mlp.gate and mlp.experts, one by one and fused.
+void add_mlp_expert_names(WeightNames& names);
+/// Fills in self_attn.{q,k}_norm.
+void add_qk_norm_names(WeightNames& names);
 
 /// `pattern` with "{L}" and "{E}" replaced.
 std::string weight_name(const std::string& pattern, int64_t layer, int64_t expert = 0);

@@ -27,6 +27,11 @@ class LayerPlan {
     add_projection(names_.query, query);
     add_projection(names_.key, key);
     add_projection(names_.value, key);
+    if (config_.qk_norm != QkNorm::kNone) {
+      const bool by_head = config_.qk_norm == QkNorm::kHead;
+      add(names_.query_norm, {by_head ? config_.head_dim : query});
+      add(names_.key_norm, {by_head ? config_.head_dim : key});
+    }
     add(names_.attention_output + ".weight", {config_.hidden_size, query});
     add(names_.post_attention_norm, {config_.hidden_size});
   }
@@ -96,6 +101,16 @@ bool is_weight_dtype(torch::ScalarType dtype) {
 }
 
 }  // namespace
+
+WeightNames choose_names(const ModelConfig& config, std::vector<WeightNames> spellings,
+                         const Checkpoint& checkpoint) {
+  for (WeightNames& names : spellings) {
+    if (checkpoint.find(weight_name(names.router, config.moe_layers.front())) != nullptr) {
+      return std::move(names);
+    }
+  }
+  return std::move(spellings.front());
+}
 
 std::vector<ExpectedTensor> plan_weights(const ModelConfig& config, const WeightNames& names,
                                          const Checkpoint& checkpoint, bool routing_only) {

@@ -17,6 +17,10 @@ struct ExpectedTensor {
   bool required = true;
 };
 
+/// The spelling that the checkpoint's routers have; the first one if it has none of them.
+WeightNames choose_names(const ModelConfig& config, std::vector<WeightNames> spellings,
+                         const Checkpoint& checkpoint);
+
 /// Every tensor that the config asks for, by name and shape. A layer whose fused expert tensors are
 /// in the checkpoint is expected to be fused. lm_head may be absent if it is tied or if
 /// `routing_only`.

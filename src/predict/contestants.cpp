@@ -82,6 +82,14 @@ void add_directory(const std::string& directory, const EvaluateOptions& options,
                     directory, stored.info.trace, corpus.path().string()));
   }
   const PredictorKind* kind = find_predictor_kind(stored.info.name);
+  const TokenIds token_ids = corpus.manifest().token_ids;
+  if (kind->learns && token_ids != TokenIds::kTokenizer &&
+      stored.info.trace_sha256 != corpus.digest()) {
+    throw UsageError(
+        fmt::format("{} learned from another trace ({}), and the token ids of {} are its own ({}): "
+                    "they name other tokens; train on this trace",
+                    directory, stored.info.trace, corpus.path().string(), description(token_ids)));
+  }
   contestants.push_back({.label = directory,
                          .predictor = std::move(stored.predictor),
                          .to_fit = false,

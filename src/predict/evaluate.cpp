@@ -27,9 +27,10 @@ TextSelection select_texts(const EvaluateOptions& options, const Corpus& corpus,
   selection.features = required ? Features::kRequire : Features::kAttach;
   selection.gate_weights = true;
   if (corpus.count(selection) > 0) return selection;
-  throw DataError(fmt::format("{}: there is no {}text{} to evaluate on; collect more",
+  throw DataError(fmt::format("{}: there is no {}text{} to evaluate on; collect more{}",
                               corpus.path().string(), options.all_texts ? "" : "test ",
-                              required ? " with features" : ""));
+                              required ? " with features" : "",
+                              options.all_texts ? "" : ", or take every text with --split all"));
 }
 
 void fit_named(std::vector<Contestant>& contestants, const EvaluateOptions& options,

@@ -67,8 +67,8 @@ std::string lead_table(const std::string& lead, const Rows& rows) {
 
 std::string control_html(const Evaluation& evaluation) {
   if (!evaluation.has_control)
-    return "<p class=\"note\">Own-router control: none, since the trace has no features (collect "
-           "with --record features).</p>\n";
+    return "<p class=\"note\">Own-router control: not available, the trace has no hidden "
+           "states (collect with --record features).</p>\n";
   const std::string decisions = with_commas(evaluation.control_decisions);
   if (evaluation.control_matches == evaluation.control_decisions)
     return fmt::format(

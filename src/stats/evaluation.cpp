@@ -136,7 +136,9 @@ std::string Evaluation::to_table() const {
                         control_matches == control_decisions ? "100" : "BROKEN, under 100",
                         with_commas(control_decisions));
   } else {
-    text += "control: none, the trace has no features (collect with --record features)\n";
+    text +=
+        "control: own router not available, the trace has no hidden states (collect with --record "
+        "features)\n";
   }
   std::vector<std::string> leads;
   for (const EvaluationRow& row : rows) {

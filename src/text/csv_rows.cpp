@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
+#include "base/csv_parser.h"
 #include "base/error.h"
 #include "text/csv_layout.h"
-#include "text/csv_parser.h"
 #include "text/readers.h"
 #include "text/text_file.h"
 

@@ -1,15 +1,12 @@
 #pragma once
 
-#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
 
-namespace foregate {
+#include "base/row_limits.h"
 
-/// Rows above this are skipped: memory stays bounded, and no model reads a text that long.
-inline constexpr size_t kMaxRowBytes = 8 << 20;
-inline constexpr const char* kRowTooLong = "longer than 8 MiB";
+namespace foregate {
 
 /// One row of one file: its text, or what is wrong with it.
 struct Row {

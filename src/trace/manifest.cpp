@@ -39,6 +39,28 @@ std::string file_name(const JsonReader& reader, const char* key, const std::stri
   return name;
 }
 
+struct TokenIdsName {
+  TokenIds token_ids;
+  const char* name;
+  const char* description;
+};
+constexpr TokenIdsName kTokenIdsNames[] = {
+    {TokenIds::kTokenizer, "tokenizer", "ids of the model's tokenizer"},
+    {TokenIds::kByAppearance, "by-appearance", "strings, numbered by first appearance"},
+    {TokenIds::kUnique, "unique", "no tokens: every token has an id of its own"}};
+
+const TokenIdsName& named(TokenIds token_ids) {
+  return kTokenIdsNames[static_cast<size_t>(token_ids)];
+}
+
+TokenIds read_token_ids(const JsonReader& reader) {
+  const std::string found = reader.string("token_ids", named(TokenIds::kTokenizer).name);
+  for (const TokenIdsName& known : kTokenIdsNames) {
+    if (found == known.name) return known.token_ids;
+  }
+  reader.fail("token_ids", "tokenizer, by-appearance or unique");
+}
+
 uint64_t read_seed(const JsonReader& reader) {
   const Json& value = reader.at("seed");
   if (!value.is_number_unsigned()) reader.fail("seed", "an integer from 0 to 2^64 - 1");
@@ -153,6 +175,10 @@ void check_consistency(const Manifest& manifest, const std::string& where) {
 
 }  // namespace
 
+std::string_view description(TokenIds token_ids) {
+  return named(token_ids).description;
+}
+
 int64_t Manifest::num_traces() const {
   int64_t traces = 0;
   for (const ShardEntry& shard : shards) traces += shard.rows;
@@ -176,6 +202,7 @@ Json Manifest::to_json() const {
   json["dtype"] = dtype;
   json["quantization"] = quantization;
   json["geometry"] = geometry_to_json(geometry);
+  if (token_ids != TokenIds::kTokenizer) json["token_ids"] = named(token_ids).name;
   json["seed"] = seed;
   json["max_length"] = max_length;
   json["gate_weights"] = gate_weights;
@@ -206,6 +233,7 @@ Manifest Manifest::from_json(const Json& json, const std::string& where) {
   }
   manifest.quantization = reader.string("quantization");
   manifest.geometry = geometry_from_json(reader.object("geometry"));
+  manifest.token_ids = read_token_ids(reader);
   manifest.seed = read_seed(reader);
   manifest.max_length = reader.integer("max_length", 0, kMaxCount);
   manifest.gate_weights = reader.boolean("gate_weights");

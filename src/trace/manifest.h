@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -31,6 +32,16 @@ struct DatasetEntry {
   int64_t skipped = 0;    ///< unusable rows in the source
 };
 
+/// What the token ids of a trace are.
+enum class TokenIds : uint8_t {
+  kTokenizer,     ///< ids of the model's tokenizer
+  kByAppearance,  ///< imported strings, numbered by first appearance; tokens.json has them
+  kUnique         ///< the source had no tokens: every token has an id of its own
+};
+
+/// "ids of the model's tokenizer", for messages.
+std::string_view description(TokenIds token_ids);
+
 /// manifest.json: what a trace directory holds and how it was made.
 struct Manifest {
   std::string model;             ///< model id or directory name
@@ -39,8 +50,9 @@ struct Manifest {
   std::string tokenizer_sha256;  ///< digest of tokenizer.json; empty for imports
   std::string dtype =
       "float32";  ///< compute type: float32, bfloat16, float16; "unknown" for imports
-  std::string quantization = "none";
+  std::string quantization = "none";  ///< "unknown" for imports
   Geometry geometry;
+  TokenIds token_ids = TokenIds::kTokenizer;
   uint64_t seed = 0;
   int64_t max_length = 0;  ///< texts were cut to this many tokens; 0 = not cut
   bool gate_weights = true;

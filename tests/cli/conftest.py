@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import subprocess
+import time
 
 import pytest
 
@@ -50,6 +51,20 @@ def fails(*arguments, code, saying, **options):
 def demo_data(names=None):
     """--data arguments of the embedded texts."""
     return [item for name in (names or DEMO_DATA) for item in ("--data", f"{name}={TEXTS / DEMO_DATA[name]}")]
+
+
+def kill_when(condition, command, after=0.0):
+    """Starts a command and kills it with SIGKILL `after` seconds after the condition holds; whether it was killed."""
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not condition():
+        time.sleep(0.002)
+    try:
+        process.wait(timeout=after)
+        return False
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return True
 
 
 def manifest(directory):

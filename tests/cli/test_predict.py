@@ -1,16 +1,13 @@
 """train and evaluate from outside: what they print, refuse, resume, and that the numbers are what numpy computes."""
 import collections
 import json
-import signal
-import subprocess
-import time
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
 
-from conftest import MODEL, contents, demo_data, fails, manifest, program, run
+from conftest import MODEL, contents, demo_data, fails, kill_when, manifest, program, run
 
 LAYERS, EXPERTS, TOP_K = 8, 8, 2
 
@@ -78,12 +75,8 @@ def test_trained_killed_and_run_again_gives_the_same_bits(demo_trace, quick, tmp
     train(demo_trace, predictor, "layer-1", tmp_path / "whole", "--config", quick)
     command = [program(), "train", "--traces", str(demo_trace), "--predictor", predictor, "--lead", "layer-1",
                "--output", str(tmp_path / "killed"), "--config", str(quick)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     checkpoint = tmp_path / "killed" / "checkpoint.safetensors"
-    while process.poll() is None and not checkpoint.exists():
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert kill_when(checkpoint.exists, command)
     run(*command[1:])
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 

@@ -95,7 +95,8 @@ TEST_P(ParityTest, HalfPrecisionMostlyAgrees) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Random, ParityTest,
-                         ::testing::Values("plain", "mixed-dense", "tied-fused", "sharded"),
+                         ::testing::Values("plain", "mixed-dense", "tied-fused", "sharded",
+                                           "mixtral", "olmoe", "qwen3", "deepseek"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');

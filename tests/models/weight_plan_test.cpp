@@ -59,7 +59,7 @@ class WeightPlanTest : public ::testing::Test {
 
   TemporaryFolder folder_;
   ModelConfig config_ = small_config();
-  WeightNames names_ = qwen2_moe_weight_names();
+  WeightNames names_ = qwen2_moe_weight_names().front();
   Tensors tensors_;
 };
 

@@ -117,7 +117,7 @@ TEST(ReportTest, EvaluationIsShownWithItsBestAndItsControl) {
   const std::string without = render_report(input);
   EXPECT_THAT(without, HasSubstr("<strong>81.2</strong> <span class=\"interval\">[76.2, 86.2]"));
   EXPECT_THAT(without, Not(HasSubstr("<strong>25.0")));
-  EXPECT_THAT(without, HasSubstr("Own-router control: none"));
+  EXPECT_THAT(without, HasSubstr("Own-router control: not available"));
   EXPECT_THAT(without, HasSubstr("best predictor at lead layer-1 is good"));
   input.evaluations[0].has_control = true;
   input.evaluations[0].control_decisions = input.evaluations[0].control_matches = 9876;

@@ -72,7 +72,7 @@ TEST(EvaluationTest, TableSaysWhatAPersonNeeds) {
   evaluation.control_matches = 1199;
   EXPECT_THAT(evaluation.to_table(), HasSubstr("BROKEN"));
   evaluation.has_control = false;
-  EXPECT_THAT(evaluation.to_table(), HasSubstr("no features"));
+  EXPECT_THAT(evaluation.to_table(), HasSubstr("own router not available"));
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Random bytes must come out as rows read, rows skipped, or a foregate error.
+#include "base/csv_parser.h"
 #include "base/random.h"
-#include "text/csv_parser.h"
 #include "text/json_scan.h"
 #include "text/text_fixture.h"
 #include "text/utf8.h"

@@ -2,6 +2,8 @@
 
     .venv/bin/python tests/models/goldens/make_goldens.py [SHARED_DIR]
 
+    .venv/bin/python tests/models/goldens/make_goldens.py --only NAME ...
+
 For every config below a small random model is written with its goldens into a folder of its own. For the
 trained models of SHARED_DIR (default ../shared) only goldens are written. A golden.safetensors holds
 
@@ -22,20 +24,16 @@ import sys
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from random_models import (DEEPSEEK, MIXTRAL, OLMOE, QWEN2, QWEN3, load_reference, normalises, route,  # noqa: E402
+                           write_model)
 MIN_GAP = 2e-4
 LENGTHS = [1, 2, 31, 7, 18]
-BASE = {
-    "architectures": ["Qwen2MoeForCausalLM"], "model_type": "qwen2_moe", "hidden_act": "silu",
-    "vocab_size": 96, "hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 4,
-    "max_position_embeddings": 64, "rms_norm_eps": 1e-6, "decoder_sparse_step": 1,
-    "num_experts": 8, "num_experts_per_tok": 2, "norm_topk_prob": False, "intermediate_size": 48,
-    "moe_intermediate_size": 16, "shared_expert_intermediate_size": 24, "tie_word_embeddings": False,
-    "torch_dtype": "float32",
-}
+BASE = {"architectures": ["Qwen2MoeForCausalLM"], "torch_dtype": "float32"} | {
+    k: v for k, v in QWEN2.items() if k != "rope_theta"}
 # name -> (config, dtype of the file, experts fused into 3-D tensors, shards)
 MODELS = {
     # As the published Qwen1.5-MoE: no qkv_bias key (the biases are there), every layer sparse.
@@ -55,6 +53,10 @@ MODELS = {
     "sharded": (BASE | {"num_hidden_layers": 2, "num_experts": 60, "num_experts_per_tok": 4,
                         "moe_intermediate_size": 8, "qkv_bias": True, "rope_theta": 1e6},
                 torch.float16, False, 3),
+    "mixtral": (MIXTRAL | {"num_hidden_layers": 2}, torch.float16, False, 1),
+    "olmoe": (OLMOE | {"num_hidden_layers": 2}, torch.float16, False, 1),
+    "qwen3": (QWEN3 | {"num_hidden_layers": 2}, torch.float16, False, 1),
+    "deepseek": (DEEPSEEK | {"num_hidden_layers": 3}, torch.float16, False, 1),
 }
 TEXTS = [
     "The harbour was quiet before dawn, and the gulls had not yet begun to quarrel.",
@@ -63,89 +65,20 @@ TEXTS = [
 ]
 
 
-def split_experts(state):
-    """transformers' fused expert tensors as the per-expert tensors of published checkpoints."""
-    split = {}
-    for name, tensor in state.items():
-        if name.endswith("experts.gate_up_proj"):
-            for e, rows in enumerate(tensor):
-                gate, up = rows.chunk(2)
-                stem = name.removesuffix("gate_up_proj")
-                split[f"{stem}{e}.gate_proj.weight"], split[f"{stem}{e}.up_proj.weight"] = gate, up
-        elif name.endswith("experts.down_proj"):
-            for e, rows in enumerate(tensor):
-                split[f"{name.removesuffix('down_proj')}{e}.down_proj.weight"] = rows
-        else:
-            split[name] = tensor
-    return split
-
-
-def randomise(model, seed):
-    """Weights large enough that layers matter, and routers spread enough that they decide."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, weight in model.named_parameters():
-        noise = torch.randn(weight.shape, generator=generator)
-        if "norm" in name:
-            weight.data = 1 + 0.2 * noise
-        elif name.endswith("mlp.gate.weight"):
-            weight.data = 0.6 * noise
-        elif name.endswith("bias"):
-            weight.data = 0.5 * noise
-        elif "embed" in name:
-            weight.data = noise
-        else:
-            weight.data = noise * weight.shape[-1] ** -0.5
-
-
-def write_model(folder, config, dtype, fused, shards, seed):
-    folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    from transformers import Qwen2MoeConfig, Qwen2MoeForCausalLM
-    model = Qwen2MoeForCausalLM(Qwen2MoeConfig(**config))
-    randomise(model, seed)
-    state = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items()}
-    if config["tie_word_embeddings"]:
-        del state["lm_head.weight"]
-    if not fused:
-        state = {k: v.clone() for k, v in split_experts(state).items()}
-    for old in folder.glob("model*"):
-        old.unlink()
-    if shards == 1:
-        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-        return
-    names = sorted(state)
-    weight_map = {}
-    for i in range(shards):
-        file = f"model-{i + 1:05}-of-{shards:05}.safetensors"
-        part = names[i * len(names) // shards:(i + 1) * len(names) // shards]
-        weight_map |= {name: file for name in part}
-        save_file({name: state[name] for name in part}, folder / file, metadata={"format": "pt"})
-    size = sum(v.nbytes for v in state.values())
-    index = {"metadata": {"total_size": size}, "weight_map": weight_map}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
-
-
-@torch.inference_mode()
-def route(folder, texts):
+def golden_of(folder, texts):
     """The golden tensors of a model, and its closest decision relative to its layer's logits."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32,
-                                                 attn_implementation="eager").eval()
-    config = model.config
-    logits, last = [], []
-    for ids in texts:
-        out = model(input_ids=torch.tensor([ids]), output_router_logits=True, use_cache=False)
-        logits.append(torch.stack([layer for layer in out.router_logits if layer is not None]))
-        last.append(out.logits[0, -1])
-    logits, k = torch.cat(logits, 1), config.num_experts_per_tok
+    config = json.loads((folder / "config.json").read_text())
+    logits, last = route(load_reference(folder), texts)
+    k = config["num_experts_per_tok"]
     gates, experts = logits.softmax(-1).topk(k, -1)
-    if config.norm_topk_prob:
+    if normalises(config):
         gates = gates / gates.sum(-1, keepdim=True)
     ranked = logits.sort(-1, descending=True).values
     gap = ((ranked[..., k - 1] - ranked[..., k]).amin(1) / logits.abs().amax((1, 2))).min().item()
     lengths = torch.tensor([0] + [len(t) for t in texts])
     return {"token_ids": torch.tensor(sum(texts, []), dtype=torch.int32),
             "cu_seqlens": lengths.cumsum(0).to(torch.int32), "logits": logits, "experts": experts,
-            "gate_weights": gates, "next_token_logits": torch.stack(last)}, gap
+            "gate_weights": gates, "next_token_logits": last}, gap
 
 
 def save_golden(path, tensors, gap):
@@ -160,7 +93,7 @@ def make_random(name):
         generator = torch.Generator().manual_seed(seed)
         texts = [torch.randint(config["vocab_size"], (n,), generator=generator).tolist()
                  for n in LENGTHS]
-        tensors, gap = route(HERE / name, texts)
+        tensors, gap = golden_of(HERE / name, texts)
         if gap >= MIN_GAP:
             return save_golden(HERE / name / "golden.safetensors", tensors, gap)
     raise SystemExit(f"{name}: no seed gives a gap of {MIN_GAP}")
@@ -168,7 +101,7 @@ def make_random(name):
 
 def make_trained(name, model):
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
-    tensors, gap = route(model, [tokenizer.encode(text).ids for text in TEXTS])
+    tensors, gap = golden_of(model, [tokenizer.encode(text).ids for text in TEXTS])
     (HERE / name).mkdir(exist_ok=True)
     save_golden(HERE / name / "golden.safetensors", tensors, gap)
 
@@ -176,6 +109,10 @@ def make_trained(name, model):
 if __name__ == "__main__":
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    if sys.argv[1:2] == ["--only"]:
+        for golden in sys.argv[2:]:
+            make_random(golden)
+        sys.exit()
     for golden in MODELS:
         make_random(golden)
     shared = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else HERE.parents[3] / "shared")

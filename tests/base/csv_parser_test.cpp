@@ -1,11 +1,11 @@
-#include "text/csv_parser.h"
+#include "base/csv_parser.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
 
-#include "text/row_reader.h"
+#include "base/row_limits.h"
 
 namespace foregate {
 namespace {

@@ -1,8 +1,8 @@
-#include "text/csv_parser.h"
+#include "base/csv_parser.h"
 
 #include <algorithm>
 
-#include "text/row_reader.h"
+#include "base/row_limits.h"
 
 namespace foregate {
 namespace {

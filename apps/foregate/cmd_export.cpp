@@ -1,0 +1,50 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "base/log.h"
+#include "base/progress.h"
+#include "commands.h"
+#include "output.h"
+#include "trace/export/export.h"
+
+namespace foregate {
+namespace {
+
+constexpr const char* kFooter =
+    "formats:\n"
+    "  npy    traces.experts.npy and traces.gate_weights.npy [tokens, MoE layers, k], "
+    "traces.token_ids.npy,\n"
+    "         traces.offsets.npy [texts + 1], traces.meta.jsonl, export.json\n"
+    "  jsonl  traces.jsonl: a text a line\n"
+    "`foregate import` reads both back. Router logits and features are not exported.";
+
+struct Arguments {
+  ExportOptions options;
+  std::string format;
+};
+
+}  // namespace
+
+void add_export_command(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  ExportOptions& options = arguments->options;
+  CLI::App* command = app.add_subcommand("export", "Write a trace as npy arrays or JSON lines");
+  command->footer(kFooter);
+  command->add_option("--format", arguments->format, "npy or jsonl")
+      ->required()
+      ->check(CLI::IsMember({"npy", "jsonl"}));
+  command->add_option("traces", options.traces, "Trace directory")->required();
+  command->add_option("-o,--output", options.output, "Folder to make")->required();
+  command->callback([arguments] {
+    ExportOptions& chosen = arguments->options;
+    chosen.format = arguments->format == "npy" ? ExportFormat::kNpy : ExportFormat::kJsonl;
+    chosen.progress = log::level() != log::Level::kQuiet;
+    const ExportSummary summary = export_traces(chosen);
+    print_line(fmt::format("{}: {} traces, {} tokens", chosen.output.string(),
+                           with_commas(summary.traces), with_commas(summary.tokens)));
+  });
+}
+
+}  // namespace foregate

@@ -1,0 +1,103 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "base/progress.h"
+#include "commands.h"
+#include "output.h"
+#include "trace/geometry.h"
+#include "trace/import/import.h"
+
+namespace foregate {
+namespace {
+
+constexpr const char* kFooter =
+    "formats:\n"
+    "  vllm  JSON lines: a routing decision a line (req_id, token_idx, layer, topk_ids, "
+    "topk_weights; or\n"
+    "        problem_id, token_idx, layer, experts, gating_probs), or a text a line "
+    "(routed_experts)\n"
+    "  npy   requests.jsonl with an array [tokens, layers, k] a line, or NAME.experts.npy with "
+    "NAME.meta.jsonl\n"
+    "  csv   a decision a row: Layer ID, Batch Number, Token, Activated Expert IDs\n"
+    "What `foregate export` wrote is read by npy and vllm. docs/importing.md has examples.";
+
+struct Arguments {
+  ImportOptions options;
+  std::string format;
+  bool json = false;
+};
+
+void print_summary(const ImportSummary& summary, const Arguments& arguments) {
+  const Manifest& manifest = summary.manifest;
+  const Geometry& geometry = manifest.geometry;
+  if (arguments.json) {
+    Json result = manifest.to_json();
+    result["output"] = arguments.options.output.string();
+    result["traces"] = manifest.num_traces();
+    result["tokens"] = manifest.num_tokens();
+    result["decisions"] = manifest.num_tokens() * geometry.num_moe_layers;
+    result["dropped_texts"] = summary.dropped_texts;
+    result["cut_texts"] = summary.cut_texts;
+    result["cut_tokens"] = summary.cut_tokens;
+    result["token_names"] = summary.token_names;
+    print_json(result);
+    return;
+  }
+  print_line(fmt::format(
+      "{}: {} traces, {} tokens, {} routing decisions of {}", arguments.options.output.string(),
+      with_commas(manifest.num_traces()), with_commas(manifest.num_tokens()),
+      with_commas(manifest.num_tokens() * geometry.num_moe_layers), manifest.model));
+  print_line(fmt::format("{} MoE layers, {} experts, top-{}; {} gate weights; token ids: {}",
+                         geometry.num_moe_layers, geometry.num_experts, geometry.top_k,
+                         manifest.gate_weights ? "with" : "without",
+                         description(manifest.token_ids)));
+  if (summary.cut_tokens > 0) {
+    print_line(
+        fmt::format("missing decisions: {} texts dropped, {} cut before the gap; {} tokens lost",
+                    with_commas(summary.dropped_texts), with_commas(summary.cut_texts),
+                    with_commas(summary.cut_tokens)));
+  }
+}
+
+}  // namespace
+
+void add_import_command(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  ImportOptions& options = arguments->options;
+  CLI::App* command =
+      app.add_subcommand("import", "Turn another tool's routing record into a trace");
+  command->footer(kFooter);
+  command->add_option("--format", arguments->format, "vllm, npy or csv")
+      ->required()
+      ->check(CLI::IsMember({"vllm", "npy", "csv"}));
+  command->add_option("path", options.path, "File or folder to read")->required();
+  command->add_option("-o,--output", options.output, "Trace directory to make")->required();
+  command->add_option("--model-name", options.model_name,
+                      "Name of the model (default: what the record says, or its name)");
+  command
+      ->add_option("--experts", options.num_experts,
+                   "Experts per MoE layer (default: the largest id found + 1)")
+      ->check(CLI::Range(1, kMaxExperts));
+  command
+      ->add_option("--skip", options.skip,
+                   "vllm: leave out this many routing rows at the beginning (warm-up)")
+      ->check(CLI::NonNegativeNumber);
+  command->add_flag("--allow-missing", options.allow_missing,
+                    "vllm, csv: keep what is before a missing decision (csv: drop the text) "
+                    "instead of refusing");
+  command->add_flag("--json", arguments->json, "Print the result as one JSON document");
+  command->callback([arguments] {
+    const std::map<std::string, ImportFormat> formats = {
+        {"vllm", ImportFormat::kVllm}, {"npy", ImportFormat::kNpy}, {"csv", ImportFormat::kCsv}};
+    arguments->options.format = formats.at(arguments->format);
+    arguments->options.progress = log::level() != log::Level::kQuiet;
+    print_summary(import_traces(arguments->options), *arguments);
+  });
+}
+
+}  // namespace foregate

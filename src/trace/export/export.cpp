@@ -1,0 +1,44 @@
+#include "trace/export/export.h"
+
+#include <optional>
+
+#include "base/atomic_folder.h"
+#include "base/interrupt.h"
+#include "base/progress.h"
+#include "trace/export/exporter.h"
+#include "trace/reader.h"
+#include "trace/token_names.h"
+
+namespace foregate {
+
+ExportSummary export_traces(const ExportOptions& options) {
+  const TraceDirectory traces(options.traces);
+  const Manifest& manifest = traces.manifest();
+  AtomicFolder folder(options.output);
+  const auto exporter = options.format == ExportFormat::kNpy
+                            ? export_arrays(folder.temporary_path(), manifest)
+                            : export_lines(folder.temporary_path(), manifest);
+  ExportSummary summary;
+  std::optional<Progress> progress;
+  if (options.progress) progress.emplace("exporting", "traces", manifest.num_traces());
+  for (size_t shard = 0; shard < manifest.shards.size(); ++shard) {
+    ShardReader reader = traces.open_shard(shard, {.gate_weights = manifest.gate_weights});
+    Trace trace;
+    while (reader.next(trace)) {
+      check_interrupted("nothing was exported");
+      exporter->add(trace);
+      summary.tokens += trace.num_tokens();
+      ++summary.traces;
+      if (progress) progress->update(summary.traces);
+    }
+  }
+  if (progress) progress->finish();
+  exporter->finish();
+  if (manifest.token_ids == TokenIds::kByAppearance) {
+    TokenNames::read(options.traces).write(folder.temporary_path());
+  }
+  folder.commit();
+  return summary;
+}
+
+}  // namespace foregate

@@ -1,0 +1,110 @@
+#include "trace/import/import.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "base/atomic_folder.h"
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "trace/geometry.h"
+#include "trace/import/source.h"
+#include "trace/import/writer.h"
+
+namespace foregate {
+namespace {
+
+std::unique_ptr<TraceSource> open_source(const ImportOptions& options) {
+  if (options.skip != 0 && options.format != ImportFormat::kVllm) {
+    throw UsageError("--skip leaves out rows of a log; it belongs to --format vllm");
+  }
+  if (options.allow_missing && options.format == ImportFormat::kNpy) {
+    throw UsageError("--allow-missing: an array has no missing cells; use it with vllm or csv");
+  }
+  switch (options.format) {
+    case ImportFormat::kVllm:
+      return open_jsonl(options);
+    case ImportFormat::kNpy:
+      return open_npy(options);
+    case ImportFormat::kCsv:
+      return open_csv(options);
+  }
+  return nullptr;
+}
+
+/// The largest id seen plus one is a lower bound for the number of experts; the user may know more.
+void settle_experts(const ImportOptions& options, bool known, Geometry& geometry) {
+  const int found = geometry.num_experts;
+  if (options.num_experts == 0) {
+    if (known) return;
+    log::info(
+        "{} experts inferred from the largest expert id ({}); if the model has more, say so "
+        "with --experts",
+        found, found - 1);
+    return;
+  }
+  if (options.num_experts < found) {
+    throw UsageError(fmt::format(
+        "--experts {}, but the data of {} {} {}", options.num_experts, options.path.string(),
+        known ? "are of a model with" : "use expert id", known ? found : found - 1));
+  }
+  geometry.num_experts = options.num_experts;
+}
+
+void count_losses(const SourceText& text, ImportSummary& summary) {
+  if (text.cut == 0) return;
+  summary.cut_tokens += text.cut;
+  ++(text.trace.token_ids.empty() ? summary.dropped_texts : summary.cut_texts);
+}
+
+}  // namespace
+
+Manifest imported_manifest(const std::string& model) {
+  Manifest manifest;
+  manifest.model = model;
+  manifest.dtype = "unknown";
+  manifest.quantization = "unknown";
+  return manifest;
+}
+
+Geometry plain_geometry(int64_t num_moe_layers, int64_t num_experts, int64_t top_k) {
+  Geometry geometry;
+  geometry.num_moe_layers = static_cast<int>(num_moe_layers);
+  geometry.num_experts = static_cast<int>(num_experts);
+  geometry.top_k = static_cast<int>(top_k);
+  for (int layer = 0; layer < geometry.num_moe_layers; ++layer) {
+    geometry.moe_layers.push_back(layer);
+  }
+  return geometry;
+}
+
+ImportSummary import_traces(const ImportOptions& options) {
+  AtomicFolder folder(options.output);
+  const std::unique_ptr<TraceSource> source = open_source(options);
+  Manifest manifest = source->manifest();
+  if (!options.model_name.empty()) manifest.model = options.model_name;
+  settle_experts(options, source->knows_experts(), manifest.geometry);
+  check_geometry(manifest.geometry, options.path.string());
+
+  ImportSummary summary;
+  ImportWriter writer(folder.temporary_path(), std::move(manifest), options.path.string());
+  std::optional<Progress> progress;
+  if (options.progress) progress.emplace("importing", "texts", source->num_texts());
+  SourceText text;
+  for (int64_t done = 0; source->next(text);) {
+    check_interrupted("nothing was imported");
+    writer.add(text);
+    count_losses(text, summary);
+    if (progress) progress->update(++done);
+  }
+  if (progress) progress->finish();
+  if (!source->names().empty()) source->names().write(folder.temporary_path());
+  summary.token_names = source->names().size();
+  summary.manifest = writer.finish();
+  folder.commit();
+  return summary;
+}
+
+}  // namespace foregate

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "trace/manifest.h"
+
+namespace foregate {
+
+enum class ImportFormat {
+  kVllm,  ///< JSON lines: a routing decision a line, or a text a line
+  kNpy,   ///< arrays [tokens, layers, k]: one a request, or all stacked
+  kCsv    ///< a routing decision a row
+};
+
+struct ImportOptions {
+  ImportFormat format = ImportFormat::kVllm;
+  std::filesystem::path path;
+  std::filesystem::path output;
+  std::string model_name;      ///< empty: what the data say, else the name of the path
+  int num_experts = 0;         ///< 0: the largest id + 1
+  int64_t skip = 0;            ///< vllm: routing rows to leave out at the beginning
+  bool allow_missing = false;  ///< vllm, csv: leave out what is incomplete instead of refusing
+  bool progress = false;
+};
+
+struct ImportSummary {
+  Manifest manifest;
+  int64_t dropped_texts = 0;  ///< nothing of them was usable
+  int64_t cut_texts = 0;      ///< end before their first missing decision
+  int64_t cut_tokens = 0;     ///< tokens that those two cost
+  size_t token_names = 0;     ///< strings in tokens.json; 0 if there is none
+};
+
+/// Turns another tool's routing record into a trace directory. The directory appears when it is
+/// whole. Memory holds one text (in a log with interleaved texts: those that are open), the names
+/// of the tokens and a few numbers for each text.
+///
+/// Throws UsageError (an output that exists, options that do not fit the format), EnvironmentError
+/// (files missing), DataError (anything in the data that cannot be meant, naming file and place),
+/// InterruptedError.
+ImportSummary import_traces(const ImportOptions& options);
+
+}  // namespace foregate

@@ -1,0 +1,95 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "trace/geometry.h"
+#include "trace/import/json_lines.h"
+#include "trace/import/rows.h"
+
+namespace foregate {
+namespace {
+
+/// The names that loggers give to the same thing.
+struct Keys {
+  const char* text;
+  const char* experts;
+  const char* weights;
+};
+constexpr Keys kVllm = {"req_id", "topk_ids", "topk_weights"};
+constexpr Keys kProblems = {"problem_id", "experts", "gating_probs"};
+
+/// {"type": "route", "req_id", "token_idx", "layer", "topk_ids", "topk_weights"} a line, or
+/// {"dataset", "problem_id", "token_idx", "layer", "experts", "gating_probs"}. Lines of another
+/// type are left out; one of type "meta" may name the model.
+class JsonRows : public RoutingRows {
+ public:
+  JsonRows(const fs::path& file, int64_t skip) : lines_(file), skip_(skip) {}
+
+  bool next(RoutingRow& row) override {
+    Json json;
+    while (lines_.next(json)) {
+      const JsonReader line(json, lines_.where());
+      const std::string type = line.string("type", "route");
+      if (type == "meta") model_ = line.string("model_id", "");
+      if (type != "route" || skipped_++ < skip_) continue;
+      read(line, line.has(kVllm.experts) ? kVllm : kProblems, row);
+      return true;
+    }
+    return false;
+  }
+
+  void rewind() override {
+    lines_.rewind();
+    skipped_ = 0;
+  }
+
+  std::string where() const override { return lines_.where(); }
+  size_t position() const override { return lines_.position(); }
+  size_t size() const override { return lines_.size(); }
+  std::string model() const override { return model_; }
+  bool positions_given() const override { return true; }
+
+ private:
+  static void read(const JsonReader& line, const Keys& keys, RoutingRow& row) {
+    row = {};
+    row.dataset = line.string("dataset", "");
+    const Json& text = line.at(keys.text);
+    if (!text.is_string() && !text.is_number_integer()) line.fail(keys.text, "a string or integer");
+    row.text = text.dump(-1, ' ', false, Json::error_handler_t::replace);
+    row.token = line.integer("token_idx", 0, INT32_MAX - 1);
+    row.layer = line.integer("layer", 0, INT16_MAX);
+    for (const int64_t expert : line.integers(keys.experts)) {
+      if (expert < 0 || expert >= kMaxExperts) {
+        line.fail(keys.experts, fmt::format("expert ids from 0 to {}", kMaxExperts - 1));
+      }
+      row.experts.push_back(static_cast<uint16_t>(expert));
+    }
+    if (row.experts.empty()) line.fail(keys.experts, "at least one expert");
+    if (line.has("token_id")) {
+      row.token_kind = TokenIds::kTokenizer;
+      row.token_id = static_cast<int32_t>(line.integer("token_id", 0, INT32_MAX));
+    }
+    if (!line.has(keys.weights)) return;
+    for (const Json& weight : line.array(keys.weights)) {
+      if (!weight.is_number()) line.fail(keys.weights, "a list of numbers");
+      row.weights.push_back(weight.get<float>());
+    }
+    if (row.weights.size() != row.experts.size()) {
+      line.fail(keys.weights, fmt::format("a weight for each of {} experts", row.experts.size()));
+    }
+  }
+
+  JsonLines lines_;
+  int64_t skip_;
+  int64_t skipped_ = 0;
+  std::string model_;
+};
+
+}  // namespace
+
+std::unique_ptr<RoutingRows> read_json_rows(const fs::path& file, int64_t skip) {
+  return std::make_unique<JsonRows>(file, skip);
+}
+
+}  // namespace foregate

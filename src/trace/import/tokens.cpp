@@ -1,0 +1,66 @@
+#include "trace/import/tokens.h"
+
+#include <fmt/format.h>
+
+#include <climits>
+
+#include "base/error.h"
+
+namespace foregate {
+
+std::optional<int64_t> TokenList::size() const {
+  if (kind == TokenIds::kTokenizer) return static_cast<int64_t>(ids.size());
+  if (kind == TokenIds::kByAppearance) return static_cast<int64_t>(names.size());
+  return std::nullopt;
+}
+
+TokenList read_token_list(const JsonReader& reader) {
+  TokenList tokens;
+  if (reader.has("token_ids")) {
+    tokens.kind = TokenIds::kTokenizer;
+    for (const int64_t id : reader.integers("token_ids")) {
+      if (id < 0 || id > INT32_MAX) reader.fail("token_ids", "ids from 0 to 2^31 - 1");
+      tokens.ids.push_back(static_cast<int32_t>(id));
+    }
+  } else if (reader.has("tokens")) {
+    tokens.kind = TokenIds::kByAppearance;
+    tokens.names = reader.strings("tokens");
+  }
+  return tokens;
+}
+
+void TokenNumbering::expect(TokenIds kind, const std::string& where) {
+  if (!kind_) kind_ = kind;
+  if (*kind_ == kind) return;
+  throw DataError(fmt::format("{}: {} here, {} before; expected the same everywhere", where,
+                              description(kind), description(*kind_)));
+}
+
+std::vector<int32_t> TokenNumbering::ids(const TokenList& tokens, int64_t first, int64_t count) {
+  std::vector<int32_t> result;
+  result.reserve(static_cast<size_t>(count));
+  for (int64_t i = first; i < first + count; ++i) {
+    const auto index = static_cast<size_t>(i);
+    switch (tokens.kind) {
+      case TokenIds::kTokenizer:
+        result.push_back(tokens.ids[index]);
+        break;
+      case TokenIds::kByAppearance:
+        result.push_back(names_.id(tokens.names[index]));
+        break;
+      case TokenIds::kUnique:
+        result.push_back(unique_id());
+        break;
+    }
+  }
+  return result;
+}
+
+int32_t TokenNumbering::unique_id() {
+  if (next_unique_ == INT32_MAX) {
+    throw DataError("more than 2^31 - 1 tokens without ids; import the record in parts");
+  }
+  return next_unique_++;
+}
+
+}  // namespace foregate

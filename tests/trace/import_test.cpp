@@ -1,0 +1,441 @@
+#include "trace/import/import.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "base/files.h"
+#include "base/half.h"
+#include "fixture.h"
+#include "npy_fixture.h"
+#include "trace/reader.h"
+#include "trace/split.h"
+#include "trace/token_names.h"
+
+namespace foregate {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class ImportTest : public ::testing::Test {
+ protected:
+  void SetUp() override { fs::create_directories(folder_.path() / "in"); }
+
+  void put(const std::string& name, const std::string& bytes) const {
+    overwrite(folder_.path() / "in" / name, bytes);
+  }
+  ImportSummary run(ImportFormat format, const std::string& path = "in") {
+    options_.format = format;
+    options_.path = folder_.path() / path;
+    options_.output = output();
+    return import_traces(options_);
+  }
+  /// The message of an import that fails; nothing may be left of it.
+  std::string problem(ImportFormat format, const std::string& path = "in") {
+    const std::string message = message_of([&] { run(format, path); });
+    EXPECT_FALSE(fs::exists(output()));
+    EXPECT_FALSE(fs::exists(output().string() + ".tmp"));
+    EXPECT_THAT(message, Not(HasSubstr("\n")));
+    return message;
+  }
+  fs::path output() const { return folder_.path() / "out"; }
+  std::vector<Trace> traces() const {
+    const TraceDirectory directory(output());
+    std::vector<Trace> all;
+    for (size_t shard = 0; shard < directory.manifest().shards.size(); ++shard) {
+      ShardReader reader =
+          directory.open_shard(shard, {.gate_weights = directory.manifest().gate_weights});
+      for (Trace trace; reader.next(trace);) all.push_back(trace);
+    }
+    return all;
+  }
+
+  TemporaryFolder folder_;
+  ImportOptions options_;
+};
+
+std::vector<float> floats(const std::vector<uint16_t>& halves) {
+  std::vector<float> values;
+  for (const uint16_t half : halves) values.push_back(half_to_float(half));
+  return values;
+}
+
+// --- npy ---------------------------------------------------------------------------------------
+
+class RequestArraysTest : public ImportTest {
+ protected:
+  void SetUp() override {
+    ImportTest::SetUp();
+    // Two texts of 2 and 1 tokens, 2 layers, k = 2.
+    put("a.npy", npy_bytes("<i2", {2, 2, 2}, std::vector<int16_t>{3, 1, 0, 2, 5, 4, 7, 6}));
+    put("b.npy", npy_bytes("<i2", {1, 2, 2}, std::vector<int16_t>{1, 0, 2, 3}));
+    put("requests.jsonl", line("a.npy", R"(["x", "y"])") + line("b.npy", R"(["y"])"));
+  }
+  static std::string line(const std::string& file, const std::string& tokens) {
+    return R"({"routed_experts": ")" + file + R"(", "tokens": )" + tokens + "}\n";
+  }
+};
+
+TEST_F(RequestArraysTest, ReadsAnArrayARequest) {
+  const ImportSummary summary = run(ImportFormat::kNpy);
+  EXPECT_EQ(summary.manifest.geometry.num_experts, 8);
+  EXPECT_EQ(summary.manifest.geometry.num_moe_layers, 2);
+  EXPECT_EQ(summary.manifest.geometry.top_k, 2);
+  EXPECT_EQ(summary.manifest.model, "in");
+  EXPECT_EQ(summary.manifest.dtype, "unknown");
+  EXPECT_FALSE(summary.manifest.gate_weights);
+  EXPECT_EQ(summary.manifest.token_ids, TokenIds::kByAppearance);
+  const std::vector<Trace> texts = traces();
+  ASSERT_EQ(texts.size(), 2);
+  EXPECT_THAT(texts[0].experts, ElementsAre(3, 1, 0, 2, 5, 4, 7, 6));
+  EXPECT_THAT(texts[0].token_ids, ElementsAre(0, 1));
+  EXPECT_THAT(texts[1].experts, ElementsAre(1, 0, 2, 3));
+  EXPECT_THAT(texts[1].token_ids, ElementsAre(1));
+  EXPECT_EQ(texts[1].sample, 1);
+  EXPECT_EQ(bytes_of(output() / kTokensName), "[\n  \"x\",\n  \"y\"\n]\n");
+}
+
+TEST_F(RequestArraysTest, DuplicatePromptsStayOnOneSide) {
+  std::string list;
+  for (int i = 0; i < 40; ++i) {
+    // Every prompt twice, the second time recorded with another routing.
+    list += line(i % 2 == 0 ? "b.npy" : "c.npy", fmt::format(R"(["prompt {}"])", i / 2));
+  }
+  put("c.npy", npy_bytes("<i2", {1, 2, 2}, std::vector<int16_t>{4, 5, 6, 7}));
+  put("requests.jsonl", list);
+  run(ImportFormat::kNpy);
+  const std::vector<Split> splits = split_traces(TraceDirectory(output()));
+  ASSERT_EQ(splits.size(), 40);
+  for (size_t i = 0; i < 40; i += 2) EXPECT_EQ(splits[i], splits[i + 1]);
+  EXPECT_EQ(std::count(splits.begin(), splits.end(), Split::kTest), 4);
+}
+
+TEST_F(RequestArraysTest, TakesWhatTheUserKnows) {
+  options_.num_experts = 64;
+  options_.model_name = "org/model";
+  const Manifest manifest = run(ImportFormat::kNpy).manifest;
+  EXPECT_EQ(manifest.geometry.num_experts, 64);
+  EXPECT_EQ(manifest.model, "org/model");
+}
+
+TEST_F(RequestArraysTest, RefusesTooFewExperts) {
+  options_.num_experts = 7;
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("use expert id 7"));
+}
+
+TEST_F(RequestArraysTest, RefusesAnExistingOutput) {
+  run(ImportFormat::kNpy);
+  const std::string before = bytes_of(output() / kManifestName);
+  EXPECT_THAT(message_of([&] { run(ImportFormat::kNpy); }), HasSubstr("exists already"));
+  EXPECT_EQ(bytes_of(output() / kManifestName), before);
+}
+
+TEST_F(RequestArraysTest, RefusesBrokenInput) {
+  put("requests.jsonl", line("a.npy", R"(["x"])"));
+  EXPECT_THAT(problem(ImportFormat::kNpy), AllOf(HasSubstr("line 1"), HasSubstr("1 tokens")));
+  put("requests.jsonl", line("a.npy", R"(["x", "y"])") + line("gone.npy", R"(["y"])"));
+  EXPECT_THAT(problem(ImportFormat::kNpy), AllOf(HasSubstr("line 2"), HasSubstr("gone.npy")));
+  put("requests.jsonl", line("a.npy", R"(["x", 2])"));
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("list of strings"));
+  put("requests.jsonl", line("a.npy", R"(["x", "y"])") + R"({"routed_experts": "b.npy"})");
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("expected the same everywhere"));
+  put("requests.jsonl", "\n \n");
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("empty"));
+  put("requests.jsonl", "{\"routed_experts\": ");
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("not valid JSON"));
+}
+
+TEST_F(RequestArraysTest, RefusesBrokenArrays) {
+  const auto with = [&](const std::string& bytes) {
+    put("b.npy", bytes);
+    return problem(ImportFormat::kNpy);
+  };
+  EXPECT_THAT(with(npy_bytes("<i2", {1, 2, 2}, std::vector<int16_t>{1, 0, -1, 3})),
+              AllOf(HasSubstr("expert id -1 at [0, 1, 0]"), HasSubstr("b.npy")));
+  EXPECT_THAT(with(npy_bytes("<i4", {1, 2, 2}, std::vector<int32_t>{1, 0, 70000, 3})),
+              HasSubstr("expert id 70000"));
+  EXPECT_THAT(with(npy_bytes("<i2", {1, 2, 2}, std::vector<int16_t>{1, 0, 3, 3})),
+              AllOf(HasSubstr("b.npy"), HasSubstr("expert 3 twice")));
+  EXPECT_THAT(with(npy_bytes("<i2", {1, 2, 1}, std::vector<int16_t>{1, 0})),
+              HasSubstr("the files before have"));
+  EXPECT_THAT(with(npy_bytes("<i2", {2, 2}, std::vector<int16_t>{1, 0, 2, 3})),
+              HasSubstr("expected integers [tokens, MoE layers, k]"));
+  EXPECT_THAT(with(npy_bytes("<f4", {1, 2, 2}, std::vector<float>{1, 0, 2, 3})),
+              HasSubstr("expected integers"));
+  EXPECT_THAT(with(npy_bytes("<i2", {0, 2, 2}, std::vector<int16_t>{})), HasSubstr("at least one"));
+  EXPECT_THAT(with(npy_bytes("<i2", {0, INT64_MAX, 2}, std::vector<int16_t>{})),
+              HasSubstr("MoE layers"));
+}
+
+class StackedArraysTest : public ImportTest {
+ protected:
+  void SetUp() override {
+    ImportTest::SetUp();
+    // Texts of 2 and 1 rows; the second decision of the first row is not ranked.
+    put("s.experts.npy",
+        npy_bytes("|u1", {3, 2, 2}, std::vector<uint8_t>{3, 1, 0, 2, 5, 4, 7, 6, 1, 0, 2, 3}));
+    put("s.probs.npy", probs({.7F, .3F, .25F, .75F, .5F, .5F, 1, 0, .6F, .4F, .9F, .1F}));
+    // The first text is recorded from position 1 on: one token of the prompt, one generated.
+    put("s.meta.jsonl",
+        R"({"first_row": 0, "n_tokens": 2, "first_pos": 1, "n_gen": 2, "tokens": ["a", "b", "c", "d"]})"
+        "\n"
+        R"({"first_row": 2, "n_tokens": 1, "tokens": ["c"]})");
+  }
+  static std::string probs(const std::vector<float>& values) {
+    return npy_bytes("<f4", {3, 2, 2}, values);
+  }
+};
+
+TEST_F(StackedArraysTest, ReadsRowsAndRanksThem) {
+  const Manifest manifest = run(ImportFormat::kNpy).manifest;
+  EXPECT_TRUE(manifest.gate_weights);
+  const std::vector<Trace> texts = traces();
+  ASSERT_EQ(texts.size(), 2);
+  EXPECT_EQ(texts[0].dataset, "s");
+  EXPECT_THAT(texts[0].experts, ElementsAre(3, 1, 2, 0, 5, 4, 7, 6));
+  EXPECT_THAT(
+      texts[0].gate_weights,
+      ElementsAre(float_to_half(.7F), float_to_half(.3F), float_to_half(.75F), float_to_half(.25F),
+                  float_to_half(.5F), float_to_half(.5F), float_to_half(1), float_to_half(0)));
+  EXPECT_THAT(texts[0].token_ids, ElementsAre(0, 1)) << "b, c";
+  EXPECT_EQ(texts[0].prompt_tokens, 1) << "b; c is the first generated one";
+  EXPECT_THAT(texts[1].token_ids, ElementsAre(1)) << "c";
+  EXPECT_EQ(texts[1].prompt_tokens, 1);
+}
+
+TEST_F(StackedArraysTest, TakesTheFileItself) {
+  run(ImportFormat::kNpy, "in/s.experts.npy");
+  EXPECT_EQ(traces().size(), 2);
+}
+
+TEST_F(StackedArraysTest, RefusesBrokenWeights) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  put("s.probs.npy", probs({.7F, .3F, .25F, nan, .5F, .5F, 1, 0, .6F, .4F, .9F, .1F}));
+  EXPECT_THAT(problem(ImportFormat::kNpy),
+              AllOf(HasSubstr("s.meta.jsonl, line 1"), HasSubstr("nan"), HasSubstr("finite")));
+  put("s.probs.npy", probs({.7F, -.3F, .25F, .1F, .5F, .5F, 1, 0, .6F, .4F, .9F, .1F}));
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("not negative"));
+  put("s.probs.npy", npy_bytes("<f4", {3, 2, 1}, std::vector<float>(6, 1)));
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("its shape is not that of"));
+  put("s.probs.npy", npy_bytes("|u1", {3, 2, 2}, std::vector<uint8_t>(12, 1)));
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("expected floats"));
+}
+
+TEST_F(StackedArraysTest, RefusesRowsThatAreNotThere) {
+  put("s.meta.jsonl", R"({"first_row": 2, "n_tokens": 2})");
+  EXPECT_THAT(problem(ImportFormat::kNpy), AllOf(HasSubstr("n_tokens"), HasSubstr("[1, 1]")));
+  put("s.meta.jsonl", R"({"first_row": 3, "n_tokens": 1})");
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("first_row"));
+  put("s.meta.jsonl", R"({"first_row": 0, "n_tokens": 2, "tokens": ["a"]})");
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("expected at least first_pos + n_tokens = 2"));
+  fs::remove(folder_.path() / "in" / "s.meta.jsonl");
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("s.meta.jsonl"));
+}
+
+TEST_F(ImportTest, NpySaysWhatItLooksFor) {
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("neither requests.jsonl nor"));
+  EXPECT_THAT(problem(ImportFormat::kNpy, "gone"), HasSubstr("no such file"));
+  options_.skip = 1;
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("--skip"));
+  options_.skip = 0;
+  options_.allow_missing = true;
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("--allow-missing"));
+}
+
+// --- JSON lines --------------------------------------------------------------------------------
+
+std::string route(const std::string& request, int token, int layer, const std::string& experts,
+                  const std::string& weights = "") {
+  return R"({"type": "route", "req_id": ")" + request + R"(", "token_idx": )" +
+         std::to_string(token) + R"(, "layer": )" + std::to_string(layer) + R"(, "topk_ids": )" +
+         experts + (weights.empty() ? "" : R"(, "topk_weights": )" + weights) + "}\n";
+}
+
+TEST_F(ImportTest, ReadsInterleavedRequests) {
+  put("log.jsonl",
+      R"({"type": "meta", "model_id": "org/m"})"
+      "\n" +
+          route("r1", 0, 5, "[1, 2]", "[0.25, 0.5]") + route("r2", 0, 5, "[3, 0]", "[0.5, 0.5]") +
+          route("r2", 0, 9, "[1, 0]", "[1, 0]") + route("r1", 0, 9, "[0, 1]", "[0.5, 0.25]") +
+          route("r1", 1, 9, "[2, 3]", "[0.5, 0.25]") + route("r1", 1, 5, "[1, 3]", "[0.5, 0.25]"));
+  const Manifest manifest = run(ImportFormat::kVllm).manifest;
+  EXPECT_EQ(manifest.model, "org/m");
+  EXPECT_THAT(manifest.geometry.moe_layers, ElementsAre(5, 9));
+  EXPECT_EQ(manifest.token_ids, TokenIds::kUnique);
+  EXPECT_FALSE(fs::exists(output() / kTokensName));
+  const std::vector<Trace> texts = traces();
+  ASSERT_EQ(texts.size(), 2);
+  EXPECT_EQ(texts[0].sample, 1) << "r2 is whole first";
+  EXPECT_THAT(texts[0].experts, ElementsAre(3, 0, 1, 0));
+  EXPECT_THAT(texts[1].experts, ElementsAre(2, 1, 0, 1, 1, 3, 2, 3)) << "ranked";
+  EXPECT_THAT(floats(texts[1].gate_weights),
+              ElementsAre(.5F, .25F, .5F, .25F, .5F, .25F, .5F, .25F));
+  EXPECT_THAT(texts[0].token_ids, ElementsAre(0));
+  EXPECT_THAT(texts[1].token_ids, ElementsAre(1, 2)) << "no id twice";
+}
+
+TEST_F(ImportTest, ReadsProblems) {
+  put("p.jsonl",
+      R"({"dataset": "gsm8k", "problem_id": 4, "layer": 0, "experts": [7, 0], "gating_probs": [0.75, 0.25], "token_idx": 0})");
+  run(ImportFormat::kVllm, "in/p.jsonl");
+  EXPECT_EQ(traces().at(0).dataset, "gsm8k");
+  EXPECT_THAT(traces().at(0).experts, ElementsAre(7, 0));
+}
+
+TEST_F(ImportTest, ANewStartIsANewText) {
+  std::string log;
+  for (const int tokens : {20, 3, 1}) {
+    for (int layer = 0; layer < 2; ++layer) {
+      for (int t = 0; t < tokens; ++t)
+        log += route("r", t, layer, fmt::format("[{}]", tokens == 20 ? 4 : t));
+    }
+  }
+  put("log.jsonl", log);
+  testing::internal::CaptureStderr();
+  run(ImportFormat::kVllm);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(said, HasSubstr("--skip 40"));
+  EXPECT_THAT(said, HasSubstr("begin again 2 times"));
+  ASSERT_EQ(traces().size(), 3);
+  EXPECT_EQ(traces()[1].num_tokens(), 3);
+
+  fs::remove_all(output());
+  options_.skip = 40;
+  testing::internal::CaptureStderr();
+  run(ImportFormat::kVllm);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), Not(HasSubstr("--skip")));
+  EXPECT_EQ(traces().size(), 2);
+  fs::remove_all(output());
+  options_.skip = 48;
+  EXPECT_THAT(problem(ImportFormat::kVllm), HasSubstr("no routing rows are left"));
+}
+
+TEST_F(ImportTest, CutsBeforeAMissingDecisionIfAllowed) {
+  const std::string log = route("r", 0, 0, "[1]") + route("r", 1, 0, "[1]") +
+                          route("r", 2, 0, "[2]") + route("r", 0, 1, "[0]") +
+                          route("r", 2, 1, "[0]");
+  put("log.jsonl", log + route("q", 0, 1, "[1]"));
+  EXPECT_THAT(problem(ImportFormat::kVllm),
+              AllOf(HasSubstr("line 1"), HasSubstr("no decision of token 1 at layer 1"),
+                    HasSubstr("1 of 6"), HasSubstr("--allow-missing")));
+  options_.allow_missing = true;
+  const ImportSummary summary = run(ImportFormat::kVllm);
+  EXPECT_EQ(summary.cut_texts, 1);
+  EXPECT_EQ(summary.dropped_texts, 1);
+  EXPECT_EQ(summary.cut_tokens, 3);
+  ASSERT_EQ(traces().size(), 1);
+  EXPECT_THAT(traces()[0].experts, ElementsAre(1, 0));
+  EXPECT_EQ(summary.manifest.datasets.at(0).skipped, 1);
+}
+
+TEST_F(ImportTest, AFarTokenCostsNoMemory) {
+  put("log.jsonl", route("r", 0, 0, "[1]") + route("r", 2147483646, 0, "[1]"));
+  EXPECT_THAT(problem(ImportFormat::kVllm), HasSubstr("no decision of token 1"));
+  options_.allow_missing = true;
+  EXPECT_EQ(run(ImportFormat::kVllm).manifest.num_tokens(), 1);
+}
+
+TEST_F(ImportTest, RefusesBrokenRows) {
+  const auto with = [&](const std::string& text) {
+    put("log.jsonl", route("r", 0, 0, "[1, 2]", "[0.5, 0.25]") + text);
+    return problem(ImportFormat::kVllm);
+  };
+  EXPECT_THAT(with("{\"type\": \"rou"), AllOf(HasSubstr("line 2"), HasSubstr("not valid JSON")));
+  EXPECT_THAT(with("[]"), HasSubstr("expected a JSON object"));
+  EXPECT_THAT(with(route("r", 1, 0, "[1, 2, 3]", "[1, 0, 0]")), HasSubstr("3 experts"));
+  EXPECT_THAT(with(route("r", 1, 0, "[1, 2]")), HasSubstr("in some rows and not in others"));
+  EXPECT_THAT(with(route("r", 1, 0, "[1, 2]", "[1]")), HasSubstr("a weight for each of 2"));
+  EXPECT_THAT(with(route("r", 1, 0, "[1, -2]", "[1, 0]")), HasSubstr("expert ids from 0"));
+  EXPECT_THAT(with(route("r", 1, 0, "[1, 65536]", "[1, 0]")), HasSubstr("expert ids from 0"));
+  EXPECT_THAT(with(route("r", 1, 0, "[]", "[]")), HasSubstr("at least one expert"));
+  EXPECT_THAT(with(route("r", 1, 0, "[1, 1]", "[1, 0]")), HasSubstr("expert 1 twice"));
+  EXPECT_THAT(with(route("r", 1, 0, "[1, 2]", "[1, null]")), HasSubstr("list of numbers"));
+  EXPECT_THAT(with(route("r", 1, 0, "[1, 2]", "[1e300, 0]")), HasSubstr("finite"));
+  EXPECT_THAT(with(route("r", -1, 0, "[1, 2]", "[1, 0]")), HasSubstr("token_idx"));
+  EXPECT_THAT(with(route("r", 1, 0, "[1, 2]", "[1, 0]") + route("r", 1, 0, "[1, 2]", "[1, 0]")),
+              AllOf(HasSubstr("line 3"), HasSubstr("second time")));
+  EXPECT_THAT(with(R"({"type": "route", "token_idx": 1, "layer": 0, "topk_ids": [1, 2]})"),
+              HasSubstr("missing key 'req_id'"));
+}
+
+TEST_F(ImportTest, ReadsATextALine) {
+  put("t.jsonl", R"({"routed_experts": [[[1], [2]], [[0], [3]]], "token_ids": [70, 80]})"
+                 "\n"
+                 R"({"routed_experts": [[[1], [1]]], "token_ids": [80]})");
+  const Manifest manifest = run(ImportFormat::kVllm).manifest;
+  EXPECT_EQ(manifest.geometry.num_experts, 4);
+  EXPECT_EQ(manifest.token_ids, TokenIds::kTokenizer);
+  EXPECT_THAT(traces().at(0).experts, ElementsAre(1, 2, 0, 3));
+  EXPECT_THAT(traces().at(1).token_ids, ElementsAre(80));
+}
+
+TEST_F(ImportTest, RefusesRaggedTexts) {
+  for (const char* experts : {"[[[1], [2]], [[0]]]", "[[[1], [2, 3]]]", "[[], []]", "[]", "[1]",
+                              "[[1]]", "[[[]]]", "{}"}) {
+    put("t.jsonl", std::string(R"({"routed_experts": )") + experts + "}");
+    EXPECT_THAT(problem(ImportFormat::kVllm), HasSubstr("routed_experts")) << experts;
+  }
+  put("t.jsonl", R"({"routed_experts": [[[1.5]]]})");
+  EXPECT_THAT(problem(ImportFormat::kVllm), HasSubstr("expert ids"));
+}
+
+// --- CSV ---------------------------------------------------------------------------------------
+
+constexpr const char* kHeader = "Layer ID,Batch Number,Token,Activated Expert IDs\n";
+
+TEST_F(ImportTest, ReadsBatchesOfFiles) {
+  put("b.csv", std::string(kHeader) + "1,0,\",\",\"[3, 1]\"\n2,0,\",\",\"[0, 2]\"\n");
+  put("a.csv", std::string(kHeader) +
+                   "1,0,x,\"[1, 2]\"\n1,0,y,\"[4,5]\"\n1,1,x,\"[6, 7]\"\n"
+                   "2,0,x,\"[2, 1]\"\n2,0,y,\"[5, 4]\"\n2,1,x,\"[7, 6]\"\n");
+  const Manifest manifest = run(ImportFormat::kCsv).manifest;
+  EXPECT_THAT(manifest.geometry.moe_layers, ElementsAre(1, 2));
+  EXPECT_FALSE(manifest.gate_weights);
+  const std::vector<Trace> texts = traces();
+  ASSERT_EQ(texts.size(), 3);
+  EXPECT_THAT(texts[0].experts, ElementsAre(1, 2, 2, 1, 4, 5, 5, 4));
+  EXPECT_THAT(texts[0].token_ids, ElementsAre(0, 1));
+  EXPECT_THAT(texts[1].experts, ElementsAre(6, 7, 7, 6));
+  EXPECT_THAT(texts[1].token_ids, ElementsAre(0));
+  EXPECT_THAT(texts[2].experts, ElementsAre(3, 1, 0, 2));
+  EXPECT_THAT(texts[2].token_ids, ElementsAre(2));
+}
+
+TEST_F(ImportTest, DropsCsvTextsWithMissingRows) {
+  put("a.csv", std::string(kHeader) + "1,0,x,[1]\n1,0,y,[2]\n2,0,y,[1]\n1,1,x,[1]\n2,1,x,[1]\n");
+  EXPECT_THAT(problem(ImportFormat::kCsv),
+              AllOf(HasSubstr("row 4"), HasSubstr("not the one that other layers have"),
+                    HasSubstr("--allow-missing")));
+  options_.allow_missing = true;
+  const ImportSummary summary = run(ImportFormat::kCsv);
+  EXPECT_EQ(summary.dropped_texts, 1);
+  EXPECT_EQ(summary.cut_tokens, 2);
+  ASSERT_EQ(traces().size(), 1);
+  EXPECT_EQ(traces()[0].sample, 1);
+}
+
+TEST_F(ImportTest, RefusesBrokenCsv) {
+  const auto with = [&](const std::string& text) {
+    put("a.csv", text);
+    return problem(ImportFormat::kCsv);
+  };
+  EXPECT_THAT(with(""), HasSubstr("the file is empty"));
+  EXPECT_THAT(with("Layer ID,Token\n1,x\n"), HasSubstr("no 'Activated Expert IDs'"));
+  EXPECT_THAT(with(kHeader), HasSubstr("no routing rows"));
+  const std::string header = kHeader;
+  EXPECT_THAT(with(header + "1,0,x\n"), AllOf(HasSubstr("row 2"), HasSubstr("3 cells")));
+  EXPECT_THAT(with(header + "1,0,x,\"[1, \"\n"), HasSubstr("expert ids as"));
+  EXPECT_THAT(with(header + "1,0,x,[1;2]\n"), HasSubstr("expert ids as"));
+  EXPECT_THAT(with(header + "1,0,x,[-1]\n"), HasSubstr("expert ids as"));
+  EXPECT_THAT(with(header + "1,0,x,[99999]\n"), HasSubstr("expert ids as"));
+  EXPECT_THAT(with(header + "one,0,x,[1]\n"), HasSubstr("expected a layer"));
+  EXPECT_THAT(with(header + "1,0,x,\"[1\n"), HasSubstr("row 2"));
+}
+
+}  // namespace
+}  // namespace foregate
