@@ -9,26 +9,29 @@ namespace {
 // Partial sums of a logit, as nn/router.h has them: sum[h % 16].
 constexpr int kLanes = 16;
 
-// The tile of a block, kTokens x kExperts, in steps of kChunk of the hidden size. A thread holds
+// The tile of a block, kTokens x kExperts, in chunks of the hidden size. A thread holds
 // two neighbouring lanes of kThreadTokens x kThreadExperts logits; 8 threads share those logits.
 constexpr int kTokens = 32;
 constexpr int kExperts = 64;
-constexpr int kChunk = 64;
 constexpr int kThreadTokens = 8;
 constexpr int kThreadExperts = 8;
 constexpr int kThreads = 256;
-constexpr int kStages = 3;
 constexpr int kTokenGroups = kTokens / kThreadTokens;
 constexpr int kExpertGroups = kExperts / kThreadExperts;
 static_assert(kTokenGroups * kExpertGroups * kLanes / 2 == kThreads);
+
+// Two chunks at once must fit into the 99 KB of shared memory that sm_86 and sm_89 have.
+template <typename T>
+inline constexpr int kChunk = 256 / static_cast<int>(sizeof(T));
 // Rows lie 16 elements further apart than they are long: the rows that a warp reads at once then
 // lie in different banks.
-constexpr int kStride = kChunk + 16;
+template <typename T>
+inline constexpr int kStride = kChunk<T> + 16;
 
 template <typename T>
 struct Stage {
-  alignas(16) T x[kTokens][kStride];
-  alignas(16) float weight[kExperts][kStride];
+  alignas(16) T x[kTokens][kStride<T>];
+  alignas(16) float weight[kExperts][kStride<T>];
 };
 
 __device__ float2 pair_at(const float* place) {
@@ -43,9 +46,9 @@ __device__ float2 pair_at(const __half* place) {
 
 // Starts copying a chunk of `rows` rows; those at and beyond `present` are left as they are, and
 // their logits are not written.
-template <typename T, int kRows>
-__device__ void copy_chunk(T (*target)[kStride], const T* source, int64_t present, int hidden) {
-  constexpr int kPacks = kChunk / kWideSize<T>;
+template <int kRows, int kSize, typename T>
+__device__ void copy_chunk(T (*target)[kSize + 16], const T* source, int64_t present, int hidden) {
+  constexpr int kPacks = kSize / kWideSize<T>;
   for (int i = static_cast<int>(threadIdx.x); i < kRows * kPacks; i += kThreads) {
     const int row = i / kPacks;
     const int column = i % kPacks * kWideSize<T>;
@@ -63,23 +66,19 @@ __global__ void __launch_bounds__(kThreads)
   auto* stages = reinterpret_cast<Stage<T>*>(memory);
   const int64_t first_token = int64_t{blockIdx.x} * kTokens;
   const int first_expert = static_cast<int>(blockIdx.y) * kExperts;
-  const int chunks = hidden / kChunk;
+  const int chunks = hidden / kChunk<T>;
   const auto start_chunk = [&](int chunk) {
-    Stage<T>& stage = stages[chunk % kStages];
-    const int64_t column = int64_t{chunk} * kChunk;
-    if (chunk >= chunks) {
-      __pipeline_commit();  // empty: the count of groups under way stays the same
-      return;
-    }
-    copy_chunk<T, kTokens>(stage.x, x + first_token * hidden + column, tokens - first_token,
-                           hidden);
-    copy_chunk<float, kExperts>(stage.weight, weight + int64_t{first_expert} * hidden + column,
-                                experts - first_expert, hidden);
+    Stage<T>& stage = stages[chunk % 2];
+    const int64_t column = int64_t{chunk} * kChunk<T>;
+    copy_chunk<kTokens, kChunk<T>>(stage.x, x + first_token * hidden + column, tokens - first_token,
+                                   hidden);
+    copy_chunk<kExperts, kChunk<T>>(stage.weight, weight + int64_t{first_expert} * hidden + column,
+                                    experts - first_expert, hidden);
     __pipeline_commit();
   };
 
-  // A warp is 2 token groups x 2 expert groups x 8 lane pairs. One barrier a chunk: what is copied
-  // during a chunk goes where the chunk before the last was read from.
+  // A warp is 2 token groups x 2 expert groups x 8 lane pairs. One barrier a chunk: the next one
+  // is copied to where the one before was read from.
   const int thread = static_cast<int>(threadIdx.x);
   const int lane = thread % 8 * 2;
   const int warp = thread / 32;
@@ -87,14 +86,13 @@ __global__ void __launch_bounds__(kThreads)
   const int expert_group = thread / 16 % 2 + warp / 2 * 2;
   float2 sum[kThreadTokens][kThreadExperts] = {};
   start_chunk(0);
-  start_chunk(1);
   for (int chunk = 0; chunk < chunks; ++chunk) {
-    __pipeline_wait_prior(1);
+    __pipeline_wait_prior(0);
     __syncthreads();
-    start_chunk(chunk + 2);
-    const Stage<T>& stage = stages[chunk % kStages];
+    if (chunk + 1 < chunks) start_chunk(chunk + 1);
+    const Stage<T>& stage = stages[chunk % 2];
 #pragma unroll
-    for (int h = 0; h < kChunk; h += kLanes) {
+    for (int h = 0; h < kChunk<T>; h += kLanes) {
       float2 w[kThreadExperts];
 #pragma unroll
       for (int e = 0; e < kThreadExperts; ++e) {
@@ -155,13 +153,13 @@ template <typename T>
 cudaError_t launch(const void* x, const float* weight, float* logits, int64_t tokens,
                    int64_t experts, int64_t hidden, cudaStream_t stream) {
   const auto* rows = static_cast<const T*>(x);
-  if (hidden % kChunk != 0 || !is_wide<T>(x, hidden) || !is_wide<float>(weight, hidden)) {
+  if (hidden % kChunk<T> != 0 || !is_wide<T>(x, hidden) || !is_wide<float>(weight, hidden)) {
     const auto blocks = static_cast<unsigned>((tokens * experts * kLanes + 255) / 256);
     plain_kernel<<<blocks, 256, 0, stream>>>(rows, weight, logits, tokens,
                                              static_cast<int>(experts), static_cast<int>(hidden));
     return cudaGetLastError();
   }
-  constexpr int kBytes = kStages * static_cast<int>(sizeof(Stage<T>));
+  constexpr int kBytes = 2 * static_cast<int>(sizeof(Stage<T>));
   const cudaError_t error =
       cudaFuncSetAttribute(tiled_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   if (error != cudaSuccess) return error;

@@ -29,7 +29,9 @@ __device__ uint64_t warp_max(uint64_t value) {
   return value;
 }
 
-// A warp a token. Every round takes the highest key below the last one taken, so nothing is marked.
+// A warp a token; a lane keeps the keys of kPerLane experts, or makes them again each round if
+// kPerLane is 0. Every round takes the highest key below the last one taken, so nothing is marked.
+template <int kPerLane>
 __global__ void __launch_bounds__(kThreads)
     softmax_topk_kernel(const float* __restrict__ logits, int64_t* __restrict__ chosen,
                         float* __restrict__ gate_weights, int64_t tokens, int experts, int k,
@@ -38,16 +40,29 @@ __global__ void __launch_bounds__(kThreads)
   if (token >= tokens) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const float* row = logits + token * experts;
+  uint64_t keys[kPerLane == 0 ? 1 : kPerLane];
+  const auto for_each_key = [&](const auto& use) {
+    if constexpr (kPerLane == 0) {
+      for (int e = lane; e < experts; e += 32) use(rank_key(row[e], e));
+    } else {
+#pragma unroll
+      for (int i = 0; i < kPerLane; ++i) use(keys[i]);
+    }
+  };
+#pragma unroll
+  for (int i = 0; i < kPerLane; ++i) {
+    const int e = lane + i * 32;
+    keys[i] = e < experts ? rank_key(row[e], e) : 0;
+  }
   uint64_t last = ~uint64_t{0};
   float highest = 0;
   float total = 0;
   float chosen_total = 0;
   for (int rank = 0; rank < k; ++rank) {
     uint64_t best = 0;
-    for (int e = lane; e < experts; e += 32) {
-      const uint64_t key = rank_key(row[e], e);
+    for_each_key([&](uint64_t key) {
       if (key < last) best = max(best, key);
-    }
+    });
     last = warp_max(best);
     const int expert = expert_of(last);
     if (rank == 0) {
@@ -73,9 +88,13 @@ cudaError_t softmax_topk(const float* logits, int64_t* chosen, float* gate_weigh
                          int64_t experts, int64_t k, bool norm_topk, cudaStream_t stream) {
   if (tokens == 0) return cudaSuccess;
   const auto blocks = static_cast<unsigned>((tokens + kTokensPerBlock - 1) / kTokensPerBlock);
-  softmax_topk_kernel<<<blocks, kThreads, 0, stream>>>(logits, chosen, gate_weights, tokens,
-                                                       static_cast<int>(experts),
-                                                       static_cast<int>(k), norm_topk);
+  const auto kernel = experts <= 64    ? softmax_topk_kernel<2>
+                      : experts <= 128 ? softmax_topk_kernel<4>
+                      : experts <= 256 ? softmax_topk_kernel<8>
+                                       : softmax_topk_kernel<0>;
+  kernel<<<blocks, kThreads, 0, stream>>>(logits, chosen, gate_weights, tokens,
+                                          static_cast<int>(experts), static_cast<int>(k),
+                                          norm_topk);
   return cudaGetLastError();
 }
 

@@ -33,7 +33,7 @@ class RouteOnGpu : public testing::GpuTest {};
 
 TEST_P(RouteOnGpu, DecidesAsTheCpu) {
   for (const int64_t tokens : testing::kRowCounts) {
-    for (const int64_t experts : {8, 33, 60, 64, 128, 256}) {
+    for (const int64_t experts : {8, 33, 60, 64, 128, 256, 300}) {
       for (const int64_t k : {1, 2, 4, 8}) {
         // Few different values, so that there are many ties.
         const torch::Tensor logits =
