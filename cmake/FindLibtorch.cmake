@@ -25,6 +25,8 @@ if(Libtorch_FOUND AND NOT TARGET Libtorch::torch)
     "${LIBTORCH_INCLUDE}" "${LIBTORCH_INCLUDE}/torch/csrc/api/include")
   target_compile_options(Libtorch::torch INTERFACE -fopenmp)
   # --no-as-needed: the CUDA backend registers itself when it is loaded; no symbol of it is called.
+  # libstdc++ comes first because the CUDA wheel's libtorch.so exports functions of std::filesystem
+  # that crash (2.11: remove_all), and the first library that has a symbol is the one that is called.
   set(libraries "${LIBTORCH_CORE}" "${LIBTORCH_CPU}" "${LIBTORCH_C10}")
   if(FOREGATE_CUDA)
     if(NOT LIBTORCH_CUDA)
@@ -33,7 +35,7 @@ if(Libtorch_FOUND AND NOT TARGET Libtorch::torch)
     list(APPEND libraries "${LIBTORCH_CUDA}" "${LIBTORCH_C10_CUDA}")
   endif()
   target_link_libraries(Libtorch::torch INTERFACE
-    -Wl,--push-state,--no-as-needed ${libraries} -Wl,--pop-state Threads::Threads)
+    -Wl,--push-state,--no-as-needed -lstdc++ ${libraries} -Wl,--pop-state Threads::Threads)
   target_link_options(Libtorch::torch INTERFACE "-Wl,-rpath,${FOREGATE_TORCH_DIR}/lib")
   # The wheel carries its own OpenMP runtime; a second one in the process would double the threads.
   find_file(LIBTORCH_GOMP NAMES libgomp.so.1 HINTS "${FOREGATE_TORCH_DIR}/lib" NO_DEFAULT_PATH)

@@ -9,6 +9,7 @@ class App;
 
 namespace foregate {
 
+void add_bench_command(CLI::App& app);
 void add_collect_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);

@@ -63,6 +63,7 @@ int run(int argc, char** argv) {
   add_train_command(app);
   add_evaluate_command(app);
   add_analyze_command(app);
+  add_bench_command(app);
   require_known_command(app, argc, argv);
   try {
     app.parse(argc, argv);

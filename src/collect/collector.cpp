@@ -3,14 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <thread>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/stopwatch.h"
 #include "collect/pipeline.h"
 #include "collect/session.h"
 #include "text/tokenizer.h"
@@ -70,7 +69,8 @@ void write_routers(const std::filesystem::path& directory, const Engine& engine)
 }  // namespace
 
 CollectSummary collect(const CollectOptions& options) {
-  const auto start = std::chrono::steady_clock::now();
+  Stopwatch clock;
+  clock.start();
   check_options(options);
   make_output_directory(options.output);
   if (!fs::is_directory(options.model)) {
@@ -80,7 +80,10 @@ CollectSummary collect(const CollectOptions& options) {
                     options.model.string()));
   }
   const Tokenizer tokenizer = Tokenizer::load(options.model / "tokenizer.json");
-  Engine engine(options.model, {.device = options.device, .dtype = options.dtype});
+  Engine engine(
+      options.model,
+      {.device = options.device, .dtype = options.dtype, .random_weights = options.random_weights});
+  const double loaded = clock.seconds();
   CollectOptions effective = options;
   if (options.max_length > engine.max_positions()) {
     log::warning("--max-length {} is more than the {} positions of the model; texts are cut there",
@@ -88,6 +91,7 @@ CollectSummary collect(const CollectOptions& options) {
     effective.max_length = engine.max_positions();
   }
   const SamplingPlan plan = make_plan(effective);
+  const double planned = clock.seconds();
 
   CollectSummary summary;
   summary.manifest = resume_or_start(options.output, planned_manifest(effective, engine, plan));
@@ -107,7 +111,10 @@ CollectSummary collect(const CollectOptions& options) {
   Pipeline pipeline({tokenizer, engine, plan, options.output}, summary.manifest);
   pipeline.run();
   summary.manifest = pipeline.manifest();
-  summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  summary.stages = pipeline.stage_times();
+  summary.stages.load = loaded;
+  summary.stages.plan = planned - loaded;
+  summary.seconds = clock.seconds();
   return summary;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "collect/options.h"
+#include "collect/stage_times.h"
 #include "trace/manifest.h"
 
 namespace foregate {
@@ -10,6 +11,7 @@ struct CollectSummary {
   bool already_complete = false;  ///< nothing was left to do
   int64_t resumed_traces = 0;     ///< kept from an earlier run
   double seconds = 0;             ///< of this run, loading included
+  StageTimes stages;
 };
 
 /// Runs texts through a model and writes its routing traces. Reading and tokenising, the forward

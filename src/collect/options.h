@@ -27,7 +27,8 @@ struct CollectOptions {
   uint64_t seed = 0;
   bool strict = false;  ///< a dataset that runs short is an error
   int64_t shard_traces = kDefaultShardTraces;
-  int64_t batch_tokens = 0;  ///< 0: chosen for the device
+  int64_t batch_tokens = 0;     ///< 0: chosen for the device
+  bool random_weights = false;  ///< read only config.json and tokenizer.json: for measuring speed
 };
 
 }  // namespace foregate

@@ -51,6 +51,7 @@ void Pipeline::run() {
       results_.fail(std::current_exception());
     }
   };
+  total_.start();
   {
     std::jthread reader(guarded, &Pipeline::read_texts);
     std::jthread writer(guarded, &Pipeline::write_results);
@@ -58,6 +59,7 @@ void Pipeline::run() {
   }
   results_.rethrow_if_failed();
   sink_.complete();
+  total_.stop();
 }
 
 void Pipeline::read_texts() {
@@ -66,11 +68,14 @@ void Pipeline::read_texts() {
   auto shard = std::make_shared<ShardWork>();
   const auto hand_over = [&] {
     const int next = shard->index + 1;
+    reading_.stop();
     if (shard->index >= finished) work_.push(std::move(shard));
+    reading_.start();
     shard = std::make_shared<ShardWork>();
     shard->index = next;
   };
   int64_t in_shard = 0;
+  reading_.start();
   PlannedText planned;
   while (texts.next(planned)) {
     if (shard->index >= finished) {
@@ -89,6 +94,7 @@ void Pipeline::read_texts() {
     }
   }
   if (in_shard > 0) hand_over();
+  reading_.stop();
   work_.close();
 }
 
@@ -120,10 +126,13 @@ std::string Pipeline::remark(double seconds) const {
 
 void Pipeline::forward_range(const Work& work, BatchRange range, bool last_of_shard) {
   try {
+    forwarding_.start();
     BatchResult result = forward_batch(work, range);
+    forwarding_.stop();
     result.last_of_shard = last_of_shard;
     results_.push(std::move(result));
   } catch (const OutOfMemoryError&) {
+    forwarding_.stop();
     if (range.num_texts < 2) throw;
     const BatchRange front{range.first_text, range.num_texts / 2};
     const BatchRange back{range.first_text + front.num_texts, range.num_texts - front.num_texts};
@@ -139,8 +148,10 @@ BatchResult Pipeline::forward_batch(const Work& work, BatchRange range) {
   for (size_t i = range.first_text; i < range.first_text + range.num_texts; ++i)
     batch.add(work->texts[i].ids);
   recorder_.begin(batch.num_tokens(), feature_positions(*work, range));
-  inputs_.engine.forward(batch, recorder_);
   BatchResult result;
+  result.began = timing_mark(inputs_.engine.device());
+  inputs_.engine.forward(batch, recorder_);
+  result.ended = timing_mark(inputs_.engine.device());
   result.work = work;
   result.range = range;
   recorder_.finish(result);
@@ -148,8 +159,22 @@ BatchResult Pipeline::forward_batch(const Work& work, BatchRange range) {
   return result;
 }
 
+StageTimes Pipeline::stage_times() const {
+  return {.total = total_.seconds(),
+          .read = reading_.seconds(),
+          .forward = forwarding_.seconds(),
+          .device = device_seconds_,
+          .write = writing_.seconds()};
+}
+
 void Pipeline::write_results() {
-  while (const auto result = results_.pop()) sink_.add(*result);
+  while (const auto result = results_.pop()) {
+    device_seconds_ += seconds_between(result->began, result->ended);
+    wait_for(result->ready);
+    writing_.start();
+    sink_.add(*result);
+    writing_.stop();
+  }
 }
 
 }  // namespace foregate

@@ -3,9 +3,11 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/stopwatch.h"
 #include "base/threads.h"
 #include "collect/recorder.h"
 #include "collect/sink.h"
+#include "collect/stage_times.h"
 #include "collect/work.h"
 #include "text/sampling.h"
 #include "text/tokenizer.h"
@@ -31,13 +33,14 @@ class Pipeline {
   void run();
 
   const Manifest& manifest() const { return sink_.manifest(); }
+  /// How long each stage worked, once run() has returned.
+  StageTimes stage_times() const;
 
  private:
   using Work = std::shared_ptr<const ShardWork>;
 
   void read_texts();
   void forward_shards();
-  void forward_shard(const Work& work);
   BatchResult forward_batch(const Work& work, BatchRange range);
   void forward_range(const Work& work, BatchRange range, bool last_of_shard);
   void write_results();
@@ -50,6 +53,11 @@ class Pipeline {
   BoundedQueue<Work> work_{2};
   BoundedQueue<BatchResult> results_{2};
   int64_t tokens_done_ = 0;
+  Stopwatch total_;
+  Stopwatch reading_;
+  Stopwatch forwarding_;
+  Stopwatch writing_;
+  double device_seconds_ = 0;  ///< of the batches written so far
 };
 
 }  // namespace foregate

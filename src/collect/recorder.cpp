@@ -38,14 +38,15 @@ void Recorder::on_router(const RouterEvent& event) {
 }
 
 void Recorder::finish(BatchResult& result) {
-  const auto to_cpu = [](torch::Tensor& tensor) {
-    return tensor.defined() ? std::exchange(tensor, {}).cpu() : torch::Tensor();
+  const auto to_cpu = [this](torch::Tensor& tensor) {
+    return tensor.defined() ? copier_.start(std::exchange(tensor, {})) : torch::Tensor();
   };
   result.experts = to_cpu(experts_);
   result.gate_weights = to_cpu(gate_weights_);
   result.router_logits = to_cpu(router_logits_);
   result.router_inputs = to_cpu(router_inputs_);
   result.residual = to_cpu(residual_);
+  result.ready = copier_.flush();
 }
 
 }  // namespace foregate

@@ -23,7 +23,7 @@ class Recorder : public EngineObserver {
   void begin(int64_t num_tokens, torch::Tensor feature_tokens);
   void on_layer_input(int moe_layer, const torch::Tensor& residual) override;
   void on_router(const RouterEvent& event) override;
-  /// Moves the batch to the CPU into `result`.
+  /// Starts moving the batch to the CPU, into `result`, and goes on: see BatchResult::ready.
   void finish(BatchResult& result);
 
  private:
@@ -40,6 +40,7 @@ class Recorder : public EngineObserver {
   torch::Tensor router_logits_;
   torch::Tensor router_inputs_;
   torch::Tensor residual_;
+  HostCopier copier_;
 };
 
 }  // namespace foregate

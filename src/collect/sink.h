@@ -18,7 +18,7 @@ class ShardSink {
   /// `manifest` is updated and rewritten after every shard.
   ShardSink(std::filesystem::path directory, Manifest manifest);
 
-  /// Batches arrive in trace order.
+  /// Batches arrive in trace order, their tensors ready to be read.
   void add(const BatchResult& batch);
   /// Marks the trace complete.
   void complete();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "tensor/transfer.h"
 
 namespace foregate {
 
@@ -39,11 +40,14 @@ struct BatchRange {
 /// same batches.
 std::vector<BatchRange> cut_batches(const ShardWork& work, int64_t budget);
 
-/// What the engine said about one batch, on the CPU.
+/// What the engine said about one batch, on the CPU or on its way there.
 struct BatchResult {
   std::shared_ptr<const ShardWork> work;
   BatchRange range;
   bool last_of_shard = false;
+  PendingEvent began;  ///< with `ended`: the device's time for the batch; not on the CPU
+  PendingEvent ended;
+  PendingEvent ready;           ///< after it the tensors may be read; see wait_for
   torch::Tensor experts;        ///< [T, L, k] int32
   torch::Tensor gate_weights;   ///< [T, L, k] float16
   torch::Tensor router_logits;  ///< [T, L, E] float16; undefined unless recorded

@@ -2,12 +2,10 @@
 
 #include <torch/torch.h>
 
-#include <algorithm>
 #include <vector>
 
-#include "nn/experts.h"
-#include "nn/mlp.h"
 #include "nn/qk_norm.h"
+#include "nn/residual.h"
 #include "nn/rms_norm.h"
 #include "nn/router.h"
 
@@ -15,8 +13,7 @@ namespace foregate {
 
 struct Decoder::Batch {
   const torch::Tensor& positions;
-  std::span<const int32_t> cu_seqlens;
-  int64_t longest;  ///< tokens of the longest text
+  nn::PackedTexts texts;
 };
 
 Decoder::Decoder(const ModelConfig& config, DecoderWeights weights, torch::Device device,
@@ -28,11 +25,7 @@ Decoder::Decoder(const ModelConfig& config, DecoderWeights weights, torch::Devic
 
 void Decoder::forward(const torch::Tensor& token_ids, const torch::Tensor& positions,
                       std::span<const int32_t> cu_seqlens, EngineObserver& observer) {
-  int64_t longest = 0;
-  for (size_t i = 0; i + 1 < cu_seqlens.size(); ++i) {
-    longest = std::max<int64_t>(longest, cu_seqlens[i + 1] - cu_seqlens[i]);
-  }
-  const Batch batch{positions, cu_seqlens, longest};
+  const Batch batch{positions, nn::PackedTexts(cu_seqlens, token_ids.device())};
   torch::Tensor residual = weights_.embedding.index_select(0, token_ids);
   int moe_layer = 0;
   for (const LayerWeights& layer : weights_.layers) {
@@ -43,7 +36,7 @@ void Decoder::forward(const torch::Tensor& token_ids, const torch::Tensor& posit
     if (layer.moe) {
       run_moe(*layer.moe, moe_layer++, input, residual, observer);
     } else {
-      residual.add_(nn::mlp(input, *layer.dense));
+      nn::add_mlp(residual, input, *layer.dense);
     }
   }
   if (weights_.lm_head.defined()) observer.on_next_token_logits(next_token_logits(residual, batch));
@@ -55,9 +48,10 @@ void Decoder::attend(const LayerWeights& layer, const Batch& batch, torch::Tenso
   if (layer.query_norm.defined()) {
     nn::qk_norm(qkv, layer.query_norm, layer.key_norm, attention_shape_, config_.rms_norm_epsilon);
   }
-  rope_.apply(qkv, batch.positions, config_.num_heads + config_.num_kv_heads, batch.longest - 1);
-  const torch::Tensor mixed = nn::attention(qkv, batch.cu_seqlens, attention_shape_);
-  residual.add_(at::linear(mixed, layer.attention_output));
+  rope_.apply(qkv, batch.positions, config_.num_heads + config_.num_kv_heads,
+              batch.texts.longest - 1);
+  const torch::Tensor mixed = nn::attention(qkv, batch.texts, attention_shape_);
+  nn::add_linear(residual, mixed, layer.attention_output);
 }
 
 void Decoder::run_moe(const MoeWeights& moe, int moe_layer, const torch::Tensor& input,
@@ -70,19 +64,13 @@ void Decoder::run_moe(const MoeWeights& moe, int moe_layer, const torch::Tensor&
                       .experts = routing.experts,
                       .gate_weights = routing.gate_weights});
   if (!moe.experts.gate_up.defined()) return;
-  residual.add_(nn::experts(input, routing, moe.experts));
-  if (!moe.shared.gate_up.defined()) return;
-  torch::Tensor shared = nn::mlp(input, moe.shared);
-  if (moe.shared_gate.defined()) {
-    residual.addcmul_(shared, at::linear(input, moe.shared_gate).sigmoid_());
-  } else {
-    residual.add_(shared);
-  }
+  nn::add_experts(residual, input, routing, moe.experts);
+  if (moe.shared.gate_up.defined()) nn::add_mlp(residual, input, moe.shared, moe.shared_gate);
 }
 
 torch::Tensor Decoder::next_token_logits(const torch::Tensor& residual, const Batch& batch) const {
   std::vector<int64_t> last;
-  for (const int32_t end : batch.cu_seqlens.subspan(1)) last.push_back(end - 1);
+  for (const int32_t end : batch.texts.cu_seqlens.subspan(1)) last.push_back(end - 1);
   const torch::Tensor rows = residual.index_select(0, torch::tensor(last).to(residual.device()));
   const torch::Tensor hidden = nn::rms_norm(rows, weights_.final_norm, config_.rms_norm_epsilon);
   return at::linear(hidden, weights_.lm_head).to(torch::kFloat32);

@@ -12,8 +12,10 @@
 #include "engine/geometry.h"
 #include "models/config.h"
 #include "models/loader.h"
+#include "models/random_weights.h"
 #include "tensor/device.h"
 #include "tensor/dtype.h"
+#include "tensor/transfer.h"
 
 namespace foregate {
 namespace {
@@ -47,8 +49,10 @@ auto report_out_of_memory(const torch::Device& device, const std::string& what, 
 DecoderWeights load(const std::filesystem::path& directory, const ModelConfig& config,
                     const LoadOptions& options) {
   const c10::InferenceMode guard;
-  return report_out_of_memory(options.device, directory.string(),
-                              [&] { return load_weights(directory, config, options); });
+  return report_out_of_memory(options.device, directory.string(), [&] {
+    return options.random ? random_weights(config, options)
+                          : load_weights(directory, config, options);
+  });
 }
 
 }  // namespace
@@ -101,7 +105,8 @@ Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions
     : impl_(std::make_unique<Impl>(model_directory,
                                    LoadOptions{.device = parse_device(options.device),
                                                .dtype = parse_dtype(options.dtype),
-                                               .routing_only = options.routing_only})) {}
+                                               .routing_only = options.routing_only,
+                                               .random = options.random_weights})) {}
 
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
@@ -118,8 +123,8 @@ void Engine::forward(const PackedBatch& batch, EngineObserver& observer) {
   report_out_of_memory(
       impl_->options.device, fmt::format("a batch of {} tokens", batch.num_tokens()), [&] {
         impl_->decoder.forward(
-            torch::tensor(batch.token_ids, torch::kInt64).to(impl_->options.device),
-            torch::tensor(positions).to(impl_->options.device), batch.cu_seqlens, observer);
+            to_device(torch::tensor(batch.token_ids, torch::kInt64), impl_->options.device),
+            to_device(torch::tensor(positions), impl_->options.device), batch.cu_seqlens, observer);
       });
 }
 
@@ -128,6 +133,9 @@ const Geometry& Engine::geometry() const {
 }
 const std::string& Engine::model_type() const {
   return impl_->config.model_type;
+}
+torch::Device Engine::device() const {
+  return impl_->options.device;
 }
 int64_t Engine::max_positions() const {
   return impl_->config.max_positions;

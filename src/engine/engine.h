@@ -17,6 +17,7 @@ struct EngineOptions {
   std::string device = "cpu";     ///< cpu, cuda, cuda:N
   std::string dtype = "float32";  ///< float32, bfloat16, float16
   bool routing_only = true;       ///< leave out lm_head and the last MoE layer's experts
+  bool random_weights = false;    ///< read config.json only; for measuring speed
 };
 
 /// Texts packed back to back: no padding, attention does not cross `cu_seqlens`.
@@ -51,6 +52,7 @@ class Engine {
   const Geometry& geometry() const;
   const std::string& model_type() const;
   RouterWeights router_weights() const;
+  torch::Device device() const;
   int64_t max_positions() const;  ///< longest text the model's config allows
 
  private:

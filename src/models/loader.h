@@ -14,6 +14,8 @@ struct LoadOptions {
   torch::ScalarType dtype = torch::kFloat32;
   /// Leave out what no routing decision depends on: the last MoE layer's experts and all behind it.
   bool routing_only = true;
+  /// Draw the weights instead of reading any (see random_weights).
+  bool random = false;
 };
 
 /// Checks the checkpoint in `directory` against `config` (see verify_weights), then loads its

@@ -16,9 +16,20 @@ struct AttentionShape {
   int64_t qkv_size() const { return (num_heads + 2 * num_kv_heads) * head_dim; }
 };
 
-/// Causal softmax attention within each of the packed texts, scaled by 1 / sqrt(D).
+/// Where packed texts begin and end.
+struct PackedTexts {
+  /// `cu_seqlens` outlives this.
+  PackedTexts(std::span<const int32_t> cu_seqlens, torch::Device device);
+
+  std::span<const int32_t> cu_seqlens;  ///< [texts + 1], on the host: first 0, last T
+  torch::Tensor cu_seqlens_on_device;   ///< [texts + 1] int32
+  int64_t longest = 0;                  ///< tokens of the longest text
+};
+
+/// Causal softmax attention within each of the packed texts, scaled by 1 / sqrt(D). On a GPU in 16
+/// bits this is one flash attention over all texts (Dao 2023), elsewhere one product a text.
 torch::Tensor attention(const torch::Tensor& qkv,  // [T, (num_heads + 2 num_kv_heads) * D]: q, k, v
-                        std::span<const int32_t> cu_seqlens,  // [texts + 1], on the host
-                        const AttentionShape& shape);         // -> [T, num_heads * D]
+                        const PackedTexts& texts,
+                        const AttentionShape& shape);  // -> [T, num_heads * D]
 
 }  // namespace foregate::nn

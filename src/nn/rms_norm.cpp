@@ -6,6 +6,8 @@
 #include <array>
 #include <cmath>
 
+#include "nn/cuda_ops.h"
+
 namespace foregate::nn {
 namespace {
 
@@ -51,6 +53,9 @@ torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, doub
   TORCH_CHECK(x.scalar_type() == weight.scalar_type(), "rms_norm: x and weight differ in dtype");
   if (x.device().is_cpu() && x.scalar_type() == torch::kFloat32) {
     return rms_norm_cpu_float(x.contiguous(), weight.contiguous(), static_cast<float>(epsilon));
+  }
+  if constexpr (kCudaKernels) {
+    if (x.is_cuda()) return rms_norm_cuda(x, weight, epsilon);
   }
   const torch::Tensor values = x.to(torch::kFloat32);
   const torch::Tensor variance = values.square().mean(-1, /*keepdim=*/true);

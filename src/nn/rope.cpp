@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "nn/cuda_ops.h"
+
 namespace foregate::nn {
 namespace {
 
@@ -69,6 +71,12 @@ void Rope::apply(torch::Tensor& rows, const torch::Tensor& positions, int64_t he
   if (rows.device().is_cpu() && dtype_ == torch::kFloat32) {
     apply_cpu_float(rows, positions, heads, cos_, sin_);
     return;
+  }
+  if constexpr (kCudaKernels) {
+    if (rows.is_cuda()) {
+      rope_cuda(rows, positions, cos_, sin_, heads);
+      return;
+    }
   }
   const torch::Tensor turned =
       rows.narrow(1, 0, heads * head_dim_).view({tokens, heads, head_dim_});

@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "nn/cuda_ops.h"
 #include "nn/router_kernel.h"
 
 namespace foregate::nn {
@@ -107,6 +108,9 @@ torch::Tensor router_logits(const torch::Tensor& x, const torch::Tensor& weight)
               "; expected [T, H] and [E, H]");
   TORCH_CHECK(weight.scalar_type() == torch::kFloat32, "router_logits: weight must be float32");
   if (x.device().is_cpu()) return router_logits_cpu(x, weight);
+  if constexpr (kCudaKernels) {
+    if (x.is_cuda()) return router_logits_cuda(x, weight);
+  }
   return torch::matmul(x.to(torch::kFloat32), weight.t());
 }
 
@@ -114,6 +118,9 @@ Routing route(const torch::Tensor& logits, int64_t k, bool norm_topk) {
   TORCH_CHECK(logits.dim() == 2 && k >= 1 && k <= logits.size(1), "route: logits are ",
               logits.sizes(), " and k is ", k, "; expected [T, E] with 1 <= k <= E");
   TORCH_CHECK(logits.scalar_type() == torch::kFloat32, "route: logits must be float32");
+  if constexpr (kCudaKernels) {
+    if (logits.is_cuda()) return route_cuda(logits, k, norm_topk);
+  }
   return logits.device().is_cpu() ? route_cpu(logits, k, norm_topk)
                                   : route_aten(logits, k, norm_topk);
 }

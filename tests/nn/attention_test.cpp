@@ -40,7 +40,8 @@ TEST_P(AttentionTest, PackedTextsMatchTextsAlone) {
       for (size_t i = 0; i + 1 < cu_seqlens.size(); ++i) {
         expected.push_back(reference_text(qkv.slice(0, cu_seqlens[i], cu_seqlens[i + 1]), shape));
       }
-      expect_close(nn::attention(qkv, cu_seqlens, shape), torch::cat(expected), tolerance());
+      expect_close(nn::attention(qkv, {cu_seqlens, torch::kCPU}, shape), torch::cat(expected),
+                   tolerance());
     }
   }
 }
@@ -50,8 +51,9 @@ TEST_P(AttentionTest, NoTokens) {
   const std::vector<int32_t> none = {0};
   const std::vector<int32_t> empty_text = {0, 0};
   const torch::Tensor qkv = random({0, shape.qkv_size()});
-  EXPECT_EQ(nn::attention(qkv, none, shape).sizes(), (std::vector<int64_t>{0, 16}));
-  EXPECT_EQ(nn::attention(qkv, empty_text, shape).sizes(), (std::vector<int64_t>{0, 16}));
+  EXPECT_EQ(nn::attention(qkv, {none, torch::kCPU}, shape).sizes(), (std::vector<int64_t>{0, 16}));
+  EXPECT_EQ(nn::attention(qkv, {empty_text, torch::kCPU}, shape).sizes(),
+            (std::vector<int64_t>{0, 16}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Dtypes, AttentionTest, testing::compute_dtypes());

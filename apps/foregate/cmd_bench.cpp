@@ -1,0 +1,135 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/progress.h"
+#include "collect/benchmark.h"
+#include "commands.h"
+#include "models/geometries.h"
+#include "output.h"
+
+namespace foregate {
+namespace {
+
+struct Arguments {
+  BenchmarkOptions options;
+  std::string dtype;
+  bool random_weights = false;
+  bool json = false;
+};
+
+Json to_json(const BenchmarkResult& result, const BenchmarkOptions& options) {
+  const StageTimes& stages = result.summary.stages;
+  return {{"geometry", options.geometry},
+          {"device", options.device},
+          {"dtype", options.dtype},
+          {"batch_tokens", result.summary.manifest.batch_tokens},
+          {"traces", result.summary.manifest.num_traces()},
+          {"tokens", result.tokens()},
+          {"tokens_per_second", result.tokens_per_second()},
+          {"traces_per_minute", result.traces_per_minute()},
+          {"gemm_flops_per_second", result.gemm_rate},
+          {"flops_per_token", result.flops_per_token},
+          {"gemm_share", result.gemm_share()},
+          {"seconds",
+           {{"load", stages.load},
+            {"plan", stages.plan},
+            {"pipeline", stages.total},
+            {"read", stages.read},
+            {"forward", stages.forward},
+            {"device", stages.device},
+            {"write", stages.write}}},
+          {"peak_device_bytes", result.memory.peak_used}};
+}
+
+void print_table(const BenchmarkResult& result, const BenchmarkOptions& options) {
+  const StageTimes& stages = result.summary.stages;
+  const auto row = [](const std::string& name, const std::string& value) {
+    print_line(fmt::format("{:<22} {}", name, value));
+  };
+  const auto share = [&](double seconds) {
+    return fmt::format("{:.2f} s, {:.0f}% of the time", seconds, 100 * seconds / stages.total);
+  };
+  row("geometry",
+      fmt::format("{}, random weights, {}, {}", options.geometry, options.dtype, options.device));
+  row("texts", fmt::format("{} of {} to {} tokens, {} tokens in all, {} a batch",
+                           with_commas(result.summary.manifest.num_traces()), options.shortest,
+                           options.longest, with_commas(result.tokens()),
+                           with_commas(result.summary.manifest.batch_tokens)));
+  row("tokens/s", with_commas(static_cast<int64_t>(result.tokens_per_second())));
+  row("traces/min", with_commas(static_cast<int64_t>(result.traces_per_minute())));
+  row("share of GEMM rate",
+      fmt::format("{:.0f}% of {:.1f} TFLOP/s measured, at {:.2f} GFLOP a token",
+                  100 * result.gemm_share(), result.gemm_rate * 1e-12,
+                  result.flops_per_token * 1e-9));
+  row("pipeline", fmt::format("{:.2f} s", stages.total));
+  row("  read and tokenise", share(stages.read));
+  row("  pack and queue", share(stages.forward));
+  if (stages.device > 0) row("  on the device", share(stages.device));
+  row("  encode and write", share(stages.write));
+  row("before it",
+      fmt::format("{:.2f} s loading, {:.2f} s counting texts", stages.load, stages.plan));
+  if (result.memory.peak_used > 0) {
+    row("peak device memory", human_bytes(static_cast<uint64_t>(result.memory.peak_used)));
+  }
+}
+
+void run_bench_collect(Arguments& arguments) {
+  BenchmarkOptions& options = arguments.options;
+  if (!arguments.random_weights) {
+    throw UsageError("bench collect measures random weights; say so with --random-weights");
+  }
+  options.dtype = !arguments.dtype.empty()  ? arguments.dtype
+                  : options.device == "cpu" ? "float32"
+                                            : "bfloat16";
+  const BenchmarkResult result = benchmark_collect(options);
+  if (arguments.json) {
+    print_json(to_json(result, options));
+  } else {
+    print_table(result, options);
+  }
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app) {
+  auto arguments = std::make_shared<Arguments>();
+  BenchmarkOptions& options = arguments->options;
+  options.work = fs::temp_directory_path() / "foregate-bench";
+  CLI::App* bench = app.add_subcommand("bench", "Measure speed on this machine");
+  bench->require_subcommand(1);
+  CLI::App* collect = bench->add_subcommand(
+      "collect",
+      "Collect synthetic texts with random weights: the whole pipeline, without a model");
+  collect
+      ->add_option("--geometry", options.geometry,
+                   fmt::format("One of {}", fmt::join(geometry_names(), ", ")))
+      ->capture_default_str();
+  collect->add_flag("--random-weights", arguments->random_weights,
+                    "Weights are drawn on the device (required)");
+  collect->add_option("--traces", options.traces, "Texts")->capture_default_str();
+  collect->add_option("--shortest", options.shortest, "Tokens of the shortest text")
+      ->capture_default_str();
+  collect->add_option("--longest", options.longest, "Tokens of the longest text")
+      ->capture_default_str();
+  collect->add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str();
+  collect
+      ->add_option("--dtype", arguments->dtype,
+                   "float32, bfloat16 or float16 (default: float32 on the CPU, bfloat16 on a GPU)")
+      ->check(CLI::IsMember({"float32", "bfloat16", "float16"}));
+  collect
+      ->add_option("--batch-tokens", options.batch_tokens,
+                   "Tokens run at once; 0 chooses for the device")
+      ->capture_default_str();
+  collect->add_option("--work", options.work, "Directory to make for texts and traces, and remove")
+      ->capture_default_str();
+  collect->add_flag("--json", arguments->json, "Print the result as one JSON document");
+  collect->callback([arguments] { run_bench_collect(*arguments); });
+}
+
+}  // namespace foregate

@@ -1,0 +1,146 @@
+// Times the steps of one Qwen1.5-MoE-A2.7B layer on a GPU, each alone, in bfloat16:
+//   foregate_bench_gpu_ops [TOKENS]
+// One line a step: milliseconds (median of the rounds), and what they come to in TB/s of the fewest
+// bytes the step must move and in TFLOP/s of its products.
+
+#include <fmt/core.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "nn/attention.h"
+#include "nn/cuda_ops.h"
+#include "nn/residual.h"
+#include "nn/rms_norm.h"
+#include "nn/rope.h"
+#include "tensor/transfer.h"
+
+namespace foregate {
+namespace {
+
+constexpr int64_t kHidden = 2048;
+constexpr int64_t kExperts = 60;
+constexpr int64_t kTopK = 4;
+constexpr int64_t kInner = 1408;
+constexpr int64_t kSharedInner = 5632;
+constexpr int64_t kTextTokens = 288;
+constexpr int kRounds = 15;
+constexpr double kBytes = 2;  // of a bfloat16
+
+torch::Tensor draw(at::IntArrayRef shape) {
+  return torch::randn(shape, torch::dtype(torch::kBFloat16).device(torch::kCUDA)) * 0.02;
+}
+
+double median_seconds(const std::function<void()>& step) {
+  for (int i = 0; i < 3; ++i) step();
+  std::vector<double> seconds;
+  for (int i = 0; i < kRounds; ++i) {
+    const PendingEvent begin = timing_mark(torch::kCUDA);
+    step();
+    seconds.push_back(seconds_between(begin, timing_mark(torch::kCUDA)));
+  }
+  std::nth_element(seconds.begin(), seconds.begin() + kRounds / 2, seconds.end());
+  return seconds[kRounds / 2];
+}
+
+class Table {
+ public:
+  // `values`: how many bfloat16 values the step must at least read and write.
+  void row(const std::string& name, double values, double flops,
+           const std::function<void()>& step) {
+    const double seconds = median_seconds(step);
+    total_ += seconds;
+    fmt::print("{:<28} {:8.3f} ms", name, seconds * 1e3);
+    if (values > 0) fmt::print(" {:7.2f} TB/s", values * kBytes / seconds * 1e-12);
+    if (flops > 0) fmt::print(" {:7.0f} TFLOP/s", flops / seconds * 1e-12);
+    fmt::print("\n");
+  }
+  double total() const { return total_; }
+
+ private:
+  double total_ = 0;
+};
+
+void bench(int64_t tokens) {
+  const c10::InferenceMode guard;
+  const auto t = static_cast<double>(tokens);
+  const double h = kHidden;
+  const nn::AttentionShape shape{16, 16, 128};
+  std::vector<int32_t> bounds;
+  for (int64_t i = 0; i < tokens; i += kTextTokens) bounds.push_back(static_cast<int32_t>(i));
+  bounds.push_back(static_cast<int32_t>(tokens));
+  const nn::PackedTexts texts(bounds, torch::kCUDA);
+  const torch::Tensor positions =
+      torch::arange(tokens, torch::dtype(torch::kInt64).device(torch::kCUDA)) % kTextTokens;
+  nn::Rope rope(128, 1e6, torch::kCUDA, torch::kBFloat16);
+  torch::Tensor residual = draw({tokens, kHidden});
+  const torch::Tensor norm = draw({kHidden});
+  const torch::Tensor qkv_weight = draw({3 * kHidden, kHidden});
+  const torch::Tensor qkv_bias = draw({3 * kHidden});
+  const torch::Tensor o_weight = draw({kHidden, kHidden});
+  const torch::Tensor router = draw({kExperts, kHidden}).to(torch::kFloat32);
+  const nn::ExpertWeights experts{draw({kExperts, 2 * kInner, kHidden}),
+                                  draw({kExperts, kHidden, kInner})};
+  const nn::MlpWeights shared{draw({2 * kSharedInner, kHidden}), draw({kHidden, kSharedInner})};
+  const torch::Tensor shared_gate = draw({1, kHidden});
+
+  Table table;
+  torch::Tensor x;
+  table.row("norm (twice a layer)", 2 * t * h, 0, [&] { x = nn::rms_norm(residual, norm, 1e-6); });
+  torch::Tensor qkv;
+  table.row("qkv product", 0, 6 * t * h * h, [&] { qkv = at::linear(x, qkv_weight, qkv_bias); });
+  table.row("rope", 4 * t * h, 0, [&] { rope.apply(qkv, positions, 32, kTextTokens - 1); });
+  torch::Tensor mixed;
+  table.row("attention", 4 * t * h, 0, [&] { mixed = nn::attention(qkv, texts, shape); });
+  table.row("o product, added", 0, 2 * t * h * h,
+            [&] { nn::add_linear(residual, mixed, o_weight); });
+  table.row("norm", 2 * t * h, 0, [&] { x = nn::rms_norm(residual, norm, 1e-6); });
+  torch::Tensor logits;
+  table.row("router logits", t * h, 2 * t * h * kExperts,
+            [&] { logits = nn::router_logits(x, router); });
+  nn::Routing routing;
+  table.row("softmax and top-k", 2 * t * kExperts, 0,
+            [&] { routing = nn::route(logits, kTopK, false); });
+  nn::ExpertOrder order;
+  table.row("sort by expert", 8 * t * kTopK, 0,
+            [&] { order = nn::sort_by_expert_cuda(routing.experts, kExperts); });
+  torch::Tensor rows;
+  table.row("dispatch rows", (1 + kTopK) * t * h, 0,
+            [&] { rows = nn::dispatch_rows_cuda(x, order.slots); });
+  torch::Tensor gate_up;
+  table.row("experts up", 0, 4 * kTopK * t * h * kInner,
+            [&] { gate_up = at::_grouped_mm(rows, experts.gate_up.transpose(1, 2), order.ends); });
+  torch::Tensor inner;
+  table.row("experts silu product", 3 * kTopK * t * kInner, 0,
+            [&] { inner = nn::silu_product_cuda(gate_up, {}); });
+  torch::Tensor outputs;
+  table.row("experts down", 0, 2 * kTopK * t * h * kInner,
+            [&] { outputs = at::_grouped_mm(inner, experts.down.transpose(1, 2), order.ends); });
+  table.row("combine", (2 + kTopK) * t * h, 0,
+            [&] { nn::combine_rows_cuda(residual, outputs, order.slots, routing.gate_weights); });
+  torch::Tensor gate;
+  table.row("shared gate", t * h, 0, [&] { gate = nn::row_gate_cuda(x, shared_gate); });
+  table.row("shared up", 0, 4 * t * h * kSharedInner,
+            [&] { gate_up = at::linear(x, shared.gate_up); });
+  table.row("shared silu product", 3 * t * kSharedInner, 0,
+            [&] { inner = nn::silu_product_cuda(gate_up, gate); });
+  table.row("shared down, added", 0, 2 * t * h * kSharedInner,
+            [&] { residual.addmm_(inner, shared.down.t()); });
+  fmt::print("{:<28} {:8.3f} ms at {} tokens\n", "the layer's steps", table.total() * 1e3, tokens);
+}
+
+}  // namespace
+}  // namespace foregate
+
+int main(int argc, char** argv) {
+  try {
+    foregate::bench(argc > 1 ? std::stoll(argv[1]) : 32768);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Builds foregate for CUDA, checks it on this machine's GPU and measures it beside transformers:
+#   bench/gpu/run.sh [PYTHON]
+# PYTHON (default .venv/bin/python) holds torch for CUDA, pyarrow and transformers. CMAKE_PREFIX_PATH
+# is honoured. Logs and numbers go to $OUT (default out/gpu).
+set -eu
+cd "$(dirname "$0")/../.."
+python=$(command -v "${1:-.venv/bin/python}")
+out=${OUT:-out/gpu}
+mkdir -p "$out"
+
+cmake --preset cuda -DFOREGATE_PYTHON="$python" -DCMAKE_CUDA_ARCHITECTURES="${FOREGATE_ARCHITECTURES:-native}" \
+  > "$out/configure.log"
+cmake --build build/cuda -j "$(nproc)" -t foregate foregate_bench_gpu_ops foregate_kernels_tests \
+  foregate_engine_tests foregate_collect_tests > "$out/build.log"
+
+for tests in kernels engine collect; do
+  "build/cuda/tests/$tests/foregate_${tests}_tests" --gtest_brief=1
+done
+
+for tokens in ${FOREGATE_BATCHES:-16384 32768 65536}; do
+  build/cuda/bench/foregate_bench_gpu_ops "$tokens"
+done | tee "$out/steps.txt"
+"$python" bench/gpu/compare.py --foregate build/cuda/apps/foregate/foregate --json "$out/compare.json"

@@ -1,0 +1,91 @@
+#include "collect/benchmark.h"
+
+#include "base/error.h"
+#include "base/files.h"
+#include "engine/roofline.h"
+#include "models/config.h"
+#include "models/geometries.h"
+#include "tensor/device.h"
+#include "tensor/dtype.h"
+#include "text/synthetic.h"
+
+namespace foregate {
+namespace {
+
+constexpr uint64_t kSeed = 1;
+
+/// A directory that is there while this is.
+class ScratchDirectory {
+ public:
+  explicit ScratchDirectory(const fs::path& path) : path_(path) {
+    if (fs::exists(path)) {
+      throw UsageError(path.string() + " exists; name a directory that may be made and removed");
+    }
+    fs::create_directories(path);
+  }
+  ~ScratchDirectory() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  ScratchDirectory(const ScratchDirectory&) = delete;
+  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+
+ private:
+  fs::path path_;
+};
+
+void check_options(const BenchmarkOptions& options) {
+  if (options.shortest < 4 || options.longest < options.shortest) {
+    throw UsageError("text lengths must be at least 4 tokens, the shortest first");
+  }
+}
+
+}  // namespace
+
+double BenchmarkResult::tokens_per_second() const {
+  return static_cast<double>(tokens()) / summary.stages.total;
+}
+
+double BenchmarkResult::traces_per_minute() const {
+  return static_cast<double>(summary.manifest.num_traces()) / summary.stages.total * 60;
+}
+
+double BenchmarkResult::gemm_share() const {
+  return tokens_per_second() * flops_per_token / gemm_rate;
+}
+
+BenchmarkResult benchmark_collect(const BenchmarkOptions& options) {
+  check_options(options);
+  const torch::Device device = parse_device(options.device);
+  const std::string config_text = geometry_config(options.geometry);
+  const ScratchDirectory scratch(options.work);
+  const fs::path model = options.work / "model";
+  const fs::path texts = options.work / "texts.txt";
+  fs::create_directories(model);
+  write_file_atomically(model / "config.json", config_text);
+  const ModelConfig config = read_model_config(model / "config.json");
+  const SyntheticTexts source(config.vocab_size);
+  source.write_tokenizer(model / "tokenizer.json");
+  source.write_texts(texts, options.traces, options.shortest, options.longest, kSeed);
+
+  BenchmarkResult result;
+  result.gemm_rate = measured_gemm_rate(device, parse_dtype(options.dtype));
+  CollectOptions collecting;
+  collecting.model = model;
+  collecting.data = {DatasetSpec::parse("synthetic=" + texts.string())};
+  collecting.output = options.work / "traces";
+  collecting.traces = options.traces;
+  collecting.max_length = options.longest;
+  collecting.device = options.device;
+  collecting.dtype = options.dtype;
+  collecting.batch_tokens = options.batch_tokens;
+  collecting.random_weights = true;
+  result.summary = collect(collecting);
+  const double length = static_cast<double>(result.tokens()) /
+                        static_cast<double>(result.summary.manifest.num_traces());
+  result.flops_per_token = routing_flops_per_token(config, length);
+  result.memory = device_memory(device);
+  return result;
+}
+
+}  // namespace foregate

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace foregate {
+
+/// config.json of a model whose speed is measured without its weights. Throws UsageError, listing
+/// what there is, for an unknown name.
+std::string geometry_config(const std::string& name);
+
+std::vector<std::string> geometry_names();
+
+}  // namespace foregate

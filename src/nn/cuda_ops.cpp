@@ -1,0 +1,140 @@
+#include "nn/cuda_ops.h"
+
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#include <torch/torch.h>
+
+#include "kernels/activation.h"
+#include "kernels/rms_norm.h"
+#include "kernels/rope.h"
+#include "kernels/routing.h"
+
+namespace foregate::nn {
+namespace {
+
+kernels::DType kernel_dtype(const torch::Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case torch::kFloat32:
+      return kernels::DType::kFloat32;
+    case torch::kBFloat16:
+      return kernels::DType::kBFloat16;
+    case torch::kFloat16:
+      return kernels::DType::kFloat16;
+    default:
+      TORCH_CHECK(false, "no CUDA kernels for ", tensor.scalar_type());
+  }
+}
+
+// Calls `launch` with the current stream of the tensor's device.
+template <typename Launch>
+void on_stream_of(const torch::Tensor& tensor, const Launch& launch) {
+  const c10::cuda::CUDAGuard guard(tensor.device());
+  C10_CUDA_CHECK(launch(c10::cuda::getCurrentCUDAStream().stream()));
+}
+
+}  // namespace
+
+torch::Tensor rms_norm_cuda(const torch::Tensor& x, const torch::Tensor& weight, double epsilon) {
+  const torch::Tensor rows = x.contiguous();
+  torch::Tensor result = torch::empty_like(rows);
+  on_stream_of(x, [&](cudaStream_t stream) {
+    return kernels::rms_norm(rows.const_data_ptr(), weight.const_data_ptr(),
+                             result.mutable_data_ptr(), rows.size(0), rows.size(1),
+                             static_cast<float>(epsilon), kernel_dtype(x), stream);
+  });
+  return result;
+}
+
+void rope_cuda(torch::Tensor& rows, const torch::Tensor& positions, const torch::Tensor& cos,
+               const torch::Tensor& sin, int64_t heads) {
+  on_stream_of(rows, [&](cudaStream_t stream) {
+    return kernels::rope(rows.mutable_data_ptr(), positions.const_data_ptr<int64_t>(),
+                         cos.const_data_ptr(), sin.const_data_ptr(), rows.size(0), rows.size(1),
+                         heads, cos.size(1), kernel_dtype(rows), stream);
+  });
+}
+
+torch::Tensor router_logits_cuda(const torch::Tensor& x, const torch::Tensor& weight) {
+  const torch::Tensor rows = x.contiguous();
+  const torch::Tensor weight_rows = weight.contiguous();
+  torch::Tensor logits = torch::empty({x.size(0), weight.size(0)}, weight.options());
+  on_stream_of(x, [&](cudaStream_t stream) {
+    return kernels::router_logits(rows.const_data_ptr(), weight_rows.const_data_ptr<float>(),
+                                  logits.mutable_data_ptr<float>(), x.size(0), weight.size(0),
+                                  x.size(1), kernel_dtype(x), stream);
+  });
+  return logits;
+}
+
+Routing route_cuda(const torch::Tensor& logits, int64_t k, bool norm_topk) {
+  const torch::Tensor rows = logits.contiguous();
+  Routing routing{torch::empty({rows.size(0), k}, rows.options().dtype(torch::kInt64)),
+                  torch::empty({rows.size(0), k}, rows.options())};
+  on_stream_of(rows, [&](cudaStream_t stream) {
+    return kernels::softmax_topk(rows.const_data_ptr<float>(),
+                                 routing.experts.mutable_data_ptr<int64_t>(),
+                                 routing.gate_weights.mutable_data_ptr<float>(), rows.size(0),
+                                 rows.size(1), k, norm_topk, stream);
+  });
+  return routing;
+}
+
+torch::Tensor silu_product_cuda(const torch::Tensor& gate_up, const torch::Tensor& row_scale) {
+  const int64_t inner = gate_up.size(1) / 2;
+  torch::Tensor result = torch::empty({gate_up.size(0), inner}, gate_up.options());
+  on_stream_of(gate_up, [&](cudaStream_t stream) {
+    return kernels::silu_product(
+        gate_up.const_data_ptr(), row_scale.defined() ? row_scale.const_data_ptr<float>() : nullptr,
+        result.mutable_data_ptr(), gate_up.size(0), inner, kernel_dtype(gate_up), stream);
+  });
+  return result;
+}
+
+torch::Tensor row_gate_cuda(const torch::Tensor& x, const torch::Tensor& weight) {
+  torch::Tensor gate = torch::empty({x.size(0)}, x.options().dtype(torch::kFloat32));
+  on_stream_of(x, [&](cudaStream_t stream) {
+    return kernels::row_gate(x.const_data_ptr(), weight.const_data_ptr(),
+                             gate.mutable_data_ptr<float>(), x.size(0), x.size(1), kernel_dtype(x),
+                             stream);
+  });
+  return gate;
+}
+
+ExpertOrder sort_by_expert_cuda(const torch::Tensor& chosen, int64_t num_experts) {
+  TORCH_CHECK(num_experts <= kernels::kMaxSortedExperts, "sorting by expert: ", num_experts,
+              " experts; the kernel holds ", kernels::kMaxSortedExperts);
+  const auto options = chosen.options().dtype(torch::kInt32);
+  ExpertOrder order{torch::empty(chosen.sizes(), options), torch::empty({num_experts}, options)};
+  torch::Tensor workspace =
+      torch::empty({kernels::expert_sort_workspace(chosen.numel(), num_experts)}, options);
+  on_stream_of(chosen, [&](cudaStream_t stream) {
+    return kernels::expert_sort(
+        chosen.const_data_ptr<int64_t>(), order.slots.mutable_data_ptr<int32_t>(),
+        order.ends.mutable_data_ptr<int32_t>(), workspace.mutable_data_ptr<int32_t>(),
+        chosen.numel(), num_experts, stream);
+  });
+  return order;
+}
+
+torch::Tensor dispatch_rows_cuda(const torch::Tensor& x, const torch::Tensor& slots) {
+  torch::Tensor rows = torch::empty({slots.numel(), x.size(1)}, x.options());
+  on_stream_of(x, [&](cudaStream_t stream) {
+    return kernels::dispatch_rows(x.const_data_ptr(), slots.const_data_ptr<int32_t>(),
+                                  rows.mutable_data_ptr(), x.size(0), slots.size(1), x.size(1),
+                                  kernel_dtype(x), stream);
+  });
+  return rows;
+}
+
+void combine_rows_cuda(torch::Tensor& residual, const torch::Tensor& outputs,
+                       const torch::Tensor& slots, const torch::Tensor& gate_weights) {
+  on_stream_of(residual, [&](cudaStream_t stream) {
+    return kernels::combine_rows(outputs.const_data_ptr(), slots.const_data_ptr<int32_t>(),
+                                 gate_weights.const_data_ptr<float>(), residual.mutable_data_ptr(),
+                                 residual.size(0), slots.size(1), residual.size(1),
+                                 kernel_dtype(residual), stream);
+  });
+}
+
+}  // namespace foregate::nn

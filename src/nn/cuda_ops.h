@@ -1,0 +1,62 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include "nn/router.h"
+
+namespace foregate::nn {
+
+/// Whether the CUDA kernels are part of this build. Where they are not, operations on GPU tensors
+/// fall back to ATen.
+#ifdef FOREGATE_CUDA
+inline constexpr bool kCudaKernels = true;
+#else
+inline constexpr bool kCudaKernels = false;
+#endif
+
+// The operations of this folder on CUDA tensors, by the kernels of kernels/, on the current stream.
+// Shapes have been checked; float32, bfloat16 or float16. Defined in builds with CUDA only.
+
+torch::Tensor rms_norm_cuda(const torch::Tensor& x,       // [T, H]
+                            const torch::Tensor& weight,  // [H]
+                            double epsilon);              // -> [T, H]
+
+void rope_cuda(torch::Tensor& rows,             // [T, >= heads * 2 * half]
+               const torch::Tensor& positions,  // [T] int64
+               const torch::Tensor& cos,        // [P, half]
+               const torch::Tensor& sin,        // [P, half]
+               int64_t heads);
+
+torch::Tensor router_logits_cuda(const torch::Tensor& x,        // [T, H]
+                                 const torch::Tensor& weight);  // [E, H] float32 -> [T, E]
+
+Routing route_cuda(const torch::Tensor& logits,  // [T, E] float32
+                   int64_t k, bool norm_topk);
+
+/// silu(gate) * up, each row times its scale if there are scales.
+torch::Tensor silu_product_cuda(const torch::Tensor& gate_up,     // [N, 2I]
+                                const torch::Tensor& row_scale);  // [N] float32, or undefined
+
+/// sigmoid(x * weight).
+torch::Tensor row_gate_cuda(const torch::Tensor& x,        // [T, H]
+                            const torch::Tensor& weight);  // [1, H] -> [T] float32
+
+/// Where the k rows of each token lie when rows are sorted by expert.
+struct ExpertOrder {
+  torch::Tensor slots;  ///< [T, k] int32
+  torch::Tensor ends;   ///< [E] int32: end of each expert's rows
+};
+
+ExpertOrder sort_by_expert_cuda(const torch::Tensor& chosen,  // [T, k] int64
+                                int64_t num_experts);
+
+torch::Tensor dispatch_rows_cuda(const torch::Tensor& x,       // [T, H]
+                                 const torch::Tensor& slots);  // [T, k] -> [T * k, H]
+
+/// residual[t] += sum over i of gate_weights[t, i] * outputs[slots[t, i]].
+void combine_rows_cuda(torch::Tensor& residual,             // [T, H]
+                       const torch::Tensor& outputs,        // [T * k, H]
+                       const torch::Tensor& slots,          // [T, k] int32
+                       const torch::Tensor& gate_weights);  // [T, k] float32
+
+}  // namespace foregate::nn

@@ -1,0 +1,72 @@
+#include "nn/residual.h"
+
+#include <torch/torch.h>
+
+#include "nn/cuda_ops.h"
+
+namespace foregate::nn {
+namespace {
+
+// Grouped products come in bfloat16 only and want rows of whole 16 bytes.
+bool has_grouped_product(const torch::Tensor& x, const ExpertWeights& weights) {
+  return kCudaKernels && x.is_cuda() && x.scalar_type() == torch::kBFloat16 &&
+         weights.gate_up.size(2) % 8 == 0 && weights.down.size(2) % 8 == 0;
+}
+
+// Rows sorted by expert without the host knowing how many each has: one grouped product over all
+// experts, then each token adds up its rows.
+[[maybe_unused]] void add_experts_grouped(torch::Tensor& residual, const torch::Tensor& x,
+                                          const Routing& routing, const ExpertWeights& weights) {
+  const ExpertOrder order = sort_by_expert_cuda(routing.experts, weights.gate_up.size(0));
+  torch::Tensor inner;
+  {
+    const torch::Tensor rows = dispatch_rows_cuda(x, order.slots);
+    const torch::Tensor gate_up =
+        at::_grouped_mm(rows, weights.gate_up.transpose(1, 2), order.ends);
+    inner = silu_product_cuda(gate_up, {});
+  }
+  const torch::Tensor outputs = at::_grouped_mm(inner, weights.down.transpose(1, 2), order.ends);
+  combine_rows_cuda(residual, outputs, order.slots, routing.gate_weights);
+}
+
+}  // namespace
+
+void add_linear(torch::Tensor& residual, const torch::Tensor& x, const torch::Tensor& weight) {
+  if (x.is_cuda()) {
+    residual.addmm_(x, weight.t());
+  } else {
+    residual.add_(at::linear(x, weight));
+  }
+}
+
+void add_mlp(torch::Tensor& residual, const torch::Tensor& x, const MlpWeights& weights,
+             const torch::Tensor& gate) {
+  if constexpr (kCudaKernels) {
+    if (x.is_cuda()) {
+      // Scaling the inner rows is scaling the output.
+      const torch::Tensor scale = gate.defined() ? row_gate_cuda(x, gate) : torch::Tensor();
+      const torch::Tensor inner = silu_product_cuda(at::linear(x, weights.gate_up), scale);
+      residual.addmm_(inner, weights.down.t());
+      return;
+    }
+  }
+  torch::Tensor result = mlp(x, weights);
+  if (gate.defined()) {
+    residual.addcmul_(result, at::linear(x, gate).sigmoid_());
+  } else {
+    residual.add_(result);
+  }
+}
+
+void add_experts(torch::Tensor& residual, const torch::Tensor& x, const Routing& routing,
+                 const ExpertWeights& weights) {
+  if constexpr (kCudaKernels) {
+    if (has_grouped_product(x, weights)) {
+      add_experts_grouped(residual, x, routing, weights);
+      return;
+    }
+  }
+  residual.add_(experts(x, routing, weights));
+}
+
+}  // namespace foregate::nn

@@ -1,0 +1,28 @@
+#include "tensor/device_memory.h"
+
+#ifdef FOREGATE_CUDA
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGuard.h>
+#endif
+
+namespace foregate {
+
+DeviceMemory device_memory([[maybe_unused]] torch::Device device) {
+  DeviceMemory memory;
+#ifdef FOREGATE_CUDA
+  if (!device.is_cuda()) return memory;
+  const c10::cuda::CUDAGuard guard(device);
+  size_t free = 0;
+  size_t total = 0;
+  C10_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+  memory.total = static_cast<int64_t>(total);
+  memory.free = static_cast<int64_t>(free);
+  // The first of the statistics is the sum over the allocator's pools.
+  memory.peak_used =
+      c10::cuda::CUDACachingAllocator::getDeviceStats(device.index()).allocated_bytes[0].peak;
+#endif
+  return memory;
+}
+
+}  // namespace foregate

@@ -1,0 +1,64 @@
+#include "tensor/transfer.h"
+
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <torch/torch.h>
+
+namespace foregate {
+namespace {
+
+c10::Stream current_stream(torch::Device device) {
+  return c10::impl::VirtualGuardImpl(device.type()).getStream(device);
+}
+
+}  // namespace
+
+torch::Tensor to_device(const torch::Tensor& host, torch::Device device) {
+  if (device.is_cpu()) return host;
+  return host.pin_memory().to(device, /*non_blocking=*/true);
+}
+
+PendingEvent timing_mark(torch::Device device) {
+  if (device.is_cpu()) return nullptr;
+  // The backend's default, unlike torch's, is an event that can be timed.
+  auto event = std::make_shared<c10::Event>(device.type(), c10::EventFlag::BACKEND_DEFAULT);
+  event->record(current_stream(device));
+  return event;
+}
+
+double seconds_between(const PendingEvent& first, const PendingEvent& second) {
+  if (!first || !second) return 0;
+  second->synchronize();
+  return first->elapsedTime(*second) * 1e-3;
+}
+
+torch::Tensor HostCopier::start(const torch::Tensor& tensor) {
+  if (tensor.device().is_cpu()) return tensor;
+  const c10::InferenceMode inference;
+  const torch::Device device = tensor.device();
+  const c10::impl::VirtualGuardImpl guard(device.type());
+  if (!stream_) stream_ = guard.getStreamFromGlobalPool(device, /*isHighPriority=*/false);
+  c10::Event computed(device.type());
+  computed.record(current_stream(device));
+  computed.block(*stream_);
+  torch::Tensor host =
+      torch::empty(tensor.sizes(), tensor.options().device(torch::kCPU).pinned_memory(true));
+  const c10::StreamGuard use(*stream_);
+  host.copy_(tensor, /*non_blocking=*/true);
+  // Freed by its owner, the memory must not be handed out again before the copy has read it.
+  tensor.record_stream(*stream_);
+  return host;
+}
+
+PendingEvent HostCopier::flush() {
+  if (!stream_) return nullptr;
+  auto event = std::make_shared<c10::Event>(stream_->device_type());
+  event->record(*stream_);
+  return event;
+}
+
+void wait_for(const PendingEvent& event) {
+  if (event) event->synchronize();
+}
+
+}  // namespace foregate

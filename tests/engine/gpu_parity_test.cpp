@@ -1,0 +1,95 @@
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <span>
+#include <string>
+
+#include "engine/engine.h"
+#include "nn/router.h"
+#include "routing_recorder.h"
+#include "test_models.h"
+
+// The engine on a GPU beside the engine on the CPU, on trained models.
+
+namespace foregate {
+namespace {
+
+using testing::RoutingRecorder;
+
+constexpr int kTexts = 40;
+
+PackedBatch random_batch(int64_t vocab_size) {
+  torch::manual_seed(1);
+  PackedBatch batch;
+  for (int text = 0; text < kTexts; ++text) {
+    const torch::Tensor ids = torch::randint(vocab_size, {1 + 12 * text}, torch::kInt32);
+    batch.add(std::span(ids.const_data_ptr<int32_t>(), static_cast<size_t>(ids.numel())));
+  }
+  return batch;
+}
+
+// Share of decisions whose sets of experts are the same.
+double agreement(const RoutingRecorder& a, const RoutingRecorder& b) {
+  const auto sets = [](const RoutingRecorder& recorder) {
+    return std::get<0>(torch::stack(recorder.experts).sort(-1));
+  };
+  return (sets(a) == sets(b)).all(-1).to(torch::kFloat64).mean().item<double>();
+}
+
+class GpuEngine : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device that this libtorch can use";
+    if (testing::model_directory(GetParam()).empty()) {
+      GTEST_SKIP() << "no model " << GetParam() << "; set FOREGATE_SHARED";
+    }
+  }
+  RoutingRecorder run(const std::string& device, const std::string& dtype) const {
+    Engine engine(testing::model_directory(GetParam()), {.device = device, .dtype = dtype});
+    RoutingRecorder recorder;
+    engine.forward(random_batch(engine.geometry().vocab_size), recorder);
+    return recorder;
+  }
+};
+
+TEST_P(GpuEngine, Float32RoutesAsTheCpu) {
+  EXPECT_GE(agreement(run("cuda", "float32"), run("cpu", "float32")), 0.999);
+}
+
+TEST_P(GpuEngine, SixteenBitsRouteNearlyAsFloat32) {
+  const RoutingRecorder reference = run("cpu", "float32");
+  const double gpu = agreement(run("cuda", "bfloat16"), reference);
+  const double cpu = agreement(run("cpu", "bfloat16"), reference);
+  std::printf(
+      "%s: bfloat16 and float32 choose the same experts in %.2f%% of decisions on the GPU, "
+      "%.2f%% on the CPU\n",
+      GetParam(), 100 * gpu, 100 * cpu);
+  EXPECT_GE(gpu, cpu - 0.005);
+}
+
+// What the evaluation demands of recorded features, exactly.
+TEST_P(GpuEngine, DecisionsFollowFromTheRouterInputs) {
+  for (const char* dtype : {"float32", "bfloat16"}) {
+    Engine engine(testing::model_directory(GetParam()), {.device = "cuda", .dtype = dtype});
+    RoutingRecorder recorder;
+    engine.forward(random_batch(engine.geometry().vocab_size), recorder);
+    const torch::Tensor routers = engine.router_weights().weight;
+    for (size_t layer = 0; layer < recorder.experts.size(); ++layer) {
+      const torch::Tensor logits =
+          nn::router_logits(recorder.router_inputs[layer], routers[static_cast<int64_t>(layer)]);
+      EXPECT_TRUE(torch::equal(logits, recorder.logits[layer])) << dtype << ", layer " << layer;
+      const int64_t k = recorder.experts[layer].size(1);
+      EXPECT_TRUE(torch::equal(nn::route(logits, k, false).experts, recorder.experts[layer]));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Trained, GpuEngine, ::testing::Values("seed-geometry", "mini-qwen"),
+                         [](const auto& model) {
+                           std::string name = model.param;
+                           for (char& c : name) c = c == '-' ? '_' : c;
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace foregate

@@ -1,0 +1,75 @@
+#include "gpu_test.h"
+#include "nn/cuda_ops.h"
+#include "nn/residual.h"
+
+namespace foregate {
+namespace {
+
+using testing::expect_close;
+using testing::gpu;
+
+class ExpertsOnGpu : public testing::GpuTest {};
+
+// Pair i's slot is its place in a stable sort by expert.
+TEST_P(ExpertsOnGpu, SortIsStable) {
+  for (const int64_t tokens : {0, 1, 31, 32, 33, 255, 256, 257, 40000}) {
+    for (const int64_t experts : {1, 8, 60, 256}) {
+      const int64_t k = std::min<int64_t>(4, experts);
+      const torch::Tensor chosen = torch::randint(experts, {tokens, k}, torch::kInt64);
+      const nn::ExpertOrder order = nn::sort_by_expert_cuda(gpu(chosen), experts);
+      const torch::Tensor sorted =
+          std::get<1>(chosen.view(-1).sort(/*stable=*/true, /*dim=*/0, /*descending=*/false));
+      torch::Tensor slots = torch::empty({tokens * k}, torch::kInt64);
+      slots.index_copy_(0, sorted, torch::arange(tokens * k));
+      EXPECT_TRUE(torch::equal(order.slots.cpu().view(-1).to(torch::kInt64), slots))
+          << tokens << " tokens, " << experts << " experts";
+      const torch::Tensor ends = torch::bincount(chosen.view(-1), {}, experts).cumsum(0);
+      EXPECT_TRUE(torch::equal(order.ends.cpu().to(torch::kInt64), ends));
+    }
+  }
+}
+
+TEST_P(ExpertsOnGpu, RowsGoThereAndBack) {
+  for (const int64_t tokens : testing::kRowCounts) {
+    for (const int64_t hidden : {1, 33, 2048}) {
+      const torch::Tensor x = random({tokens, hidden});
+      const torch::Tensor chosen = torch::randint(60, {tokens, 4}, torch::kInt64);
+      const torch::Tensor gates = torch::rand({tokens, 4});
+      const nn::ExpertOrder order = nn::sort_by_expert_cuda(gpu(chosen), 60);
+      const torch::Tensor rows = nn::dispatch_rows_cuda(gpu(x), order.slots);
+      const torch::Tensor back =
+          rows.cpu().index_select(0, order.slots.cpu().view(-1).to(torch::kInt64));
+      EXPECT_TRUE(torch::equal(back, x.repeat_interleave(4, 0)));
+      torch::Tensor residual = gpu(x);
+      nn::combine_rows_cuda(residual, rows, order.slots, gpu(gates));
+      const torch::Tensor values = x.to(torch::kFloat64);
+      expect_close(residual.cpu(), values + values * gates.to(torch::kFloat64).sum(1, true),
+                   tolerance());
+    }
+  }
+}
+
+TEST_P(ExpertsOnGpu, MatchTheCpu) {
+  constexpr int64_t kHidden = 64;
+  constexpr int64_t kInner = 40;
+  for (const int64_t tokens : {0, 1, 31, 32, 33, 500}) {
+    for (const int64_t k : {1, 4}) {
+      const torch::Tensor x = random({tokens, kHidden});
+      const nn::ExpertWeights weights{random({7, 2 * kInner, kHidden}) * 0.2,
+                                      random({7, kHidden, kInner}) * 0.2};
+      const nn::Routing routing = nn::route(torch::randn({tokens, 7}), k, false);
+      torch::Tensor expected = x.to(torch::kFloat64);
+      nn::add_experts(expected, expected.clone(), {routing.experts, routing.gate_weights},
+                      {weights.gate_up.to(torch::kFloat64), weights.down.to(torch::kFloat64)});
+      torch::Tensor actual = gpu(x);
+      nn::add_experts(actual, actual.clone(), {gpu(routing.experts), gpu(routing.gate_weights)},
+                      {gpu(weights.gate_up), gpu(weights.down)});
+      expect_close(actual.cpu(), expected, tolerance());
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, ExpertsOnGpu, testing::compute_dtypes());
+
+}  // namespace
+}  // namespace foregate
