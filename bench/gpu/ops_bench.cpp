@@ -110,26 +110,37 @@ void bench(int64_t tokens) {
   torch::Tensor rows;
   table.row("dispatch rows", (1 + kTopK) * t * h, 0,
             [&] { rows = nn::dispatch_rows_cuda(x, order.slots); });
-  torch::Tensor gate_up;
-  table.row("experts up", 0, 4 * kTopK * t * h * kInner,
-            [&] { gate_up = at::_grouped_mm(rows, experts.gate_up.transpose(1, 2), order.ends); });
   torch::Tensor inner;
-  table.row("experts silu product", 3 * kTopK * t * kInner, 0,
-            [&] { inner = nn::silu_product_cuda(gate_up, {}); });
+  table.row("experts up, silu product", 0, 4 * kTopK * t * h * kInner, [&] {
+    inner = nn::grouped_linear_cuda(
+        rows, {.weight = experts.gate_up, .ends = order.ends, .silu_product = true});
+  });
   torch::Tensor outputs;
-  table.row("experts down", 0, 2 * kTopK * t * h * kInner,
-            [&] { outputs = at::_grouped_mm(inner, experts.down.transpose(1, 2), order.ends); });
+  table.row("experts down", 0, 2 * kTopK * t * h * kInner, [&] {
+    outputs = nn::grouped_linear_cuda(inner, {.weight = experts.down, .ends = order.ends});
+  });
   table.row("combine", (2 + kTopK) * t * h, 0,
             [&] { nn::combine_rows_cuda(residual, outputs, order.slots, routing.gate_weights); });
   torch::Tensor gate;
   table.row("shared gate", t * h, 0, [&] { gate = nn::row_gate_cuda(x, shared_gate); });
-  table.row("shared up", 0, 4 * t * h * kSharedInner,
-            [&] { gate_up = at::linear(x, shared.gate_up); });
-  table.row("shared silu product", 3 * t * kSharedInner, 0,
-            [&] { inner = nn::silu_product_cuda(gate_up, gate); });
+  table.row("shared up, silu product", 0, 4 * t * h * kSharedInner, [&] {
+    inner = nn::grouped_linear_cuda(
+        x, {.weight = shared.gate_up, .ends = {}, .silu_product = true, .row_scale = gate});
+  });
   table.row("shared down, added", 0, 2 * t * h * kSharedInner,
             [&] { residual.addmm_(inner, shared.down.t()); });
-  fmt::print("{:<28} {:8.3f} ms at {} tokens\n", "the layer's steps", table.total() * 1e3, tokens);
+  const double total = table.total();
+  torch::Tensor gate_up;
+  table.row("(grouped_mm, experts up)", 0, 4 * kTopK * t * h * kInner,
+            [&] { gate_up = at::_grouped_mm(rows, experts.gate_up.transpose(1, 2), order.ends); });
+  table.row("(silu product)", 3 * kTopK * t * kInner, 0,
+            [&] { inner = nn::silu_product_cuda(gate_up, {}); });
+  table.row("(grouped_mm, experts down)", 0, 2 * kTopK * t * h * kInner,
+            [&] { outputs = at::_grouped_mm(inner, experts.down.transpose(1, 2), order.ends); });
+  table.row("(linear, shared up)", 0, 4 * t * h * kSharedInner,
+            [&] { gate_up = at::linear(x, shared.gate_up); });
+  fmt::print("{:<28} {:8.3f} ms at {} tokens; what is in brackets is not among them\n",
+             "the layer's steps", total * 1e3, tokens);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <torch/torch.h>
 
 #include "kernels/activation.h"
+#include "kernels/grouped_gemm.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/routing.h"
@@ -115,6 +116,42 @@ ExpertOrder sort_by_expert_cuda(const torch::Tensor& chosen, int64_t num_experts
         chosen.numel(), num_experts, stream);
   });
   return order;
+}
+
+bool has_grouped_linear_cuda(const torch::Tensor& x, const torch::Tensor& weight) {
+  return x.is_cuda() && x.scalar_type() == torch::kBFloat16 &&
+         weight.scalar_type() == torch::kBFloat16 && x.is_contiguous() && weight.is_contiguous() &&
+         kernels::can_run({.x = x.const_data_ptr(),
+                           .weight = weight.const_data_ptr(),
+                           .rows = x.size(0),
+                           .groups = weight.dim() == 3 ? weight.size(0) : 1,
+                           .n = weight.size(-2),
+                           .k = weight.size(-1)});
+}
+
+bool prefers_grouped_linear_cuda(const torch::Tensor& x) {
+  int major = 0;
+  C10_CUDA_CHECK(
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, x.device().index()));
+  return major == 9;
+}
+
+torch::Tensor grouped_linear_cuda(const torch::Tensor& x, const GroupedLinear& linear) {
+  const int64_t n = linear.weight.size(-2);
+  torch::Tensor result = torch::empty({x.size(0), linear.silu_product ? n / 2 : n}, x.options());
+  const kernels::GroupedGemm problem{
+      .x = x.const_data_ptr(),
+      .weight = linear.weight.const_data_ptr(),
+      .ends = linear.ends.defined() ? linear.ends.const_data_ptr<int32_t>() : nullptr,
+      .out = result.mutable_data_ptr(),
+      .rows = x.size(0),
+      .groups = linear.ends.defined() ? linear.weight.size(0) : 1,
+      .n = n,
+      .k = x.size(1),
+      .silu_product = linear.silu_product,
+      .row_scale = linear.row_scale.defined() ? linear.row_scale.const_data_ptr<float>() : nullptr};
+  on_stream_of(x, [&](cudaStream_t stream) { return kernels::grouped_gemm(problem, stream); });
+  return result;
 }
 
 torch::Tensor dispatch_rows_cuda(const torch::Tensor& x, const torch::Tensor& slots) {

@@ -50,6 +50,24 @@ struct ExpertOrder {
 ExpertOrder sort_by_expert_cuda(const torch::Tensor& chosen,  // [T, k] int64
                                 int64_t num_experts);
 
+/// Products of rows sorted by group with their group's matrix.
+struct GroupedLinear {
+  torch::Tensor weight;       ///< [G, N, K]
+  torch::Tensor ends;         ///< [G] int32 on the device; undefined if there is one group
+  bool silu_product = false;  ///< N is gate rows, then up rows: return silu(gate) * up
+  torch::Tensor row_scale;    ///< [R] float32, with silu_product only; may be undefined
+};
+
+/// Whether grouped_linear_cuda takes these rows: bfloat16, sizes in whole 16 bytes.
+bool has_grouped_linear_cuda(const torch::Tensor& x, const torch::Tensor& weight);
+
+/// Whether a product of one group by grouped_linear_cuda, with what is fused into it, is faster
+/// than a library's product and a kernel behind it: on Hopper.
+bool prefers_grouped_linear_cuda(const torch::Tensor& x);
+
+torch::Tensor grouped_linear_cuda(const torch::Tensor& x,        // [R, K] bfloat16
+                                  const GroupedLinear& linear);  // -> [R, N] or [R, N / 2]
+
 torch::Tensor dispatch_rows_cuda(const torch::Tensor& x,       // [T, H]
                                  const torch::Tensor& slots);  // [T, k] -> [T * k, H]
 
