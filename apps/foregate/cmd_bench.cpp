@@ -12,6 +12,7 @@
 #include "commands.h"
 #include "models/geometries.h"
 #include "output.h"
+#include "tensor/gpus.h"
 
 namespace foregate {
 namespace {
@@ -84,6 +85,7 @@ void run_bench_collect(Arguments& arguments) {
   if (!arguments.random_weights) {
     throw UsageError("bench collect measures random weights; say so with --random-weights");
   }
+  options.device = choose_device(options.device);
   options.dtype = !arguments.dtype.empty()  ? arguments.dtype
                   : options.device == "cpu" ? "float32"
                                             : "bfloat16";
@@ -117,7 +119,10 @@ void add_bench_command(CLI::App& app) {
       ->capture_default_str();
   collect->add_option("--longest", options.longest, "Tokens of the longest text")
       ->capture_default_str();
-  collect->add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str();
+  collect
+      ->add_option("--device", options.device,
+                   "cpu, cuda (the GPU with the most free memory) or cuda:N")
+      ->capture_default_str();
   collect
       ->add_option("--dtype", arguments->dtype,
                    "float32, bfloat16 or float16 (default: float32 on the CPU, bfloat16 on a GPU)")

@@ -14,6 +14,8 @@ namespace foregate::kernels {
 /// A product as kernels take it. The rows of `weight` that make a tile come in two halves: gate and
 /// up rows of the same columns with kSilu, neighbours without.
 struct GemmArguments {
+  const __nv_bfloat16* x;
+  const int32_t* x_rows;
   const int32_t* ends;
   const float* row_scale;
   __nv_bfloat16* out;
@@ -24,7 +26,9 @@ struct GemmArguments {
 };
 
 inline GemmArguments gemm_arguments(const GroupedGemm& problem) {
-  return {problem.ends,
+  return {static_cast<const __nv_bfloat16*>(problem.x),
+          problem.x_rows,
+          problem.ends,
           problem.row_scale,
           static_cast<__nv_bfloat16*>(problem.out),
           static_cast<int>(problem.rows),

@@ -13,6 +13,12 @@ bool is_aligned(const void* pointer) {
 
 }  // namespace
 
+bool is_hopper(int device) {
+  int major = 0;
+  return cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
+         major == kHopper;
+}
+
 bool can_run(const GroupedGemm& problem) {
   constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
   const int64_t outputs = problem.silu_product ? problem.n / 2 : problem.n;
@@ -25,12 +31,11 @@ cudaError_t grouped_gemm(const GroupedGemm& problem, cudaStream_t stream) {
   if (problem.rows == 0) return cudaSuccess;
   if (!can_run(problem)) return cudaErrorInvalidValue;
   int device = 0;
-  int major = 0;
-  cudaError_t error = cudaGetDevice(&device);
+  const cudaError_t error = cudaGetDevice(&device);
   if (error != cudaSuccess) return error;
-  error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
-  if (error != cudaSuccess) return error;
-  return major == kHopper ? grouped_gemm_sm90(problem, stream) : grouped_gemm_sm80(problem, stream);
+  if (is_hopper(device)) return grouped_gemm_sm90(problem, stream);
+  if (problem.x_rows != nullptr) return cudaErrorNotSupported;
+  return grouped_gemm_sm80(problem, stream);
 }
 
 }  // namespace foregate::kernels

@@ -8,8 +8,9 @@ namespace foregate::kernels {
 
 /// Products of rows, sorted by group, with their group's matrix; bfloat16, added up in float32.
 struct GroupedGemm {
-  const void* x = nullptr;        ///< [rows, k]
-  const void* weight = nullptr;   ///< [groups, n, k]
+  const void* x = nullptr;          ///< [rows, k]; [any, k] with x_rows
+  const int32_t* x_rows = nullptr;  ///< [rows]: the row of x that each is, or null: as they lie
+  const void* weight = nullptr;     ///< [groups, n, k]
   const int32_t* ends = nullptr;  ///< [groups] on the device: end of each group's rows; null if one
   void* out = nullptr;            ///< [rows, n], or [rows, n / 2] with silu_product
   int64_t rows = 0;
@@ -21,6 +22,10 @@ struct GroupedGemm {
   bool silu_product = false;
   const float* row_scale = nullptr;  ///< [rows], times the output, or null; with silu_product only
 };
+
+/// Hopper takes `x_rows`, and its products of one group too are faster than a library's with a
+/// kernel behind it.
+bool is_hopper(int device);
 
 /// Whether sizes and addresses are whole 16 bytes, which the copies and stores work in.
 bool can_run(const GroupedGemm& problem);

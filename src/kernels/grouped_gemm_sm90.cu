@@ -4,8 +4,9 @@
 #include "kernels/grouped_gemm.h"
 #include "kernels/hopper.cuh"
 
-// A block keeps a tile of 128 x 256 sums in the registers of two warpgroups; one thread of a third
-// brings the operands, some stages ahead, through the copy engine. Two blocks form a cluster, one
+// A block keeps a tile of 128 x 256 sums in the registers of two warpgroups; a third brings the
+// operands, some stages ahead: one of its threads through the copy engine, all of them where rows
+// of x lie apart, which the copy engine cannot. Two blocks form a cluster, one
 // tile above the other: each fetches half of the weights that both need. Blocks stay and take one
 // tile after another, so that copies for the next tile run during the end of the last.
 
@@ -24,6 +25,8 @@ constexpr int kRows = kConsumers * kGroupRows;
 constexpr int kCluster = 2;
 constexpr int kStages = 4;
 constexpr int kThreads = (1 + kConsumers) * 128;
+constexpr int kPack = 8;  // values of one 16-byte copy
+constexpr int kWeightBytes = 2 * kHalf * kDepth * static_cast<int>(sizeof(__nv_bfloat16));
 
 struct Stage {
   __nv_bfloat16 x[kRows * kDepth];
@@ -54,9 +57,53 @@ struct Turn {
 template <bool kSilu>
 using Walk = TileWalk<kRows * kCluster, kHalf, kSilu>;
 
-template <bool kSilu>
+// A thread's share of the rows that a tile gathers: one pack of every 16th row. In shared memory
+// they are swizzled as the copy engine does it: a row's packs change places by row % 8.
+class Gatherer {
+ public:
+  __device__ explicit Gatherer(const GemmArguments& arguments)
+      : arguments_(arguments), depth_packs_(arguments.k / kPack) {}
+
+  __device__ void start_tile(int row, int end) {
+#pragma unroll
+    for (int i = 0; i < kPasses; ++i) {
+      // Behind the group's end any row will do; its sums are not written.
+      const int from = min(row + first_ + i * kPassRows, end - 1);
+      row_packs_[i] =
+          static_cast<uint32_t>(arguments_.x_rows[from]) * static_cast<uint32_t>(depth_packs_);
+    }
+  }
+
+  __device__ void copy(Stage& stage, int k) const {
+    const int column = k / kPack + pack_;
+    const bool inside = column < depth_packs_;
+    __nv_bfloat16* target = stage.x + first_ * kDepth + (pack_ ^ first_ % 8) * kPack;
+#pragma unroll
+    for (int i = 0; i < kPasses; ++i) {
+      const int64_t source = row_packs_[i] + static_cast<uint32_t>(inside ? column : 0);
+      hopper::copy_16(target + i * kPassRows * kDepth, arguments_.x + source * kPack, inside);
+    }
+  }
+
+ private:
+  static constexpr int kRowPacks = kDepth / kPack;
+  static constexpr int kPassRows = 128 / kRowPacks;
+  static constexpr int kPasses = kRows / kPassRows;
+  static_assert(kPassRows % 8 == 0);
+
+  const GemmArguments& arguments_;
+  int depth_packs_;
+  int pack_ = static_cast<int>(threadIdx.x) % kRowPacks;
+  int first_ = static_cast<int>(threadIdx.x) / kRowPacks;
+  uint32_t row_packs_[kPasses];
+};
+
+template <bool kSilu, bool kGather>
 __device__ void produce(Memory& memory, const CUtensorMap& x, const CUtensorMap& weight,
                         const GemmArguments& arguments, int rank) {
+  const bool leads = threadIdx.x == 0;
+  if (!kGather && !leads) return;
+  Gatherer gatherer(arguments);
   Walk<kSilu> walk(arguments);
   GemmTile tile;
   Turn turn;
@@ -64,13 +111,21 @@ __device__ void produce(Memory& memory, const CUtensorMap& x, const CUtensorMap&
   for (int i = static_cast<int>(blockIdx.x) / kCluster; walk.find(i, tile); i += clusters) {
     // Each of the two blocks brings one half of the weights to both.
     const int weight_row = tile.group * arguments.n + (rank == 0 ? tile.weight_a : tile.weight_b);
+    if constexpr (kGather) gatherer.start_tile(tile.row + rank * kRows, tile.end);
     for (int k = 0; k < arguments.k; k += kDepth) {
       hopper::barrier_wait(&memory.empty[turn.stage], turn.parity ^ 1);
       Stage& stage = memory.stages[turn.stage];
       uint64_t* full = &memory.full[turn.stage];
-      hopper::barrier_expect(full, sizeof(Stage));
-      hopper::copy_box(stage.x, x, full, k, tile.row + rank * kRows);
-      hopper::copy_box_to(0b11, stage.weight + rank * kHalf * kDepth, weight, full, k, weight_row);
+      if (leads) {
+        hopper::barrier_expect(full, kGather ? kWeightBytes : sizeof(Stage));
+        if constexpr (!kGather) hopper::copy_box(stage.x, x, full, k, tile.row + rank * kRows);
+        hopper::copy_box_to(0b11, stage.weight + rank * kHalf * kDepth, weight, full, k,
+                            weight_row);
+      }
+      if constexpr (kGather) {
+        gatherer.copy(stage, k);
+        hopper::barrier_arrive_after_copies(full);
+      }
       turn.next();
     }
   }
@@ -91,7 +146,7 @@ __device__ void multiply(float (&sum)[128], const Stage& stage, int consumer, bo
   }
 }
 
-template <bool kSilu>
+template <bool kSilu, bool kGather>
 __device__ void consume(Memory& memory, const GemmArguments& arguments, int rank, int consumer) {
   Walk<kSilu> walk(arguments);
   GemmTile tile;
@@ -107,6 +162,7 @@ __device__ void consume(Memory& memory, const GemmArguments& arguments, int rank
     for (int k = 0; k < arguments.k; k += kDepth) {
       hopper::barrier_wait(&memory.full[turn.stage], turn.parity);
       if (active) {
+        if constexpr (kGather) hopper::fence_for_products();
         hopper::products_begin();
         multiply(sum, memory.stages[turn.stage], consumer, k > 0);
         hopper::products_commit();
@@ -135,7 +191,7 @@ __device__ void consume(Memory& memory, const GemmArguments& arguments, int rank
 
 #endif
 
-template <bool kSilu>
+template <bool kSilu, bool kGather>
 __global__ void __launch_bounds__(kThreads, 1)
     grouped_gemm_kernel(const __grid_constant__ CUtensorMap x,
                         const __grid_constant__ CUtensorMap weight,
@@ -146,7 +202,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   const auto rank = static_cast<int>(hopper::cluster_rank());
   if (threadIdx.x == 0) {
     for (int i = 0; i < kStages; ++i) {
-      hopper::barrier_init(&memory.full[i], 1);
+      hopper::barrier_init(&memory.full[i], kGather ? 1 + 128 : 1);
       hopper::barrier_init(&memory.empty[i], kCluster * kConsumers * 4);
     }
     hopper::barrier_init_fence();
@@ -156,10 +212,10 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int group = static_cast<int>(threadIdx.x) / 128;
   if (group == 0) {
     hopper::give_registers<40>();
-    if (threadIdx.x == 0) produce<kSilu>(memory, x, weight, arguments, rank);
+    produce<kSilu, kGather>(memory, x, weight, arguments, rank);
   } else {
     hopper::take_registers<232>();
-    consume<kSilu>(memory, arguments, rank, group - 1);
+    consume<kSilu, kGather>(memory, arguments, rank, group - 1);
   }
   // Nobody leaves while the other block may still write here.
   hopper::cluster_sync();
@@ -186,11 +242,13 @@ cudaError_t describe(CUtensorMap& map, const void* matrix, int64_t rows, int64_t
   return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
 }
 
-template <bool kSilu>
+template <bool kSilu, bool kGather>
 cudaError_t launch(const GroupedGemm& problem, cudaStream_t stream) {
   CUtensorMap x;
   CUtensorMap weight;
-  cudaError_t error = describe(x, problem.x, problem.rows, problem.k);
+  // Rows that are gathered need no map; that of the weights is as good as any.
+  cudaError_t error = kGather ? describe(x, problem.weight, problem.n, problem.k)
+                              : describe(x, problem.x, problem.rows, problem.k);
   if (error != cudaSuccess) return error;
   error = describe(weight, problem.weight, problem.groups * problem.n, problem.k);
   if (error != cudaSuccess) return error;
@@ -199,7 +257,7 @@ cudaError_t launch(const GroupedGemm& problem, cudaStream_t stream) {
   if ((error = cudaGetDevice(&device)) != cudaSuccess) return error;
   error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
   if (error != cudaSuccess) return error;
-  const auto kernel = grouped_gemm_kernel<kSilu>;
+  const auto kernel = grouped_gemm_kernel<kSilu, kGather>;
   constexpr int kBytes = static_cast<int>(sizeof(Memory));
   error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   if (error != cudaSuccess) return error;
@@ -219,7 +277,12 @@ cudaError_t launch(const GroupedGemm& problem, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t grouped_gemm_sm90(const GroupedGemm& problem, cudaStream_t stream) {
-  return problem.silu_product ? launch<true>(problem, stream) : launch<false>(problem, stream);
+  if (problem.x_rows != nullptr) {
+    return problem.silu_product ? launch<true, true>(problem, stream)
+                                : launch<false, true>(problem, stream);
+  }
+  return problem.silu_product ? launch<true, false>(problem, stream)
+                              : launch<false, false>(problem, stream);
 }
 
 }  // namespace foregate::kernels

@@ -80,6 +80,24 @@ __device__ inline void copy_box_to(uint16_t blocks, void* target, const CUtensor
       : "memory");
 }
 
+/// Starts copying 16 bytes, or clears them.
+__device__ inline void copy_16(void* target, const void* source, bool present) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(target)),
+               "l"(source), "r"(present ? 16 : 0)
+               : "memory");
+}
+
+/// Arrives once this thread's copy_16 so far are done; counts among the barrier's arrivals.
+__device__ inline void barrier_arrive_after_copies(uint64_t* barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(shared_address(barrier))
+               : "memory");
+}
+
+/// Orders what threads wrote to shared memory before what matrix products read from here on.
+__device__ inline void fence_for_products() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
 __device__ inline uint32_t cluster_rank() {
   uint32_t rank = 0;
   asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));

@@ -106,14 +106,15 @@ ExpertOrder sort_by_expert_cuda(const torch::Tensor& chosen, int64_t num_experts
   TORCH_CHECK(num_experts <= kernels::kMaxSortedExperts, "sorting by expert: ", num_experts,
               " experts; the kernel holds ", kernels::kMaxSortedExperts);
   const auto options = chosen.options().dtype(torch::kInt32);
-  ExpertOrder order{torch::empty(chosen.sizes(), options), torch::empty({num_experts}, options)};
+  ExpertOrder order{torch::empty(chosen.sizes(), options), torch::empty({chosen.numel()}, options),
+                    torch::empty({num_experts}, options)};
   torch::Tensor workspace =
       torch::empty({kernels::expert_sort_workspace(chosen.numel(), num_experts)}, options);
   on_stream_of(chosen, [&](cudaStream_t stream) {
     return kernels::expert_sort(
         chosen.const_data_ptr<int64_t>(), order.slots.mutable_data_ptr<int32_t>(),
-        order.ends.mutable_data_ptr<int32_t>(), workspace.mutable_data_ptr<int32_t>(),
-        chosen.numel(), num_experts, stream);
+        order.tokens.mutable_data_ptr<int32_t>(), order.ends.mutable_data_ptr<int32_t>(),
+        workspace.mutable_data_ptr<int32_t>(), chosen.numel(), chosen.size(1), num_experts, stream);
   });
   return order;
 }
@@ -129,22 +130,21 @@ bool has_grouped_linear_cuda(const torch::Tensor& x, const torch::Tensor& weight
                            .k = weight.size(-1)});
 }
 
-bool prefers_grouped_linear_cuda(const torch::Tensor& x) {
-  int major = 0;
-  C10_CUDA_CHECK(
-      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, x.device().index()));
-  return major == 9;
+bool is_hopper_cuda(const torch::Tensor& x) {
+  return kernels::is_hopper(x.device().index());
 }
 
 torch::Tensor grouped_linear_cuda(const torch::Tensor& x, const GroupedLinear& linear) {
   const int64_t n = linear.weight.size(-2);
-  torch::Tensor result = torch::empty({x.size(0), linear.silu_product ? n / 2 : n}, x.options());
+  const int64_t rows = linear.x_rows.defined() ? linear.x_rows.size(0) : x.size(0);
+  torch::Tensor result = torch::empty({rows, linear.silu_product ? n / 2 : n}, x.options());
   const kernels::GroupedGemm problem{
       .x = x.const_data_ptr(),
+      .x_rows = linear.x_rows.defined() ? linear.x_rows.const_data_ptr<int32_t>() : nullptr,
       .weight = linear.weight.const_data_ptr(),
       .ends = linear.ends.defined() ? linear.ends.const_data_ptr<int32_t>() : nullptr,
       .out = result.mutable_data_ptr(),
-      .rows = x.size(0),
+      .rows = rows,
       .groups = linear.ends.defined() ? linear.weight.size(0) : 1,
       .n = n,
       .k = x.size(1),

@@ -43,8 +43,9 @@ torch::Tensor row_gate_cuda(const torch::Tensor& x,        // [T, H]
 
 /// Where the k rows of each token lie when rows are sorted by expert.
 struct ExpertOrder {
-  torch::Tensor slots;  ///< [T, k] int32
-  torch::Tensor ends;   ///< [E] int32: end of each expert's rows
+  torch::Tensor slots;   ///< [T, k] int32
+  torch::Tensor tokens;  ///< [T * k] int32: the token of each row
+  torch::Tensor ends;    ///< [E] int32: end of each expert's rows
 };
 
 ExpertOrder sort_by_expert_cuda(const torch::Tensor& chosen,  // [T, k] int64
@@ -53,6 +54,7 @@ ExpertOrder sort_by_expert_cuda(const torch::Tensor& chosen,  // [T, k] int64
 /// Products of rows sorted by group with their group's matrix.
 struct GroupedLinear {
   torch::Tensor weight;       ///< [G, N, K]
+  torch::Tensor x_rows;       ///< [R] int32: the rows of x to take; undefined: x as it is
   torch::Tensor ends;         ///< [G] int32 on the device; undefined if there is one group
   bool silu_product = false;  ///< N is gate rows, then up rows: return silu(gate) * up
   torch::Tensor row_scale;    ///< [R] float32, with silu_product only; may be undefined
@@ -61,11 +63,11 @@ struct GroupedLinear {
 /// Whether grouped_linear_cuda takes these rows: bfloat16, sizes in whole 16 bytes.
 bool has_grouped_linear_cuda(const torch::Tensor& x, const torch::Tensor& weight);
 
-/// Whether a product of one group by grouped_linear_cuda, with what is fused into it, is faster
-/// than a library's product and a kernel behind it: on Hopper.
-bool prefers_grouped_linear_cuda(const torch::Tensor& x);
+/// Whether grouped_linear_cuda runs on Hopper's own instructions: it takes `x_rows`, and with one
+/// group and what is fused into it, it is faster than a library's product and a kernel behind it.
+bool is_hopper_cuda(const torch::Tensor& x);
 
-torch::Tensor grouped_linear_cuda(const torch::Tensor& x,        // [R, K] bfloat16
+torch::Tensor grouped_linear_cuda(const torch::Tensor& x,        // [R, K] bfloat16, or [any, K]
                                   const GroupedLinear& linear);  // -> [R, N] or [R, N / 2]
 
 torch::Tensor dispatch_rows_cuda(const torch::Tensor& x,       // [T, H]

@@ -20,21 +20,27 @@ bool has_grouped_product(const torch::Tensor& x, const ExpertWeights& weights) {
 [[maybe_unused]] void add_experts_grouped(torch::Tensor& residual, const torch::Tensor& x,
                                           const Routing& routing, const ExpertWeights& weights) {
   const ExpertOrder order = sort_by_expert_cuda(routing.experts, weights.gate_up.size(0));
+  const bool gathers = is_hopper_cuda(x);
   const torch::Tensor inner =
-      grouped_linear_cuda(dispatch_rows_cuda(x, order.slots),
-                          {.weight = weights.gate_up, .ends = order.ends, .silu_product = true});
+      grouped_linear_cuda(gathers ? x : dispatch_rows_cuda(x, order.slots),
+                          {.weight = weights.gate_up,
+                           .x_rows = gathers ? order.tokens : torch::Tensor(),
+                           .ends = order.ends,
+                           .silu_product = true});
   const torch::Tensor outputs =
-      grouped_linear_cuda(inner, {.weight = weights.down, .ends = order.ends});
+      grouped_linear_cuda(inner, {.weight = weights.down, .x_rows = {}, .ends = order.ends});
   combine_rows_cuda(residual, outputs, order.slots, routing.gate_weights);
 }
 
 // silu(gate) * up of an MLP, each row times its scale if there are scales.
 [[maybe_unused]] torch::Tensor inner_rows_cuda(const torch::Tensor& x, const torch::Tensor& gate_up,
                                                const torch::Tensor& row_scale) {
-  if (has_grouped_linear_cuda(x, gate_up) && gate_up.size(0) % 16 == 0 &&
-      prefers_grouped_linear_cuda(x)) {
-    return grouped_linear_cuda(
-        x, {.weight = gate_up, .ends = {}, .silu_product = true, .row_scale = row_scale});
+  if (has_grouped_linear_cuda(x, gate_up) && gate_up.size(0) % 16 == 0 && is_hopper_cuda(x)) {
+    return grouped_linear_cuda(x, {.weight = gate_up,
+                                   .x_rows = {},
+                                   .ends = {},
+                                   .silu_product = true,
+                                   .row_scale = row_scale});
   }
   return silu_product_cuda(at::linear(x, gate_up), row_scale);
 }

@@ -1,5 +1,7 @@
 #include "tensor/device_memory.h"
 
+#include <algorithm>
+
 #ifdef FOREGATE_CUDA
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAException.h>
@@ -23,6 +25,15 @@ DeviceMemory device_memory([[maybe_unused]] torch::Device device) {
       c10::cuda::CUDACachingAllocator::getDeviceStats(device.index()).allocated_bytes[0].peak;
 #endif
   return memory;
+}
+
+void limit_device_memory([[maybe_unused]] torch::Device device, [[maybe_unused]] int64_t bytes) {
+#ifdef FOREGATE_CUDA
+  if (!device.is_cuda()) return;
+  const double share =
+      static_cast<double>(bytes) / static_cast<double>(device_memory(device).total);
+  c10::cuda::CUDACachingAllocator::setMemoryFraction(std::min(share, 1.0), device.index());
+#endif
 }
 
 }  // namespace foregate

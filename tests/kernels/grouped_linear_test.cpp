@@ -42,8 +42,8 @@ TEST_P(GroupedLinearOnGpu, MatchesTheCpu) {
         const torch::Tensor weight = random({groups, 400, k}) * 0.1;
         const torch::Tensor scale = torch::rand({rows});
         for (const bool silu : {false, true}) {
-          nn::GroupedLinear linear{weight, ragged_ends(rows, groups), silu,
-                                   silu ? scale : torch::Tensor()};
+          nn::GroupedLinear linear{
+              weight, {}, ragged_ends(rows, groups), silu, silu ? scale : torch::Tensor()};
           const torch::Tensor expected = reference(x, linear);
           linear.weight = gpu(weight);
           linear.ends = gpu(linear.ends);
@@ -56,11 +56,30 @@ TEST_P(GroupedLinearOnGpu, MatchesTheCpu) {
   }
 }
 
+TEST_P(GroupedLinearOnGpu, GathersRows) {
+  const torch::Tensor any = gpu(random({1, 8}));
+  if (!nn::is_hopper_cuda(any)) GTEST_SKIP() << "this GPU is not a Hopper";
+  for (const int64_t rows : {1, 33, 130, 3000}) {
+    for (const int64_t k : {8, 72, 512}) {
+      for (const bool silu : {false, true}) {
+        const torch::Tensor x = random({50, k});
+        const torch::Tensor x_rows = torch::randint(50, {rows}, torch::kInt32);
+        nn::GroupedLinear linear{random({7, 400, k}) * 0.1, {}, ragged_ends(rows, 7), silu, {}};
+        const torch::Tensor expected = reference(x.index_select(0, x_rows), linear);
+        linear.weight = gpu(linear.weight);
+        linear.ends = gpu(linear.ends);
+        linear.x_rows = gpu(x_rows);
+        expect_close(nn::grouped_linear_cuda(gpu(x), linear).cpu(), expected, tolerance());
+      }
+    }
+  }
+}
+
 // What cards before Hopper run, on whatever card this is.
 TEST_P(GroupedLinearOnGpu, EarlierCardsMatchTheCpu) {
   for (const bool silu : {false, true}) {
     const torch::Tensor x = random({1000, 200});
-    const nn::GroupedLinear linear{random({7, 304, 200}) * 0.1, ragged_ends(1000, 7), silu, {}};
+    const nn::GroupedLinear linear{random({7, 304, 200}) * 0.1, {}, ragged_ends(1000, 7), silu, {}};
     const torch::Tensor out = torch::full({1000, silu ? 152 : 304}, std::nan(""), gpu(x).options());
     const torch::Tensor on_gpu[] = {gpu(x), gpu(linear.weight), gpu(linear.ends)};
     ASSERT_EQ(kernels::grouped_gemm_sm80({.x = on_gpu[0].const_data_ptr(),
