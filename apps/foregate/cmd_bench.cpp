@@ -28,6 +28,7 @@ Json to_json(const BenchmarkResult& result, const BenchmarkOptions& options) {
   return {{"geometry", options.geometry},
           {"device", options.device},
           {"dtype", options.dtype},
+          {"quantization", result.summary.manifest.quantization},
           {"batch_tokens", result.summary.manifest.batch_tokens},
           {"traces", result.summary.manifest.num_traces()},
           {"tokens", result.tokens()},
@@ -55,8 +56,8 @@ void print_table(const BenchmarkResult& result, const BenchmarkOptions& options)
   const auto share = [&](double seconds) {
     return fmt::format("{:.2f} s, {:.0f}% of the time", seconds, 100 * seconds / stages.total);
   };
-  row("geometry",
-      fmt::format("{}, random weights, {}, {}", options.geometry, options.dtype, options.device));
+  row("geometry", fmt::format("{}, random weights, {}, quantisation {}, {}", options.geometry,
+                              options.dtype, result.summary.manifest.quantization, options.device));
   row("texts", fmt::format("{} of {} to {} tokens, {} tokens in all, {} a batch",
                            with_commas(result.summary.manifest.num_traces()), options.shortest,
                            options.longest, with_commas(result.tokens()),
@@ -122,6 +123,10 @@ void add_bench_command(CLI::App& app) {
       ->add_option("--dtype", arguments->dtype,
                    "float32, bfloat16 or float16 (default: float32 on the CPU, bfloat16 on a GPU)")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16"}));
+  collect
+      ->add_option("--quantize", options.quantization,
+                   "none, int8 or nf4 (default: the first that fits into the device's memory)")
+      ->check(CLI::IsMember({"none", "int8", "nf4"}));
   collect
       ->add_option("--batch-tokens", options.batch_tokens,
                    "Tokens run at once; 0 chooses for the device")

@@ -111,24 +111,26 @@ void bench(int64_t tokens) {
   table.row("dispatch rows", (1 + kTopK) * t * h, 0,
             [&] { rows = nn::dispatch_rows_cuda(x, order.slots); });
   torch::Tensor gate_up;
-  table.row("experts up", 0, 4 * kTopK * t * h * kInner,
-            [&] { gate_up = at::_grouped_mm(rows, experts.gate_up.transpose(1, 2), order.ends); });
+  table.row("experts up", 0, 4 * kTopK * t * h * kInner, [&] {
+    gate_up = at::_grouped_mm(rows, experts.gate_up.dense().transpose(1, 2), order.ends);
+  });
   torch::Tensor inner;
   table.row("experts silu product", 3 * kTopK * t * kInner, 0,
             [&] { inner = nn::silu_product_cuda(gate_up, {}); });
   torch::Tensor outputs;
-  table.row("experts down", 0, 2 * kTopK * t * h * kInner,
-            [&] { outputs = at::_grouped_mm(inner, experts.down.transpose(1, 2), order.ends); });
+  table.row("experts down", 0, 2 * kTopK * t * h * kInner, [&] {
+    outputs = at::_grouped_mm(inner, experts.down.dense().transpose(1, 2), order.ends);
+  });
   table.row("combine", (2 + kTopK) * t * h, 0,
             [&] { nn::combine_rows_cuda(residual, outputs, order.slots, routing.gate_weights); });
   torch::Tensor gate;
   table.row("shared gate", t * h, 0, [&] { gate = nn::row_gate_cuda(x, shared_gate); });
   table.row("shared up", 0, 4 * t * h * kSharedInner,
-            [&] { gate_up = at::linear(x, shared.gate_up); });
+            [&] { gate_up = at::linear(x, shared.gate_up.dense()); });
   table.row("shared silu product", 3 * t * kSharedInner, 0,
             [&] { inner = nn::silu_product_cuda(gate_up, gate); });
   table.row("shared down, added", 0, 2 * t * h * kSharedInner,
-            [&] { residual.addmm_(inner, shared.down.t()); });
+            [&] { residual.addmm_(inner, shared.down.dense().t()); });
   fmt::print("{:<28} {:8.3f} ms at {} tokens\n", "the layer's steps", table.total() * 1e3, tokens);
 }
 

@@ -78,6 +78,7 @@ BenchmarkResult benchmark_collect(const BenchmarkOptions& options) {
   collecting.max_length = options.longest;
   collecting.device = options.device;
   collecting.dtype = options.dtype;
+  collecting.quantization = options.quantization;
   collecting.batch_tokens = options.batch_tokens;
   collecting.random_weights = true;
   result.summary = collect(collecting);

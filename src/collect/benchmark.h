@@ -14,6 +14,7 @@ struct BenchmarkOptions {
   std::string geometry = "qwen1.5-moe-a2.7b";  ///< see geometry_names
   std::string device = "cpu";
   std::string dtype = "float32";
+  std::string quantization;  ///< empty: as collecting chooses
   int64_t traces = 4096;
   int64_t shortest = 64;  ///< tokens of the shortest text
   int64_t longest = 512;

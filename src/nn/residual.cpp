@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include "nn/cuda_ops.h"
+#include "nn/linear.h"
 
 namespace foregate::nn {
 namespace {
@@ -21,21 +22,22 @@ bool has_grouped_product(const torch::Tensor& x, const ExpertWeights& weights) {
   torch::Tensor inner;
   {
     const torch::Tensor rows = dispatch_rows_cuda(x, order.slots);
-    const torch::Tensor gate_up =
-        at::_grouped_mm(rows, weights.gate_up.transpose(1, 2), order.ends);
+    const torch::Tensor gate_up = at::_grouped_mm(
+        rows, compute_weight(weights.gate_up, x.scalar_type()).transpose(1, 2), order.ends);
     inner = silu_product_cuda(gate_up, {});
   }
-  const torch::Tensor outputs = at::_grouped_mm(inner, weights.down.transpose(1, 2), order.ends);
+  const torch::Tensor outputs = at::_grouped_mm(
+      inner, compute_weight(weights.down, x.scalar_type()).transpose(1, 2), order.ends);
   combine_rows_cuda(residual, outputs, order.slots, routing.gate_weights);
 }
 
 }  // namespace
 
-void add_linear(torch::Tensor& residual, const torch::Tensor& x, const torch::Tensor& weight) {
+void add_linear(torch::Tensor& residual, const torch::Tensor& x, const Weight& weight) {
   if (x.is_cuda()) {
-    residual.addmm_(x, weight.t());
+    residual.addmm_(x, compute_weight(weight, x.scalar_type()).t());
   } else {
-    residual.add_(at::linear(x, weight));
+    residual.add_(linear(x, weight));
   }
 }
 
@@ -45,8 +47,8 @@ void add_mlp(torch::Tensor& residual, const torch::Tensor& x, const MlpWeights& 
     if (x.is_cuda()) {
       // Scaling the inner rows is scaling the output.
       const torch::Tensor scale = gate.defined() ? row_gate_cuda(x, gate) : torch::Tensor();
-      const torch::Tensor inner = silu_product_cuda(at::linear(x, weights.gate_up), scale);
-      residual.addmm_(inner, weights.down.t());
+      const torch::Tensor inner = silu_product_cuda(linear(x, weights.gate_up), scale);
+      residual.addmm_(inner, compute_weight(weights.down, x.scalar_type()).t());
       return;
     }
   }
