@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/progress.h"
@@ -20,6 +21,7 @@ namespace {
 struct Arguments {
   BenchmarkOptions options;
   std::string dtype;
+  std::string max_memory;
   bool random_weights = false;
   bool json = false;
 };
@@ -29,6 +31,7 @@ Json to_json(const BenchmarkResult& result, const BenchmarkOptions& options) {
   return {{"geometry", options.geometry},
           {"device", options.device},
           {"dtype", options.dtype},
+          {"quantization", result.summary.manifest.quantization},
           {"batch_tokens", result.summary.manifest.batch_tokens},
           {"traces", result.summary.manifest.num_traces()},
           {"tokens", result.tokens()},
@@ -56,8 +59,8 @@ void print_table(const BenchmarkResult& result, const BenchmarkOptions& options)
   const auto share = [&](double seconds) {
     return fmt::format("{:.2f} s, {:.0f}% of the time", seconds, 100 * seconds / stages.total);
   };
-  row("geometry",
-      fmt::format("{}, random weights, {}, {}", options.geometry, options.dtype, options.device));
+  row("geometry", fmt::format("{}, random weights, {}, quantisation {}, {}", options.geometry,
+                              options.dtype, result.summary.manifest.quantization, options.device));
   row("texts", fmt::format("{} of {} to {} tokens, {} tokens in all, {} a batch",
                            with_commas(result.summary.manifest.num_traces()), options.shortest,
                            options.longest, with_commas(result.tokens()),
@@ -86,6 +89,9 @@ void run_bench_collect(Arguments& arguments) {
     throw UsageError("bench collect measures random weights; say so with --random-weights");
   }
   options.device = choose_device(options.device);
+  if (!arguments.max_memory.empty()) {
+    options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
+  }
   options.dtype = !arguments.dtype.empty()  ? arguments.dtype
                   : options.device == "cpu" ? "float32"
                                             : "bfloat16";
@@ -128,9 +134,15 @@ void add_bench_command(CLI::App& app) {
                    "float32, bfloat16 or float16 (default: float32 on the CPU, bfloat16 on a GPU)")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16"}));
   collect
+      ->add_option("--quantize", options.quantization,
+                   "none, int8 or nf4 (default: the first that fits into the device's memory)")
+      ->check(CLI::IsMember({"none", "int8", "nf4"}));
+  collect
       ->add_option("--batch-tokens", options.batch_tokens,
                    "Tokens run at once; 0 chooses for the device")
       ->capture_default_str();
+  collect->add_option("--max-memory", arguments->max_memory,
+                      "Memory of the device to fit into, e.g. 12GB (default: what is free)");
   collect->add_option("--work", options.work, "Directory to make for texts and traces, and remove")
       ->capture_default_str();
   collect->add_flag("--json", arguments->json, "Print the result as one JSON document");

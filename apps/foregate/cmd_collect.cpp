@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -33,7 +34,7 @@ struct Arguments {
   std::vector<std::string> data;
   std::vector<std::string> record;
   std::string dtype;
-  std::string quantize = "none";
+  std::string max_memory;
   bool json = false;
 };
 
@@ -90,9 +91,8 @@ void run_collect(Arguments& arguments) {
   CollectOptions& options = arguments.options;
   for (const std::string& data : arguments.data) options.data.push_back(DatasetSpec::parse(data));
   for (const std::string& record : arguments.record) parse_record(record, options);
-  if (arguments.quantize != "none") {
-    throw UsageError(fmt::format("--quantize {} is not available in this version; expected none",
-                                 arguments.quantize));
+  if (!arguments.max_memory.empty()) {
+    options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
   }
   options.device = choose_device(options.device);
   options.dtype = !arguments.dtype.empty()  ? arguments.dtype
@@ -129,9 +129,16 @@ void add_collect_command(CLI::App& app) {
                    "float32, bfloat16 or float16 (default: float32 on the CPU, bfloat16 on a GPU)")
       ->check(CLI::IsMember({"float32", "bfloat16", "float16"}));
   command
-      ->add_option("--quantize", arguments->quantize,
-                   "Weight quantisation; only none in this version")
-      ->capture_default_str();
+      ->add_option("--quantize", options.quantization,
+                   "Keep the weights of attention and experts in int8 or nf4; none: in --dtype "
+                   "(default: the first of none, int8, nf4 that fits into memory)")
+      ->check(CLI::IsMember({"none", "int8", "nf4"}));
+  command->add_option("--save-quantized", options.save_quantized,
+                      "Folder for the quantised model, made once and read by the next start; it "
+                      "can be a --model too");
+  command->add_option("--max-memory", arguments->max_memory,
+                      "Memory of the device to fit into, e.g. 8GB or 7.5GiB (default: what is "
+                      "free)");
   command
       ->add_option("--record", arguments->record,
                    "Also record: logits (router logits), features[:F] (hidden states of a share F "
@@ -147,7 +154,7 @@ void add_collect_command(CLI::App& app) {
       ->capture_default_str();
   command
       ->add_option("--batch-tokens", options.batch_tokens,
-                   "Tokens run at once; 0 chooses for the device")
+                   "Tokens run at once; 0 chooses for the device and its free memory")
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");
   command->callback([arguments] { run_collect(*arguments); });

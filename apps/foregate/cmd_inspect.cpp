@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "commands.h"
 #include "engine/geometry.h"
+#include "inspect_fidelity.h"
 #include "models/config.h"
 #include "models/summary.h"
 #include "output.h"
@@ -25,10 +26,12 @@ constexpr const char* kFooter =
     "  foregate inspect traces --json\n"
     "  foregate inspect predictor\n"
     "  foregate inspect MODEL_DIR/config.json\n"
-    "  foregate inspect MODEL_DIR/tokenizer.json";
+    "  foregate inspect MODEL_DIR/tokenizer.json\n"
+    "  foregate inspect MODEL_DIR --fidelity --quantize int8 --data imdb=imdb/test.csv";
 
 struct Arguments {
   std::filesystem::path path;
+  FidelityArguments fidelity;
   bool json = false;
 };
 
@@ -55,6 +58,7 @@ Json inspect_model(const std::filesystem::path& config_json) {
   };
   return {{"kind", "model"},
           {"model_type", config.model_type},
+          {"weights", config.storage.description()},
           {"geometry", geometry_json(geometry_of(config))},
           {"parameters",
            {{"total", summary.total},
@@ -178,7 +182,11 @@ void print_fields(const Json& json, int indent, bool bytes) {
   }
 }
 
-void run_inspect(const Arguments& arguments) {
+void run_inspect(Arguments& arguments) {
+  if (arguments.fidelity.wanted) {
+    run_fidelity(arguments.path, arguments.fidelity, arguments.json);
+    return;
+  }
   const Json result = inspect_path(arguments.path);
   if (arguments.json) {
     print_json(result);
@@ -199,6 +207,7 @@ void add_inspect_command(CLI::App& app) {
                    "Model, trace or predictor directory, config.json, tokenizer.json, or shard")
       ->required();
   command->add_flag("--json", arguments->json, "Print one JSON document");
+  add_fidelity_options(*command, arguments->fidelity);
   command->callback([arguments] { run_inspect(*arguments); });
 }
 

@@ -14,10 +14,12 @@ struct BenchmarkOptions {
   std::string geometry = "qwen1.5-moe-a2.7b";  ///< see geometry_names
   std::string device = "cpu";
   std::string dtype = "float32";
+  std::string quantization;  ///< empty: as collecting chooses
   int64_t traces = 4096;
   int64_t shortest = 64;  ///< tokens of the shortest text
   int64_t longest = 512;
   int64_t batch_tokens = 0;    ///< 0: as collecting chooses
+  int64_t max_memory = 0;      ///< bytes of the device's memory to take; 0: what is free
   std::filesystem::path work;  ///< made, and removed afterwards
 };
 

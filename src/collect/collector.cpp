@@ -12,6 +12,11 @@
 #include "base/stopwatch.h"
 #include "collect/pipeline.h"
 #include "collect/session.h"
+#include "collect/sizing.h"
+#include "models/quantized_checkpoint.h"
+#include "tensor/device.h"
+#include "tensor/device_memory.h"
+#include "tensor/dtype.h"
 #include "text/tokenizer.h"
 #include "trace/features.h"
 
@@ -26,6 +31,8 @@ void check_options(const CollectOptions& options) {
   require(options.traces > 0, "--traces must be at least 1");
   require(options.max_length > 0, "--max-length must be at least 1");
   require(options.shard_traces > 0, "--shard-traces must be at least 1");
+  require(options.save_quantized.empty() || !options.random_weights,
+          "--save-quantized needs a checkpoint, not random weights");
   require(options.batch_tokens >= 0, "--batch-tokens must be at least 1, or 0 to choose");
   require(options.feature_fraction >= 0 && options.feature_fraction <= 1,
           "--record features:F needs F between 0 and 1");
@@ -66,6 +73,51 @@ void write_routers(const std::filesystem::path& directory, const Engine& engine)
       {{features::kNormEpsilon, fmt::format("{}", routers.norm_epsilon)}});
 }
 
+/// What is left open, chosen: by the run that is continued, or by the memory there is.
+CollectOptions with_choices(const CollectOptions& options) {
+  CollectOptions chosen = options;
+  const ModelConfig config = read_model_config(options.model / "config.json");
+  if (options.max_length > config.max_positions) {
+    log::warning("--max-length {} is more than the {} positions of the model; texts are cut there",
+                 options.max_length, config.max_positions);
+    chosen.max_length = config.max_positions;
+  }
+  if (fs::exists(options.output / kManifestName)) {
+    const Manifest previous = read_manifest(options.output);
+    if (options.quantization.empty()) chosen.quantization = previous.quantization;
+    if (options.batch_tokens == 0) chosen.batch_tokens = previous.batch_tokens;
+  }
+  SizingRequest request;
+  request.device = parse_device(options.device);
+  request.dtype = parse_dtype(options.dtype);
+  if (!chosen.quantization.empty()) request.quantization = parse_quantization(chosen.quantization);
+  request.batch_tokens = chosen.batch_tokens;
+  request.longest_text = chosen.max_length;
+  request.memory = usable_memory(request.device, options.max_memory);
+  const Sizing sizing = choose_sizing(config, request, options.model.string());
+  log::info("{}", description(sizing, request.memory, request.device));
+  chosen.quantization = quantization_name(sizing.quantization);
+  chosen.batch_tokens = sizing.batch_tokens;
+  return chosen;
+}
+
+/// Where to read the weights from: a folder of quantised ones that is made now or was before, or
+/// the model's.
+fs::path weights_folder(const CollectOptions& options) {
+  if (options.save_quantized.empty()) return options.model;
+  const Quantization quantization = parse_quantization(options.quantization);
+  if (quantization == Quantization::kNone) {
+    throw UsageError("--save-quantized needs --quantize int8 or nf4");
+  }
+  if (is_saved_quantized(options.save_quantized, options.model, quantization)) {
+    log::info("reading the quantised weights in {}", options.save_quantized.string());
+  } else {
+    save_quantized(options.model, quantization, options.save_quantized);
+    log::info("saved the quantised weights in {}", options.save_quantized.string());
+  }
+  return options.save_quantized;
+}
+
 }  // namespace
 
 CollectSummary collect(const CollectOptions& options) {
@@ -80,16 +132,18 @@ CollectSummary collect(const CollectOptions& options) {
                     options.model.string()));
   }
   const Tokenizer tokenizer = Tokenizer::load(options.model / "tokenizer.json");
-  Engine engine(
-      options.model,
-      {.device = options.device, .dtype = options.dtype, .random_weights = options.random_weights});
-  const double loaded = clock.seconds();
-  CollectOptions effective = options;
-  if (options.max_length > engine.max_positions()) {
-    log::warning("--max-length {} is more than the {} positions of the model; texts are cut there",
-                 options.max_length, engine.max_positions());
-    effective.max_length = engine.max_positions();
+  const CollectOptions effective = with_choices(options);
+  if (options.max_memory > 0) {
+    limit_device_memory(parse_device(options.device), options.max_memory);
   }
+  const fs::path weights = weights_folder(effective);
+  const double ready = clock.seconds();
+  Engine engine(weights, {.device = options.device,
+                          .dtype = options.dtype,
+                          .quantization = effective.quantization,
+                          .random_weights = options.random_weights});
+  const double loaded = clock.seconds();
+  log::info("weights loaded in {:.2f} s", loaded - ready);
   const SamplingPlan plan = make_plan(effective);
   const double planned = clock.seconds();
 

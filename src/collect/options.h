@@ -22,12 +22,15 @@ struct CollectOptions {
   int64_t max_length = kDefaultMaxLength;  ///< texts are cut to this many tokens
   std::string device = "cpu";
   std::string dtype = "float32";
+  std::string quantization;  ///< none, int8 or nf4; empty: chosen from free memory
   bool record_logits = false;
   double feature_fraction = 0;  ///< share of traces whose hidden states are recorded
   uint64_t seed = 0;
   bool strict = false;  ///< a dataset that runs short is an error
   int64_t shard_traces = kDefaultShardTraces;
-  int64_t batch_tokens = 0;     ///< 0: chosen for the device
+  int64_t batch_tokens = 0;              ///< 0: chosen for the device and its free memory
+  int64_t max_memory = 0;                ///< bytes of the device's memory to take; 0: what is free
+  std::filesystem::path save_quantized;  ///< where to keep the quantised weights; empty: nowhere
   bool random_weights = false;  ///< read only config.json and tokenizer.json: for measuring speed
 };
 

@@ -10,24 +10,10 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "tensor/device_memory.h"
 #include "trace/features.h"
 
 namespace foregate {
 namespace {
-
-constexpr int64_t kCpuBatchTokens = 4096;
-// Larger products run nearer to a GPU's peak; what they take beside the weights is some 100 KB a
-// token at a hidden size of 2048. By the card and not by what is free, so that a run resumed on the
-// same card forms the same batches.
-constexpr int64_t kGpuBatchTokens = 16384;
-constexpr int64_t kLargeGpuBatchTokens = 65536;
-constexpr int64_t kLargeGpuBytes = int64_t{40} << 30;
-
-int64_t default_batch_tokens(torch::Device device) {
-  if (device.is_cpu()) return kCpuBatchTokens;
-  return device_memory(device).total >= kLargeGpuBytes ? kLargeGpuBatchTokens : kGpuBatchTokens;
-}
 
 /// The settings that must not change between runs into one directory: everything the manifest says
 /// that is not the outcome of a run or a mere spelling of a path.
@@ -98,6 +84,7 @@ Manifest planned_manifest(const CollectOptions& options, const Engine& engine,
   manifest.config_sha256 = sha256_of_file(options.model / "config.json");
   manifest.tokenizer_sha256 = sha256_of_file(options.model / "tokenizer.json");
   manifest.dtype = options.dtype;
+  manifest.quantization = options.quantization;
   manifest.geometry = engine.geometry();
   manifest.seed = options.seed;
   manifest.max_length = options.max_length;
@@ -105,7 +92,6 @@ Manifest planned_manifest(const CollectOptions& options, const Engine& engine,
   manifest.feature_fraction = options.feature_fraction;
   manifest.shard_traces = options.shard_traces;
   manifest.batch_tokens = options.batch_tokens;
-  if (manifest.batch_tokens == 0) manifest.batch_tokens = default_batch_tokens(engine.device());
   for (const DatasetPlan& dataset : plan.datasets) {
     DatasetEntry entry;
     entry.name = dataset.spec.name;

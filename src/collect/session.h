@@ -9,7 +9,8 @@
 
 namespace foregate {
 
-/// What this run would write into a fresh directory: everything in the manifest but shards.
+/// What this run would write into a fresh directory: everything in the manifest but shards. Nothing
+/// in `options` is left to be chosen.
 Manifest planned_manifest(const CollectOptions& options, const Engine& engine,
                           const SamplingPlan& plan);
 

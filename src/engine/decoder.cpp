@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "nn/linear.h"
 #include "nn/qk_norm.h"
 #include "nn/residual.h"
 #include "nn/rms_norm.h"
@@ -44,7 +45,7 @@ void Decoder::forward(const torch::Tensor& token_ids, const torch::Tensor& posit
 
 void Decoder::attend(const LayerWeights& layer, const Batch& batch, torch::Tensor& residual) {
   const torch::Tensor input = nn::rms_norm(residual, layer.input_norm, config_.rms_norm_epsilon);
-  torch::Tensor qkv = at::linear(input, layer.qkv, layer.qkv_bias);
+  torch::Tensor qkv = nn::linear(input, layer.qkv, layer.qkv_bias);
   if (layer.query_norm.defined()) {
     nn::qk_norm(qkv, layer.query_norm, layer.key_norm, attention_shape_, config_.rms_norm_epsilon);
   }

@@ -15,6 +15,7 @@
 #include "models/random_weights.h"
 #include "tensor/device.h"
 #include "tensor/dtype.h"
+#include "tensor/quantization.h"
 #include "tensor/transfer.h"
 
 namespace foregate {
@@ -28,8 +29,8 @@ bool is_out_of_memory(const c10::Error& error) {
 
 OutOfMemoryError out_of_memory(const torch::Device& device, const std::string& what) {
   return OutOfMemoryError(
-      fmt::format("{}: {} ran out of memory; use smaller batches, a smaller dtype or a "
-                  "device with more memory",
+      fmt::format("{}: {} ran out of memory; use smaller batches, a smaller dtype or "
+                  "--quantize, or a device with more memory",
                   what, device.str()));
 }
 
@@ -102,11 +103,12 @@ void Engine::Impl::check(const PackedBatch& batch) const {
 }
 
 Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions& options)
-    : impl_(std::make_unique<Impl>(model_directory,
-                                   LoadOptions{.device = parse_device(options.device),
-                                               .dtype = parse_dtype(options.dtype),
-                                               .routing_only = options.routing_only,
-                                               .random = options.random_weights})) {}
+    : impl_(std::make_unique<Impl>(
+          model_directory, LoadOptions{.device = parse_device(options.device),
+                                       .dtype = parse_dtype(options.dtype),
+                                       .quantization = parse_quantization(options.quantization),
+                                       .routing_only = options.routing_only,
+                                       .random = options.random_weights})) {}
 
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;

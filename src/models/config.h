@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "models/weight_storage.h"
+
 namespace foregate {
 
 enum class QkNorm {
@@ -23,6 +25,7 @@ struct ModelConfig {
   int64_t max_positions = 0;  ///< longest text
   double rms_norm_epsilon = 0;
   bool tie_word_embeddings = false;
+  WeightStorage storage;  ///< how the checkpoint keeps its matrices
 
   int64_t num_heads = 0;
   int64_t num_kv_heads = 0;

@@ -64,10 +64,7 @@ void read_decoder_fields(const JsonReader& reader, ModelConfig& config) {
   if (reader.string("hidden_act") != "silu") {
     reader.fail("hidden_act", "\"silu\", the only one supported");
   }
-  if (reader.has("quantization_config")) {
-    reader.fail("quantization_config",
-                "none: only checkpoints in float32, bfloat16 or float16 are supported");
-  }
+  config.storage = read_weight_storage(reader);
 }
 
 void read_attention_fields(const JsonReader& reader, ModelConfig& config) {

@@ -9,7 +9,7 @@ namespace foregate {
 // value and what is supported.
 
 /// vocab_size, hidden_size, num_hidden_layers, max_position_embeddings, rms_norm_eps,
-/// tie_word_embeddings; refuses activations other than silu and quantised checkpoints.
+/// tie_word_embeddings, quantization_config; refuses activations other than silu.
 void read_decoder_fields(const JsonReader& reader, ModelConfig& config);
 
 /// num_attention_heads, num_key_value_heads, head_dim, the rope fields. Needs hidden_size.

@@ -7,6 +7,7 @@
 
 #include "nn/experts.h"
 #include "nn/mlp.h"
+#include "tensor/weight.h"
 
 namespace foregate {
 
@@ -18,14 +19,14 @@ struct MoeWeights {
   torch::Tensor shared_gate;  ///< [1, H]; undefined without one
 };
 
-/// One decoder layer, in the compute dtype.
+/// One decoder layer. Tensors are in the compute dtype.
 struct LayerWeights {
   torch::Tensor input_norm;             ///< [H]
-  torch::Tensor qkv;                    ///< [(heads + 2 kv heads) * D, H]
+  Weight qkv;                           ///< [(heads + 2 kv heads) * D, H]
   torch::Tensor qkv_bias;               ///< [(heads + 2 kv heads) * D]; undefined without biases
   torch::Tensor query_norm;             ///< [D] or [heads * D]; undefined without one
   torch::Tensor key_norm;               ///< [D] or [kv heads * D]; undefined without one
-  torch::Tensor attention_output;       ///< [H, heads * D]
+  Weight attention_output;              ///< [H, heads * D]
   torch::Tensor post_attention_norm;    ///< [H]
   std::optional<nn::MlpWeights> dense;  ///< exactly one of these two
   std::optional<MoeWeights> moe;

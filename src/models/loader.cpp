@@ -3,129 +3,154 @@
 #include <torch/torch.h>
 
 #include "models/registry.h"
+#include "models/stored_weight.h"
 #include "models/weight_plan.h"
 #include "tensor/checkpoint.h"
+#include "tensor/upload.h"
 
 namespace foregate {
 namespace {
 
-// Reads one layer's tensors, fusing those that are multiplied together. Destinations are made once,
-// on the device, and filled piece by piece.
+/// Reads tensors into room made for them on the device.
+class WeightReader {
+ public:
+  WeightReader(const Checkpoint& checkpoint, const WeightStorage& storage,
+               const LoadOptions& options)
+      : checkpoint_(checkpoint), storage_(storage), options_(options) {}
+
+  /// Room for a matrix, or for a stack of them.
+  Weight empty(at::IntArrayRef shape) const {
+    return Weight::empty(shape, options_.quantization, options_.device, options_.dtype);
+  }
+
+  void fill(Weight destination, const std::string& name) const {
+    read_stored(checkpoint_, storage_, name, destination.sizes(),
+                [&](int64_t first, const Weight& rows) {
+                  destination.narrow(first, rows.size(0))
+                      .assign(on_device(rows), checkpoint_.directory().string() + ": " + name);
+                });
+  }
+
+  /// A tensor that is never quantised.
+  torch::Tensor read(const std::string& name, torch::ScalarType dtype) const {
+    torch::Tensor tensor =
+        torch::empty(checkpoint_.tensor(name).sizes(),
+                     torch::TensorOptions().device(options_.device).dtype(dtype));
+    fill(tensor, name);
+    return tensor;
+  }
+  torch::Tensor read(const std::string& name) const { return read(name, options_.dtype); }
+
+ private:
+  // Where it is converted or quantised.
+  Weight on_device(const Weight& rows) const {
+    if (!rows.is_quantized()) return uploader_.upload(rows.dense());
+    return {rows.quantization(), uploader_.upload(rows.codes()), uploader_.upload(rows.scales()),
+            rows.size(-1)};
+  }
+
+  const Checkpoint& checkpoint_;
+  const WeightStorage& storage_;
+  const LoadOptions& options_;
+  mutable Uploader uploader_{options_.device};
+};
+
+// Reads one layer's tensors, fusing those that are multiplied together. Destinations are made once
+// and filled piece by piece.
 class LayerLoader {
  public:
   LayerLoader(const Checkpoint& checkpoint, const ModelConfig& config, const WeightNames& names,
-              const LoadOptions& options, int64_t layer)
-      : checkpoint_(checkpoint), config_(config), names_(names), options_(options), layer_(layer) {}
+              const WeightReader& reader, int64_t layer)
+      : checkpoint_(checkpoint), config_(config), names_(names), reader_(reader), layer_(layer) {}
 
-  LayerWeights load(bool with_experts) {
+  LayerWeights load(bool with_experts) const {
     LayerWeights weights;
     weights.input_norm = read(names_.input_norm);
-    const std::vector<std::string> qkv = {names_.query, names_.key, names_.value};
-    weights.qkv = read_rows(with_suffix(qkv, ".weight"));
-    if (config_.qkv_bias) weights.qkv_bias = read_rows(with_suffix(qkv, ".bias"));
-    if (config_.qk_norm != QkNorm::kNone) {
-      weights.query_norm = read(names_.query_norm);
-      weights.key_norm = read(names_.key_norm);
-    }
-    weights.attention_output = read(names_.attention_output + ".weight");
+    load_attention(weights);
     weights.post_attention_norm = read(names_.post_attention_norm);
     if (config_.is_moe_layer(layer_)) {
       weights.moe = load_moe(with_experts);
     } else {
-      weights.dense = {read_rows({names_.dense_gate, names_.dense_up}), read(names_.dense_down)};
+      weights.dense = load_mlp(names_.dense_gate, names_.dense_up, names_.dense_down,
+                               config_.dense_intermediate_size);
     }
     return weights;
   }
 
  private:
-  MoeWeights load_moe(bool with_experts) {
+  void load_attention(LayerWeights& weights) const {
+    const int64_t query = config_.num_heads * config_.head_dim;
+    const int64_t key = config_.num_kv_heads * config_.head_dim;
+    weights.qkv = reader_.empty({query + 2 * key, config_.hidden_size});
+    fill(weights.qkv.narrow(0, query), names_.query + ".weight");
+    fill(weights.qkv.narrow(query, key), names_.key + ".weight");
+    fill(weights.qkv.narrow(query + key, key), names_.value + ".weight");
+    if (config_.qkv_bias) {
+      weights.qkv_bias = torch::cat(
+          {read(names_.query + ".bias"), read(names_.key + ".bias"), read(names_.value + ".bias")});
+    }
+    if (config_.qk_norm != QkNorm::kNone) {
+      weights.query_norm = read(names_.query_norm);
+      weights.key_norm = read(names_.key_norm);
+    }
+    weights.attention_output = reader_.empty({config_.hidden_size, query});
+    fill(weights.attention_output, names_.attention_output + ".weight");
+  }
+
+  nn::MlpWeights load_mlp(const std::string& gate, const std::string& up, const std::string& down,
+                          int64_t inner) const {
+    nn::MlpWeights mlp{reader_.empty({2 * inner, config_.hidden_size}),
+                       reader_.empty({config_.hidden_size, inner})};
+    fill(mlp.gate_up.narrow(0, inner), gate);
+    fill(mlp.gate_up.narrow(inner, inner), up);
+    fill(mlp.down, down);
+    return mlp;
+  }
+
+  MoeWeights load_moe(bool with_experts) const {
     MoeWeights moe;
-    moe.router =
-        torch::empty({config_.num_experts, config_.hidden_size},
-                     torch::TensorOptions().device(options_.device).dtype(torch::kFloat32));
-    fill(moe.router, names_.router);
+    moe.router = reader_.read(weight_name(names_.router, layer_), torch::kFloat32);
     if (!with_experts) return moe;
     moe.experts = load_experts();
     if (config_.shared_intermediate_size > 0) {
-      moe.shared = {read_rows({names_.shared_gate, names_.shared_up}), read(names_.shared_down)};
+      moe.shared = load_mlp(names_.shared_gate, names_.shared_up, names_.shared_down,
+                            config_.shared_intermediate_size);
     }
     if (config_.shared_expert_gate) moe.shared_gate = read(names_.shared_expert_gate);
     return moe;
   }
 
-  nn::ExpertWeights load_experts() {
-    if (checkpoint_.find(weight_name(names_.fused_expert_gate_up, layer_)) != nullptr) {
-      return {read(names_.fused_expert_gate_up), read(names_.fused_expert_down)};
-    }
+  nn::ExpertWeights load_experts() const {
     const int64_t inner = config_.expert_intermediate_size;
-    nn::ExpertWeights experts = {empty({config_.num_experts, 2 * inner, config_.hidden_size}),
-                                 empty({config_.num_experts, config_.hidden_size, inner})};
+    nn::ExpertWeights experts{reader_.empty({config_.num_experts, 2 * inner, config_.hidden_size}),
+                              reader_.empty({config_.num_experts, config_.hidden_size, inner})};
+    if (checkpoint_.find(weight_name(names_.fused_expert_gate_up, layer_)) != nullptr) {
+      fill(experts.gate_up, names_.fused_expert_gate_up);
+      fill(experts.down, names_.fused_expert_down);
+      return experts;
+    }
     for (int64_t expert = 0; expert < config_.num_experts; ++expert) {
-      fill(experts.gate_up[expert].narrow(0, 0, inner), names_.expert_gate, expert);
-      fill(experts.gate_up[expert].narrow(0, inner, inner), names_.expert_up, expert);
+      fill(experts.gate_up[expert].narrow(0, inner), names_.expert_gate, expert);
+      fill(experts.gate_up[expert].narrow(inner, inner), names_.expert_up, expert);
       fill(experts.down[expert], names_.expert_down, expert);
     }
     return experts;
   }
 
-  static std::vector<std::string> with_suffix(std::vector<std::string> patterns,
-                                              const char* suffix) {
-    for (std::string& pattern : patterns) pattern += suffix;
-    return patterns;
-  }
-
-  torch::Tensor empty(at::IntArrayRef shape) const {
-    return torch::empty(shape,
-                        torch::TensorOptions().device(options_.device).dtype(options_.dtype));
-  }
-
-  void fill(torch::Tensor destination, const std::string& pattern, int64_t expert = 0) const {
-    const std::string name = weight_name(pattern, layer_, expert);
-    destination.copy_(checkpoint_.tensor(name));
-    checkpoint_.release_pages(name);
+  void fill(Weight destination, const std::string& pattern, int64_t expert = 0) const {
+    reader_.fill(std::move(destination), weight_name(pattern, layer_, expert));
   }
 
   torch::Tensor read(const std::string& pattern) const {
-    torch::Tensor weight = empty(checkpoint_.tensor(weight_name(pattern, layer_)).sizes());
-    fill(weight, pattern);
-    return weight;
-  }
-
-  // Several tensors, one below the other.
-  torch::Tensor read_rows(const std::vector<std::string>& patterns) const {
-    std::vector<int64_t> shape;
-    for (const std::string& pattern : patterns) {
-      const auto& part = checkpoint_.find(weight_name(pattern, layer_))->shape;
-      if (shape.empty()) {
-        shape = part;
-      } else {
-        shape[0] += part[0];
-      }
-    }
-    torch::Tensor weight = empty(shape);
-    int64_t row = 0;
-    for (const std::string& pattern : patterns) {
-      const int64_t rows = checkpoint_.find(weight_name(pattern, layer_))->shape[0];
-      fill(weight.narrow(0, row, rows), pattern);
-      row += rows;
-    }
-    return weight;
+    return reader_.read(weight_name(pattern, layer_));
   }
 
   const Checkpoint& checkpoint_;
   const ModelConfig& config_;
   const WeightNames& names_;
-  const LoadOptions& options_;
+  const WeightReader& reader_;
   int64_t layer_;
 };
-
-torch::Tensor read_whole(const Checkpoint& checkpoint, const std::string& name,
-                         const LoadOptions& options) {
-  torch::Tensor weight = checkpoint.tensor(name).to(options.device, options.dtype,
-                                                    /*non_blocking=*/false, /*copy=*/true);
-  checkpoint.release_pages(name);
-  return weight;
-}
 
 }  // namespace
 
@@ -134,20 +159,21 @@ DecoderWeights load_weights(const std::filesystem::path& directory, const ModelC
   const Checkpoint checkpoint(directory);
   const WeightNames names =
       choose_names(config, find_architecture(config.model_type).weight_names(), checkpoint);
-  verify_weights(checkpoint, plan_weights(config, names, checkpoint, options.routing_only));
+  verify_weights(checkpoint, plan_weights(config, names, checkpoint, options.routing_only),
+                 config.storage);
+  const WeightReader reader(checkpoint, config.storage, options);
   DecoderWeights weights;
-  weights.embedding = read_whole(checkpoint, names.embedding, options);
+  weights.embedding = reader.read(names.embedding);
   const int64_t last_moe = config.moe_layers.back();
   const int64_t layers = options.routing_only ? last_moe + 1 : config.num_layers;
   for (int64_t layer = 0; layer < layers; ++layer) {
     const bool with_experts = !options.routing_only || layer != last_moe;
     weights.layers.push_back(
-        LayerLoader(checkpoint, config, names, options, layer).load(with_experts));
+        LayerLoader(checkpoint, config, names, reader, layer).load(with_experts));
   }
   if (options.routing_only) return weights;
-  weights.final_norm = read_whole(checkpoint, names.final_norm, options);
-  weights.lm_head = config.tie_word_embeddings ? weights.embedding
-                                               : read_whole(checkpoint, names.lm_head, options);
+  weights.final_norm = reader.read(names.final_norm);
+  weights.lm_head = config.tie_word_embeddings ? weights.embedding : reader.read(names.lm_head);
   return weights;
 }
 

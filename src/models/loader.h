@@ -6,12 +6,15 @@
 
 #include "models/config.h"
 #include "models/decoder_weights.h"
+#include "tensor/quantization.h"
 
 namespace foregate {
 
 struct LoadOptions {
   torch::Device device = torch::kCPU;
   torch::ScalarType dtype = torch::kFloat32;
+  /// Of attention, experts, shared experts and dense MLPs.
+  Quantization quantization = Quantization::kNone;
   /// Leave out what no routing decision depends on: the last MoE layer's experts and all behind it.
   bool routing_only = true;
   /// Draw the weights instead of reading any (see random_weights).
@@ -19,8 +22,8 @@ struct LoadOptions {
 };
 
 /// Checks the checkpoint in `directory` against `config` (see verify_weights), then loads its
-/// weights, converted and fused, one layer at a time, so that the host never holds more than one
-/// layer twice.
+/// weights, converted, quantised and fused, piece by piece: beside what is returned, the host holds
+/// some 100 MB of them at a time.
 DecoderWeights load_weights(const std::filesystem::path& directory, const ModelConfig& config,
                             const LoadOptions& options);
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "models/stored_weight.h"
 #include "tensor/dtype.h"
 
 namespace foregate {
@@ -32,7 +33,7 @@ class LayerPlan {
       add(names_.query_norm, {by_head ? config_.head_dim : query});
       add(names_.key_norm, {by_head ? config_.head_dim : key});
     }
-    add(names_.attention_output + ".weight", {config_.hidden_size, query});
+    add_matrix(names_.attention_output + ".weight", {config_.hidden_size, query});
     add(names_.post_attention_norm, {config_.hidden_size});
   }
 
@@ -44,8 +45,9 @@ class LayerPlan {
     const int64_t inner = config_.expert_intermediate_size;
     add(names_.router, {config_.num_experts, config_.hidden_size});
     if (checkpoint.find(weight_name(names_.fused_expert_gate_up, layer_)) != nullptr) {
-      add(names_.fused_expert_gate_up, {config_.num_experts, 2 * inner, config_.hidden_size});
-      add(names_.fused_expert_down, {config_.num_experts, config_.hidden_size, inner});
+      add_matrix(names_.fused_expert_gate_up,
+                 {config_.num_experts, 2 * inner, config_.hidden_size});
+      add_matrix(names_.fused_expert_down, {config_.num_experts, config_.hidden_size, inner});
     } else {
       for (int64_t expert = 0; expert < config_.num_experts; ++expert) {
         add_mlp(names_.expert_gate, names_.expert_up, names_.expert_down, inner, expert);
@@ -59,18 +61,23 @@ class LayerPlan {
   }
 
  private:
-  void add(const std::string& pattern, Shape shape, int64_t expert = 0) {
-    plan_.push_back({weight_name(pattern, layer_, expert), std::move(shape)});
+  void add(const std::string& pattern, Shape shape) {
+    plan_.push_back({weight_name(pattern, layer_), std::move(shape)});
+  }
+  void add_matrix(const std::string& pattern, Shape shape, int64_t expert = 0) {
+    plan_.push_back({.name = weight_name(pattern, layer_, expert),
+                     .shape = std::move(shape),
+                     .quantizable = true});
   }
   void add_projection(const std::string& pattern, int64_t size) {
-    add(pattern + ".weight", {size, config_.hidden_size});
+    add_matrix(pattern + ".weight", {size, config_.hidden_size});
     if (config_.qkv_bias) add(pattern + ".bias", {size});
   }
   void add_mlp(const std::string& gate, const std::string& up, const std::string& down,
                int64_t inner, int64_t expert = 0) {
-    add(gate, {inner, config_.hidden_size}, expert);
-    add(up, {inner, config_.hidden_size}, expert);
-    add(down, {config_.hidden_size, inner}, expert);
+    add_matrix(gate, {inner, config_.hidden_size}, expert);
+    add_matrix(up, {inner, config_.hidden_size}, expert);
+    add_matrix(down, {config_.hidden_size, inner}, expert);
   }
 
   const ModelConfig& config_;
@@ -96,8 +103,23 @@ bool is_derived(const std::string& name) {
   return name.ends_with("rotary_emb.inv_freq");
 }
 
-bool is_weight_dtype(torch::ScalarType dtype) {
-  return dtype == torch::kFloat32 || dtype == torch::kBFloat16 || dtype == torch::kFloat16;
+bool has_dtype(const SafetensorsEntry& entry, torch::ScalarType expected) {
+  if (expected != torch::ScalarType::Undefined) return entry.dtype == expected;
+  return entry.dtype == torch::kFloat32 || entry.dtype == torch::kBFloat16 ||
+         entry.dtype == torch::kFloat16;
+}
+
+std::string expected_dtype(torch::ScalarType expected) {
+  if (expected == torch::ScalarType::Undefined) return "a float";
+  return std::string(safetensors_dtype(expected));
+}
+
+// AutoGPTQ gives every matrix a bias; where the model has none it is zero.
+bool has_needless_bias(const Checkpoint& checkpoint, const WeightStorage& storage,
+                       const std::string& matrix) {
+  if (storage.kind != WeightStorage::Kind::kGptq) return false;
+  const std::string name = gptq_bias_name(matrix);
+  return checkpoint.find(name) != nullptr && !checkpoint.tensor(name).any().item<bool>();
 }
 
 }  // namespace
@@ -132,20 +154,34 @@ std::vector<ExpectedTensor> plan_weights(const ModelConfig& config, const Weight
   return plan;
 }
 
-void verify_weights(const Checkpoint& checkpoint, const std::vector<ExpectedTensor>& plan) {
+void verify_weights(const Checkpoint& checkpoint, const std::vector<ExpectedTensor>& plan,
+                    const WeightStorage& storage) {
   std::vector<std::string> missing;
   std::vector<std::string> misshaped;
   std::vector<std::string> unexpected;
-  std::set<std::string_view> planned;
-  for (const ExpectedTensor& tensor : plan) {
+  std::set<std::string> planned;
+  const auto check = [&](const StoredTensor& tensor) {
     planned.insert(tensor.name);
     const SafetensorsEntry* entry = checkpoint.find(tensor.name);
     if (entry == nullptr) {
       if (tensor.required) missing.push_back(tensor.name);
-    } else if (entry->shape != tensor.shape || !is_weight_dtype(entry->dtype)) {
-      misshaped.push_back(fmt::format(
-          "{} is {} [{}], expected a float [{}]", tensor.name, safetensors_dtype(entry->dtype),
-          fmt::join(entry->shape, ", "), fmt::join(tensor.shape, ", ")));
+    } else if (entry->shape != tensor.shape || !has_dtype(*entry, tensor.dtype)) {
+      misshaped.push_back(fmt::format("{} is {} [{}], expected {} [{}]", tensor.name,
+                                      safetensors_dtype(entry->dtype),
+                                      fmt::join(entry->shape, ", "), expected_dtype(tensor.dtype),
+                                      fmt::join(tensor.shape, ", ")));
+    }
+  };
+  for (const ExpectedTensor& tensor : plan) {
+    if (!tensor.quantizable) {
+      check({.name = tensor.name, .shape = tensor.shape, .required = tensor.required});
+      continue;
+    }
+    for (const StoredTensor& part : stored_parts(checkpoint, storage, tensor.name, tensor.shape)) {
+      check(part);
+    }
+    if (has_needless_bias(checkpoint, storage, tensor.name)) {
+      planned.insert(gptq_bias_name(tensor.name));
     }
   }
   for (const std::string& name : checkpoint.names()) {

@@ -15,6 +15,7 @@ struct ExpectedTensor {
   std::string name;
   std::vector<int64_t> shape;
   bool required = true;
+  bool quantizable = false;  ///< a matrix of the large products: see Quantization
 };
 
 /// The spelling that the checkpoint's routers have; the first one if it has none of them.
@@ -27,8 +28,10 @@ WeightNames choose_names(const ModelConfig& config, std::vector<WeightNames> spe
 std::vector<ExpectedTensor> plan_weights(const ModelConfig& config, const WeightNames& names,
                                          const Checkpoint& checkpoint, bool routing_only);
 
-/// Compares a checkpoint's headers with the plan. Throws DataError that names what is missing,
-/// unexpected or of the wrong shape or dtype: the first few of each, and how many more there are.
-void verify_weights(const Checkpoint& checkpoint, const std::vector<ExpectedTensor>& plan);
+/// Compares a checkpoint's headers with the plan, whose quantizable tensors are kept as `storage`
+/// says. Throws DataError that names what is missing, unexpected or of the wrong shape or dtype:
+/// the first few of each, and how many more there are.
+void verify_weights(const Checkpoint& checkpoint, const std::vector<ExpectedTensor>& plan,
+                    const WeightStorage& storage);
 
 }  // namespace foregate

@@ -6,16 +6,18 @@
 #include <torch/torch.h>
 
 #include "kernels/activation.h"
+#include "kernels/dequantize.h"
 #include "kernels/grouped_gemm.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/routing.h"
+#include "tensor/quantized_rows.h"
 
 namespace foregate::nn {
 namespace {
 
-kernels::DType kernel_dtype(const torch::Tensor& tensor) {
-  switch (tensor.scalar_type()) {
+kernels::DType kernel_dtype(torch::ScalarType dtype) {
+  switch (dtype) {
     case torch::kFloat32:
       return kernels::DType::kFloat32;
     case torch::kBFloat16:
@@ -23,8 +25,12 @@ kernels::DType kernel_dtype(const torch::Tensor& tensor) {
     case torch::kFloat16:
       return kernels::DType::kFloat16;
     default:
-      TORCH_CHECK(false, "no CUDA kernels for ", tensor.scalar_type());
+      TORCH_CHECK(false, "no CUDA kernels for ", dtype);
   }
+}
+
+kernels::DType kernel_dtype(const torch::Tensor& tensor) {
+  return kernel_dtype(tensor.scalar_type());
 }
 
 // Calls `launch` with the current stream of the tensor's device.
@@ -100,6 +106,25 @@ torch::Tensor row_gate_cuda(const torch::Tensor& x, const torch::Tensor& weight)
                              stream);
   });
   return gate;
+}
+
+torch::Tensor dequantize_cuda(const Weight& weight, torch::ScalarType dtype) {
+  const torch::Tensor codes = weight.codes().contiguous();
+  const torch::Tensor scales = weight.scales().contiguous();
+  torch::Tensor result = torch::empty(weight.sizes(), codes.options().dtype(dtype));
+  const int64_t columns = weight.size(-1);
+  const int64_t rows = columns == 0 ? 0 : result.numel() / columns;
+  on_stream_of(codes, [&](cudaStream_t stream) {
+    if (weight.quantization() == Quantization::kInt8) {
+      return kernels::dequantize_int8(codes.const_data_ptr<int8_t>(),
+                                      scales.const_data_ptr<float>(), result.mutable_data_ptr(),
+                                      rows, columns, kernel_dtype(dtype), stream);
+    }
+    return kernels::dequantize_nf4(codes.const_data_ptr<uint8_t>(), scales.const_data_ptr<float>(),
+                                   kNf4Values.data(), result.mutable_data_ptr(), rows, columns,
+                                   kernel_dtype(dtype), stream);
+  });
+  return result;
 }
 
 ExpertOrder sort_by_expert_cuda(const torch::Tensor& chosen, int64_t num_experts) {

@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include "nn/router.h"
+#include "tensor/weight.h"
 
 namespace foregate::nn {
 
@@ -40,6 +41,10 @@ torch::Tensor silu_product_cuda(const torch::Tensor& gate_up,     // [N, 2I]
 /// sigmoid(x * weight).
 torch::Tensor row_gate_cuda(const torch::Tensor& x,        // [T, H]
                             const torch::Tensor& weight);  // [1, H] -> [T] float32
+
+/// The values of a quantised weight, in one kernel.
+torch::Tensor dequantize_cuda(const Weight& weight,      // [rows, N] or [E, rows, N]
+                              torch::ScalarType dtype);  // -> of the same shape
 
 /// Where the k rows of each token lie when rows are sorted by expert.
 struct ExpertOrder {

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <vector>
 
+#include "nn/linear.h"
 #include "nn/mlp.h"
 
 namespace foregate::nn {
@@ -51,11 +52,14 @@ std::vector<int64_t> by_falling_load(const std::vector<int64_t>& offsets) {
   return order;
 }
 
-// One expert on its tokens. Runs on one thread: its products are too small to share.
-void run_expert(const torch::Tensor& x, const torch::Tensor& tokens, const torch::Tensor& gate_up,
-                const torch::Tensor& down, torch::Tensor result) {
-  const torch::Tensor inner = silu_and_multiply(at::mm(x.index_select(0, tokens), gate_up.t()));
-  at::mm_out(result, inner, down.t());
+// One expert on its tokens. Runs on one thread: its products are too small to share. Quantised
+// weights are dequantised here, so that each thread holds one matrix in the compute dtype at a
+// time.
+void run_expert(const torch::Tensor& x, const torch::Tensor& tokens, const Weight& gate_up,
+                const Weight& down, torch::Tensor result) {
+  const torch::Tensor inner = silu_and_multiply(
+      at::mm(x.index_select(0, tokens), compute_weight(gate_up, x.scalar_type()).t()));
+  at::mm_out(result, inner, compute_weight(down, x.scalar_type()).t());
 }
 
 // Experts on their tokens, one slot a row; threads take the next expert when they are free.
@@ -126,8 +130,8 @@ torch::Tensor experts_aten(const torch::Tensor& x, const Routing& routing,
     const int64_t count = counts[expert].item<int64_t>();
     if (count == 0) continue;
     const torch::Tensor inner =
-        silu_and_multiply(at::linear(inputs.narrow(0, first, count), weights.gate_up[expert]));
-    outputs.narrow(0, first, count).copy_(at::linear(inner, weights.down[expert]));
+        silu_and_multiply(linear(inputs.narrow(0, first, count), weights.gate_up[expert]));
+    outputs.narrow(0, first, count).copy_(linear(inner, weights.down[expert]));
     first += count;
   }
   const torch::Tensor by_pair = torch::empty_like(outputs).index_copy_(0, slots, outputs);

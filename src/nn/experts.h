@@ -3,13 +3,14 @@
 #include <torch/types.h>
 
 #include "nn/router.h"
+#include "tensor/weight.h"
 
 namespace foregate::nn {
 
 /// The routed experts of one MoE layer, each a gated MLP (see MlpWeights).
 struct ExpertWeights {
-  torch::Tensor gate_up;  ///< [E, 2I, H]: gate rows, then up rows
-  torch::Tensor down;     ///< [E, H, I]
+  Weight gate_up;  ///< [E, 2I, H]: gate rows, then up rows
+  Weight down;     ///< [E, H, I]
 };
 
 /// Sum over each token's chosen experts of gate weight times expert output, accumulated in float32

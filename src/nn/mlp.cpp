@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include "nn/linear.h"
+
 namespace foregate::nn {
 
 torch::Tensor silu_and_multiply(const torch::Tensor& gate_up) {
@@ -12,7 +14,7 @@ torch::Tensor silu_and_multiply(const torch::Tensor& gate_up) {
 }
 
 torch::Tensor mlp(const torch::Tensor& x, const MlpWeights& weights) {
-  return at::linear(silu_and_multiply(at::linear(x, weights.gate_up)), weights.down);
+  return linear(silu_and_multiply(linear(x, weights.gate_up)), weights.down);
 }
 
 }  // namespace foregate::nn

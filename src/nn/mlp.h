@@ -2,12 +2,14 @@
 
 #include <torch/types.h>
 
+#include "tensor/weight.h"
+
 namespace foregate::nn {
 
 /// A gated MLP: down * (silu(gate * x) * (up * x)).
 struct MlpWeights {
-  torch::Tensor gate_up;  ///< [2I, H]: gate rows, then up rows
-  torch::Tensor down;     ///< [H, I]
+  Weight gate_up;  ///< [2I, H]: gate rows, then up rows
+  Weight down;     ///< [H, I]
 };
 
 /// silu of the first half of each row times the second half (SwiGLU, Shazeer 2020).

@@ -3,16 +3,15 @@
 #include <torch/torch.h>
 
 #include "nn/cuda_ops.h"
+#include "nn/linear.h"
 
 namespace foregate::nn {
 namespace {
 
+// Rows of whole 16 bytes before, between and behind the two products.
 bool has_grouped_product(const torch::Tensor& x, const ExpertWeights& weights) {
-  if constexpr (kCudaKernels) {
-    return has_grouped_linear_cuda(x, weights.gate_up) &&
-           weights.down.size(2) % 8 == 0;  // rows between the two products in whole 16 bytes
-  }
-  return false;
+  return kCudaKernels && x.is_cuda() && x.scalar_type() == torch::kBFloat16 &&
+         weights.gate_up.size(2) % 8 == 0 && weights.down.size(2) % 8 == 0;
 }
 
 // Rows sorted by expert without the host knowing how many each has: one grouped product over all
@@ -23,18 +22,20 @@ bool has_grouped_product(const torch::Tensor& x, const ExpertWeights& weights) {
   const bool gathers = is_hopper_cuda(x);
   const torch::Tensor inner =
       grouped_linear_cuda(gathers ? x : dispatch_rows_cuda(x, order.slots),
-                          {.weight = weights.gate_up,
+                          {.weight = compute_weight(weights.gate_up, x.scalar_type()),
                            .x_rows = gathers ? order.tokens : torch::Tensor(),
                            .ends = order.ends,
                            .silu_product = true});
-  const torch::Tensor outputs =
-      grouped_linear_cuda(inner, {.weight = weights.down, .x_rows = {}, .ends = order.ends});
+  const torch::Tensor outputs = grouped_linear_cuda(
+      inner,
+      {.weight = compute_weight(weights.down, x.scalar_type()), .x_rows = {}, .ends = order.ends});
   combine_rows_cuda(residual, outputs, order.slots, routing.gate_weights);
 }
 
 // silu(gate) * up of an MLP, each row times its scale if there are scales.
-[[maybe_unused]] torch::Tensor inner_rows_cuda(const torch::Tensor& x, const torch::Tensor& gate_up,
+[[maybe_unused]] torch::Tensor inner_rows_cuda(const torch::Tensor& x, const Weight& weight,
                                                const torch::Tensor& row_scale) {
+  const torch::Tensor gate_up = compute_weight(weight, x.scalar_type());
   if (has_grouped_linear_cuda(x, gate_up) && gate_up.size(0) % 16 == 0 && is_hopper_cuda(x)) {
     return grouped_linear_cuda(x, {.weight = gate_up,
                                    .x_rows = {},
@@ -47,11 +48,11 @@ bool has_grouped_product(const torch::Tensor& x, const ExpertWeights& weights) {
 
 }  // namespace
 
-void add_linear(torch::Tensor& residual, const torch::Tensor& x, const torch::Tensor& weight) {
+void add_linear(torch::Tensor& residual, const torch::Tensor& x, const Weight& weight) {
   if (x.is_cuda()) {
-    residual.addmm_(x, weight.t());
+    residual.addmm_(x, compute_weight(weight, x.scalar_type()).t());
   } else {
-    residual.add_(at::linear(x, weight));
+    residual.add_(linear(x, weight));
   }
 }
 
@@ -61,7 +62,8 @@ void add_mlp(torch::Tensor& residual, const torch::Tensor& x, const MlpWeights& 
     if (x.is_cuda()) {
       // Scaling the inner rows is scaling the output.
       const torch::Tensor scale = gate.defined() ? row_gate_cuda(x, gate) : torch::Tensor();
-      residual.addmm_(inner_rows_cuda(x, weights.gate_up, scale), weights.down.t());
+      const torch::Tensor inner = inner_rows_cuda(x, weights.gate_up, scale);
+      residual.addmm_(inner, compute_weight(weights.down, x.scalar_type()).t());
       return;
     }
   }

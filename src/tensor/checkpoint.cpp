@@ -99,6 +99,11 @@ void Checkpoint::release_pages(std::string_view name) const {
   if (shard != nullptr) shard->release_pages(name);
 }
 
+void Checkpoint::release_rows(std::string_view name, int64_t first_row, int64_t rows) const {
+  const SafetensorsFile* shard = shard_of(name);
+  if (shard != nullptr) shard->release_rows(name, first_row, rows);
+}
+
 std::vector<std::string> Checkpoint::names() const {
   std::vector<std::string> names;
   for (const auto& [name, shard] : shard_index_) names.push_back(name);

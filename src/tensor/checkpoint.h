@@ -29,6 +29,8 @@ class Checkpoint {
   torch::Tensor tensor(std::string_view name) const;
   /// See SafetensorsFile::release_pages().
   void release_pages(std::string_view name) const;
+  /// See SafetensorsFile::release_rows().
+  void release_rows(std::string_view name, int64_t first_row, int64_t rows) const;
   /// All names, in alphabetical order.
   std::vector<std::string> names() const;
   const std::filesystem::path& directory() const { return directory_; }

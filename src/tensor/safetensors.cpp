@@ -47,13 +47,25 @@ torch::Tensor SafetensorsFile::tensor(std::string_view name) const {
 
 void SafetensorsFile::release_pages(std::string_view name) const {
   const SafetensorsEntry* entry = find(name);
-  if (entry == nullptr) return;
+  if (entry != nullptr) release(entry->begin, entry->end);
+}
+
+void SafetensorsFile::release_rows(std::string_view name, int64_t first_row, int64_t rows) const {
+  const SafetensorsEntry* entry = find(name);
+  if (entry == nullptr || entry->shape.empty() || entry->shape[0] == 0) return;
+  const uint64_t row_bytes = (entry->end - entry->begin) / static_cast<uint64_t>(entry->shape[0]);
+  const uint64_t begin = entry->begin + static_cast<uint64_t>(first_row) * row_bytes;
+  release(begin, begin + static_cast<uint64_t>(rows) * row_bytes);
+}
+
+void SafetensorsFile::release(uint64_t begin, uint64_t end) const {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto base = reinterpret_cast<uintptr_t>(file_->bytes().data()) + data_start_;
-  // Pages shared with a neighbour stay.
-  const uintptr_t begin = (base + entry->begin + page - 1) / page * page;
-  const uintptr_t end = (base + entry->end) / page * page;
-  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  // The first page may be shared with what lies in front, which has been read by then or is read
+  // again; the last one with what comes next, which stays.
+  const uintptr_t first = (base + begin) / page * page;
+  const uintptr_t last = (base + end) / page * page;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
 }  // namespace foregate

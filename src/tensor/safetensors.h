@@ -44,9 +44,13 @@ class SafetensorsFile {
   /// Tells the system that the tensor's pages are not needed for now: they leave this process's
   /// memory and are read again if touched.
   void release_pages(std::string_view name) const;
+  /// The same of `rows` of the tensor's first dimension.
+  void release_rows(std::string_view name, int64_t first_row, int64_t rows) const;
   const std::filesystem::path& path() const { return file_->path(); }
 
  private:
+  void release(uint64_t begin, uint64_t end) const;
+
   std::shared_ptr<MappedFile> file_;
   uint64_t data_start_ = 0;
   std::vector<SafetensorsEntry> entries_;

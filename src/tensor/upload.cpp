@@ -14,25 +14,13 @@ constexpr int64_t kGrainBytes = int64_t{256} << 10;
 
 }  // namespace
 
-void Uploader::copy(const torch::Tensor& source, torch::Tensor destination) {
-  TORCH_CHECK(source.device().is_cpu() && source.sizes() == destination.sizes(),
-              "upload: source is ", source.sizes(), " on ", source.device(), ", destination ",
-              destination.sizes(), "; expected equal shapes, the source on the CPU");
-  if (device_.is_cpu() || !source.is_contiguous() || source.numel() == 0) {
-    destination.copy_(source);
-  } else if (source.scalar_type() == destination.scalar_type() && destination.is_contiguous()) {
-    copy_bytes(source, destination);
-  } else {
-    const torch::Tensor same = torch::empty(source.sizes(), source.options().device(device_));
-    copy_bytes(source, same);
-    destination.copy_(same);
-  }
-}
-
-void Uploader::copy_bytes(const torch::Tensor& source, const torch::Tensor& destination) {
-  const auto total = static_cast<int64_t>(source.nbytes());
-  const auto* bytes = static_cast<const char*>(source.const_data_ptr());
-  const torch::Tensor target = destination.view({-1}).view(torch::kUInt8);
+torch::Tensor Uploader::upload(const torch::Tensor& source) {
+  if (device_.is_cpu()) return source;
+  const torch::Tensor rows = source.contiguous();
+  torch::Tensor result = torch::empty(rows.sizes(), rows.options().device(device_));
+  const auto total = static_cast<int64_t>(rows.nbytes());
+  const auto* bytes = static_cast<const char*>(rows.const_data_ptr());
+  const torch::Tensor target = result.view({-1}).view(torch::kUInt8);
   for (int64_t first = 0; first < total; first += kSlotBytes) {
     const int64_t count = std::min(kSlotBytes, total - first);
     Slot& slot = slots_[next_];
@@ -49,6 +37,7 @@ void Uploader::copy_bytes(const torch::Tensor& source, const torch::Tensor& dest
     target.narrow(0, first, count).copy_(slot.pinned.narrow(0, 0, count), /*non_blocking=*/true);
     slot.last_copy = timing_mark(device_);
   }
+  return result;
 }
 
 }  // namespace foregate

@@ -15,18 +15,15 @@ class Uploader {
  public:
   explicit Uploader(torch::Device device) : device_(device) {}
 
-  /// destination = source, converted on the device if they differ in dtype. When this returns the
-  /// source has been read; work queued afterwards on the current stream sees the destination.
-  void copy(const torch::Tensor& source,  // on the CPU, contiguous
-            torch::Tensor destination);   // on the device, of the same shape
+  /// The tensor on the device; itself if that is the CPU. When this returns, `source` has been
+  /// read; work queued afterwards on the current stream sees the result.
+  torch::Tensor upload(const torch::Tensor& source);  // on the CPU
 
  private:
   struct Slot {
     torch::Tensor pinned;    ///< [kSlotBytes] uint8
     PendingEvent last_copy;  ///< out of `pinned`
   };
-  /// Both contiguous and of the same dtype.
-  void copy_bytes(const torch::Tensor& source, const torch::Tensor& destination);
 
   torch::Device device_;
   std::array<Slot, 2> slots_;

@@ -60,11 +60,12 @@ TEST_P(ExpertsOnGpu, MatchTheCpu) {
                                       random({7, kHidden, kInner}) * 0.2};
       const nn::Routing routing = nn::route(torch::randn({tokens, 7}), k, false);
       torch::Tensor expected = x.to(torch::kFloat64);
-      nn::add_experts(expected, expected.clone(), {routing.experts, routing.gate_weights},
-                      {weights.gate_up.to(torch::kFloat64), weights.down.to(torch::kFloat64)});
+      nn::add_experts(
+          expected, expected.clone(), {routing.experts, routing.gate_weights},
+          {weights.gate_up.dense().to(torch::kFloat64), weights.down.dense().to(torch::kFloat64)});
       torch::Tensor actual = gpu(x);
       nn::add_experts(actual, actual.clone(), {gpu(routing.experts), gpu(routing.gate_weights)},
-                      {gpu(weights.gate_up), gpu(weights.down)});
+                      {gpu(weights.gate_up.dense()), gpu(weights.down.dense())});
       expect_close(actual.cpu(), expected, tolerance());
     }
   }

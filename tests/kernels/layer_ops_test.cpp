@@ -93,13 +93,15 @@ TEST_P(LayerOps, AddedToTheResidual) {
     const torch::Tensor gate = random({1, 64}) * 0.2;
     torch::Tensor expected = residual.to(torch::kFloat64);
     nn::add_linear(expected, x.to(torch::kFloat64),
-                   weights.gate_up.narrow(0, 0, 64).to(torch::kFloat64));
-    nn::add_mlp(expected, x.to(torch::kFloat64),
-                {weights.gate_up.to(torch::kFloat64), weights.down.to(torch::kFloat64)},
-                gate.to(torch::kFloat64));
+                   weights.gate_up.dense().narrow(0, 0, 64).to(torch::kFloat64));
+    nn::add_mlp(
+        expected, x.to(torch::kFloat64),
+        {weights.gate_up.dense().to(torch::kFloat64), weights.down.dense().to(torch::kFloat64)},
+        gate.to(torch::kFloat64));
     torch::Tensor actual = gpu(residual);
-    nn::add_linear(actual, gpu(x), gpu(weights.gate_up).narrow(0, 0, 64));
-    nn::add_mlp(actual, gpu(x), {gpu(weights.gate_up), gpu(weights.down)}, gpu(gate));
+    nn::add_linear(actual, gpu(x), gpu(weights.gate_up.dense()).narrow(0, 0, 64));
+    nn::add_mlp(actual, gpu(x), {gpu(weights.gate_up.dense()), gpu(weights.down.dense())},
+                gpu(gate));
     expect_close(actual.cpu(), expected, tolerance());
   }
 }

@@ -113,13 +113,55 @@ TEST_F(WeightPlanTest, FusesWhatIsMultipliedTogether) {
         ->second;
   };
   const std::string experts = "model.layers.1.mlp.experts.";
-  const auto& gate_up = weights.layers[1].moe->experts.gate_up;
+  const auto& gate_up = weights.layers[1].moe->experts.gate_up.dense();
   EXPECT_TRUE(torch::equal(gate_up[2].slice(0, 0, 5), tensor(experts + "2.gate_proj.weight")));
   EXPECT_TRUE(torch::equal(gate_up[2].slice(0, 5), tensor(experts + "2.up_proj.weight")));
-  EXPECT_TRUE(torch::equal(weights.layers[0].qkv.slice(0, 8, 16),
+  EXPECT_TRUE(torch::equal(weights.layers[0].qkv.dense().slice(0, 8, 16),
                            tensor("model.layers.0.self_attn.k_proj.weight")));
   EXPECT_TRUE(torch::equal(weights.layers[0].qkv_bias.slice(0, 16),
                            tensor("model.layers.0.self_attn.v_proj.bias")));
+}
+
+TEST_F(WeightPlanTest, QuantisesMatricesAndNothingElse) {
+  write_safetensors(folder_ / "model.safetensors", tensors_);
+  const DecoderWeights plain = load_weights(folder_.path(), config_, {.routing_only = false});
+  for (const Quantization kind : {Quantization::kInt8, Quantization::kNf4}) {
+    const DecoderWeights weights =
+        load_weights(folder_.path(), config_, {.quantization = kind, .routing_only = false});
+    const auto expect_quantized = [&](const Weight& actual, const Weight& source) {
+      Weight expected = Weight::empty(source.sizes(), kind, torch::kCPU, torch::kFloat32);
+      expected.assign(source, "expected");
+      ASSERT_EQ(actual.quantization(), kind);
+      EXPECT_TRUE(torch::equal(actual.codes(), expected.codes()));
+      EXPECT_TRUE(torch::equal(actual.scales(), expected.scales()));
+    };
+    for (size_t i = 0; i < 2; ++i) {
+      expect_quantized(weights.layers[i].qkv, plain.layers[i].qkv);
+      expect_quantized(weights.layers[i].attention_output, plain.layers[i].attention_output);
+      EXPECT_TRUE(torch::equal(weights.layers[i].qkv_bias, plain.layers[i].qkv_bias));
+    }
+    expect_quantized(weights.layers[0].dense->gate_up, plain.layers[0].dense->gate_up);
+    const MoeWeights& moe = *weights.layers[1].moe;
+    const MoeWeights& plain_moe = *plain.layers[1].moe;
+    expect_quantized(moe.experts.gate_up, plain_moe.experts.gate_up);
+    expect_quantized(moe.experts.down, plain_moe.experts.down);
+    expect_quantized(moe.shared.down, plain_moe.shared.down);
+    EXPECT_TRUE(torch::equal(moe.router, plain_moe.router));
+    EXPECT_TRUE(torch::equal(moe.shared_gate, plain_moe.shared_gate));
+    EXPECT_TRUE(torch::equal(weights.embedding, plain.embedding));
+    EXPECT_TRUE(torch::equal(weights.lm_head, plain.lm_head));
+  }
+}
+
+TEST_F(WeightPlanTest, NamesTheTensorThatCannotBeQuantised) {
+  for (auto& [name, tensor] : tensors_) {
+    if (name == "model.layers.0.mlp.up_proj.weight") tensor[1][2] = INFINITY;
+  }
+  write_safetensors(folder_ / "model.safetensors", tensors_);
+  EXPECT_THAT(error_of([&] {
+                load_weights(folder_.path(), config_, {.quantization = Quantization::kInt8});
+              }),
+              AllOf(HasSubstr("model.layers.0.mlp.up_proj.weight"), HasSubstr("not finite")));
 }
 
 TEST_F(WeightPlanTest, RoutingLeavesOutTheLastExperts) {

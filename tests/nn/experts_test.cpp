@@ -21,9 +21,9 @@ class ExpertsTest : public testing::DtypeTest {
       for (int64_t rank = 0; rank < routing.experts.size(1); ++rank) {
         const int64_t e = routing.experts[t][rank].item<int64_t>();
         const torch::Tensor rows =
-            torch::mv(weights.gate_up[e].to(torch::kFloat64), x[t].to(torch::kFloat64));
+            torch::mv(weights.gate_up.dense()[e].to(torch::kFloat64), x[t].to(torch::kFloat64));
         const torch::Tensor inner = torch::silu(rows.slice(0, 0, kInner)) * rows.slice(0, kInner);
-        result[t] += torch::mv(weights.down[e].to(torch::kFloat64), inner) *
+        result[t] += torch::mv(weights.down.dense()[e].to(torch::kFloat64), inner) *
                      routing.gate_weights[t][rank].item<double>();
       }
     }
@@ -50,6 +50,25 @@ TEST_P(ExpertsTest, AllTokensToOneExpert) {
   const nn::ExpertWeights experts = weights(5);
   const nn::Routing routing{torch::full({33, 1}, 4, torch::kInt64), torch::ones({33, 1})};
   expect_close(nn::experts(x, routing, experts), reference(x, routing, experts), tolerance());
+}
+
+TEST_P(ExpertsTest, QuantisedRunAsTheirDequantisedWeights) {
+  const torch::Tensor x = random({33, kHidden});
+  const nn::ExpertWeights plain = weights(5);
+  const nn::Routing routing = nn::route(torch::randn({33, 5}), 2, false);
+  for (const Quantization kind : {Quantization::kInt8, Quantization::kNf4}) {
+    nn::ExpertWeights quantized;
+    for (const auto member : {&nn::ExpertWeights::gate_up, &nn::ExpertWeights::down}) {
+      quantized.*member =
+          Weight::empty((plain.*member).sizes(), kind, torch::kCPU, x.scalar_type());
+      (quantized.*member).assign(plain.*member, "test");
+    }
+    const nn::ExpertWeights dense{quantized.gate_up.dequantize(x.scalar_type()),
+                                  quantized.down.dequantize(x.scalar_type())};
+    const torch::Tensor result = nn::experts(x, routing, quantized);
+    EXPECT_TRUE(torch::equal(result, nn::experts(x, routing, dense)));
+    expect_close(result, reference(x, routing, dense), tolerance());
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Dtypes, ExpertsTest, testing::compute_dtypes());

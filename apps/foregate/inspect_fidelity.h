@@ -1,0 +1,26 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "collect/fidelity.h"
+
+namespace foregate {
+
+/// The options of `foregate inspect MODEL --fidelity`.
+struct FidelityArguments {
+  FidelityOptions options;
+  std::vector<std::string> data;
+  bool wanted = false;
+};
+
+void add_fidelity_options(CLI::App& command, FidelityArguments& arguments);
+
+/// Compares the model's routing with float32 and prints it.
+void run_fidelity(const std::filesystem::path& model, FidelityArguments& arguments, bool json);
+
+}  // namespace foregate

@@ -1,0 +1,136 @@
+#include "collect/sizing.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "base/host_memory.h"
+#include "base/progress.h"
+#include "engine/memory_needs.h"
+#include "tensor/device_memory.h"
+#include "tensor/dtype.h"
+
+namespace foregate {
+namespace {
+
+constexpr int64_t kCpuBatchTokens = 4096;
+// Larger products run nearer to a GPU's peak.
+constexpr int64_t kGpuBatchTokens = 32768;
+constexpr int64_t kLargeGpuBatchTokens = 65536;
+constexpr int64_t kLargeGpuBytes = int64_t{40} << 30;
+constexpr int64_t kBatchStep = 256;
+
+// What is left to libraries' workspaces, fragments and other processes.
+constexpr double kUsableShare = 0.9;
+
+constexpr std::array kKinds = {Quantization::kNone, Quantization::kInt8, Quantization::kNf4};
+
+std::string bytes(int64_t count) {
+  return human_bytes(static_cast<uint64_t>(count));
+}
+
+// Enough to keep the device busy.
+int64_t largest_batch(torch::Device device) {
+  if (device.is_cpu()) return kCpuBatchTokens;
+  return device_memory(device).total >= kLargeGpuBytes ? kLargeGpuBatchTokens : kGpuBatchTokens;
+}
+
+class Chooser {
+ public:
+  Chooser(const ModelConfig& config, const SizingRequest& request)
+      : config_(config), request_(request) {}
+
+  MemoryNeeds needs(Quantization quantization) const {
+    return memory_needs(config_, quantization, request_.dtype, request_.device);
+  }
+
+  // The smallest batch that makes sense: what was asked for, or one text.
+  bool fits(Quantization quantization) const {
+    return needs(quantization).with_batch(smallest_batch()) <= request_.memory;
+  }
+
+  std::optional<Quantization> quantization() const {
+    if (request_.quantization) {
+      return fits(*request_.quantization) ? request_.quantization : std::nullopt;
+    }
+    if (config_.storage.kind == WeightStorage::Kind::kForegate) {
+      const Quantization kept = config_.storage.quantization;
+      return fits(kept) ? std::optional(kept) : std::nullopt;
+    }
+    for (const Quantization kind : kKinds) {
+      if (fits(kind)) return kind;
+    }
+    return std::nullopt;
+  }
+
+  int64_t batch_tokens(const MemoryNeeds& needs) const {
+    if (request_.batch_tokens > 0) return request_.batch_tokens;
+    const int64_t room = request_.memory - needs.weights - needs.scratch;
+    const int64_t tokens = std::min(room / needs.per_token, largest_batch(request_.device));
+    return std::max(tokens / kBatchStep * kBatchStep, smallest_batch());
+  }
+
+  EnvironmentError nothing_fits(const std::string& model) const {
+    std::string sizes;
+    std::string remedy;
+    for (const Quantization kind : kKinds) {
+      const int64_t least = needs(kind).with_batch(smallest_batch());
+      sizes += fmt::format(
+          "{}{} {}", sizes.empty() ? "" : ", ",
+          kind == Quantization::kNone ? dtype_name(request_.dtype) : quantization_name(kind),
+          bytes(least));
+      if (remedy.empty() && least <= request_.memory) {
+        remedy = fmt::format("--quantize {} fits", quantization_name(kind));
+      }
+    }
+    if (remedy.empty()) {
+      remedy = fmt::format("use a device with at least {}, or a smaller model",
+                           bytes(needs(Quantization::kNf4).with_batch(smallest_batch())));
+    }
+    return EnvironmentError(fmt::format(
+        "{} does not fit into the {} of memory that may be used on {}: with batches of {} tokens "
+        "it takes {}; {}",
+        model, bytes(request_.memory), request_.device.str(), with_commas(smallest_batch()), sizes,
+        remedy));
+  }
+
+ private:
+  int64_t smallest_batch() const {
+    return request_.batch_tokens > 0 ? request_.batch_tokens : request_.longest_text;
+  }
+
+  const ModelConfig& config_;
+  const SizingRequest& request_;
+};
+
+}  // namespace
+
+Sizing choose_sizing(const ModelConfig& config, const SizingRequest& request,
+                     const std::string& model) {
+  const Chooser chooser(config, request);
+  const std::optional<Quantization> quantization = chooser.quantization();
+  if (!quantization) throw chooser.nothing_fits(model);
+  const MemoryNeeds needs = chooser.needs(*quantization);
+  const int64_t tokens = chooser.batch_tokens(needs);
+  return {*quantization, tokens, needs.weights, needs.scratch + tokens * needs.per_token};
+}
+
+std::string description(const Sizing& sizing, int64_t memory, torch::Device device) {
+  return fmt::format(
+      "quantisation {}, weights {}; batches of {} tokens, {}; {} of memory may be "
+      "used on {}",
+      quantization_name(sizing.quantization), bytes(sizing.weight_bytes),
+      with_commas(sizing.batch_tokens), bytes(sizing.batch_bytes), bytes(memory), device.str());
+}
+
+int64_t usable_memory(torch::Device device, int64_t limit) {
+  if (limit > 0) return limit;
+  const int64_t free = device.is_cpu() ? available_host_memory() : device_memory(device).free;
+  // Where nothing tells, nothing limits.
+  if (free == 0) return INT64_MAX;
+  return static_cast<int64_t>(kUsableShare * static_cast<double>(free));
+}
+
+}  // namespace foregate

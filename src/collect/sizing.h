@@ -1,0 +1,45 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "models/config.h"
+#include "tensor/quantization.h"
+
+namespace foregate {
+
+/// What a run asked for, and what it may take.
+struct SizingRequest {
+  torch::Device device = torch::kCPU;
+  torch::ScalarType dtype = torch::kFloat32;
+  std::optional<Quantization> quantization;  ///< nothing: chosen
+  int64_t batch_tokens = 0;                  ///< 0: chosen
+  int64_t longest_text = 0;                  ///< a batch holds at least one of these
+  int64_t memory = 0;                        ///< bytes that may be taken
+};
+
+struct Sizing {
+  Quantization quantization = Quantization::kNone;
+  int64_t batch_tokens = 0;
+  int64_t weight_bytes = 0;
+  int64_t batch_bytes = 0;
+};
+
+/// Chooses what was not asked for: the first of none, int8 and nf4 whose weights fit, and the
+/// largest batch that fits beside them, up to what keeps the device busy. A checkpoint that
+/// save_quantized() wrote keeps its own quantisation. Throws EnvironmentError that says what would
+/// fit if nothing does.
+Sizing choose_sizing(const ModelConfig& config, const SizingRequest& request,
+                     const std::string& model);
+
+/// "weights in int8: 14.9 GB; batches of 4,096 tokens: 0.5 GB; ..."
+std::string description(const Sizing& sizing, int64_t memory, torch::Device device);
+
+/// Bytes that a run may take on `device`: `limit` if it is not 0, otherwise nearly all that is free
+/// now.
+int64_t usable_memory(torch::Device device, int64_t limit);
+
+}  // namespace foregate

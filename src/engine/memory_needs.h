@@ -1,0 +1,26 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+
+#include "models/config.h"
+#include "tensor/quantization.h"
+
+namespace foregate {
+
+/// What routing takes on its device, in bytes. Weights are exact; the rest is an upper estimate
+/// from the shapes that are alive at once.
+struct MemoryNeeds {
+  int64_t weights = 0;
+  int64_t scratch = 0;    ///< quantised weights of one step, dequantised
+  int64_t per_token = 0;  ///< of a packed batch: what the layers hold, and what is recorded
+
+  int64_t with_batch(int64_t tokens) const { return weights + scratch + tokens * per_token; }
+};
+
+/// Of an engine that is routing_only.
+MemoryNeeds memory_needs(const ModelConfig& config, Quantization quantization,
+                         torch::ScalarType dtype, torch::Device device);
+
+}  // namespace foregate
