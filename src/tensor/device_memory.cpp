@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #ifdef FOREGATE_CUDA
+#include <ATen/Context.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
@@ -14,6 +15,7 @@ DeviceMemory device_memory([[maybe_unused]] torch::Device device) {
   DeviceMemory memory;
 #ifdef FOREGATE_CUDA
   if (!device.is_cuda()) return memory;
+  at::globalContext().lazyInitDevice(device.type());  // before it the allocator knows no device
   const c10::cuda::CUDAGuard guard(device);
   size_t free = 0;
   size_t total = 0;
