@@ -16,14 +16,6 @@
 namespace foregate {
 namespace {
 
-[[noreturn]] void fail_io(const std::string& what, const fs::path& path, int error) {
-  std::string hint;
-  if (error == ENOSPC || error == EDQUOT) hint = "; free some space and run the same command again";
-  if (error == EACCES || error == EROFS) hint = "; choose a place you may write to";
-  throw EnvironmentError(
-      fmt::format("{} {}: {}{}", what, path.string(), std::strerror(error), hint));
-}
-
 /// A directory opens for reading like a file and only fails at the first read; say so at once.
 void require_regular_file(const fs::path& path) {
   std::error_code error;
@@ -48,10 +40,18 @@ fs::path folder_of(const fs::path& path) {
 
 }  // namespace
 
+void throw_io_error(const std::string& what, const fs::path& path, int error) {
+  std::string hint;
+  if (error == ENOSPC || error == EDQUOT) hint = "; free some space and run the same command again";
+  if (error == EACCES || error == EROFS) hint = "; choose a place you may write to";
+  throw EnvironmentError(
+      fmt::format("{} {}: {}{}", what, path.string(), std::strerror(error), hint));
+}
+
 std::string read_file(const fs::path& path, uint64_t max_bytes) {
   require_regular_file(path);
   std::ifstream stream(path, std::ios::binary);
-  if (!stream) fail_io("cannot read", path, errno);
+  if (!stream) throw_io_error("cannot read", path, errno);
   std::error_code error;
   const uint64_t size = fs::file_size(path, error);
   if (!error && size > max_bytes) {
@@ -59,7 +59,7 @@ std::string read_file(const fs::path& path, uint64_t max_bytes) {
                                 path.string(), size, max_bytes));
   }
   std::string content((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
-  if (stream.bad()) fail_io("cannot read", path, errno);
+  if (stream.bad()) throw_io_error("cannot read", path, errno);
   return content;
 }
 
@@ -73,7 +73,7 @@ void make_output_directory(const fs::path& path) {
   // access() lies for root and on some network mounts; only making a file tells.
   const fs::path probe = path / ".foregate-write-test";
   const int descriptor = ::open(probe.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (descriptor < 0) fail_io("cannot write to the output directory", path, errno);
+  if (descriptor < 0) throw_io_error("cannot write to the output directory", path, errno);
   ::close(descriptor);
   fs::remove(probe, error);
 }
@@ -81,19 +81,19 @@ void make_output_directory(const fs::path& path) {
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
   require_regular_file(path);
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) fail_io("cannot open", path, errno);
+  if (descriptor < 0) throw_io_error("cannot open", path, errno);
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) {
     const int error = errno;
     ::close(descriptor);
-    fail_io("cannot read", path, error);
+    throw_io_error("cannot read", path, error);
   }
   size_ = static_cast<size_t>(status.st_size);
   if (size_ > 0) {
     void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
     const int error = errno;
     ::close(descriptor);
-    if (address == MAP_FAILED) fail_io("cannot map", path, error);
+    if (address == MAP_FAILED) throw_io_error("cannot map", path, error);
     data_ = static_cast<const std::byte*>(address);
   } else {
     ::close(descriptor);
@@ -106,7 +106,7 @@ MappedFile::~MappedFile() {
 
 AtomicFile::AtomicFile(const fs::path& path) : path_(path), temporary_(path.string() + ".tmp") {
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) fail_io("cannot create", temporary_, errno);
+  if (descriptor_ < 0) throw_io_error("cannot create", temporary_, errno);
 }
 
 AtomicFile::~AtomicFile() {
@@ -131,7 +131,7 @@ void AtomicFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
         ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (written < 0) {
       if (errno == EINTR) continue;
-      fail_io("cannot write", path_, errno);
+      throw_io_error("cannot write", path_, errno);
     }
     offset += static_cast<uint64_t>(written);
     bytes = bytes.subspan(static_cast<size_t>(written));
@@ -139,22 +139,23 @@ void AtomicFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
 }
 
 void AtomicFile::commit() {
-  if (::fsync(descriptor_) != 0) fail_io("cannot write", path_, errno);
+  if (::fsync(descriptor_) != 0) throw_io_error("cannot write", path_, errno);
   const int closed = ::close(descriptor_);
   descriptor_ = -1;
-  if (closed != 0) fail_io("cannot write", path_, errno);
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_io("cannot create", path_, errno);
+  if (closed != 0) throw_io_error("cannot write", path_, errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0)
+    throw_io_error("cannot create", path_, errno);
   sync_directory(folder_of(path_));
 }
 
 void sync_and_rename(const fs::path& from, const fs::path& to) {
   const int descriptor = ::open(from.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) fail_io("cannot open", from, errno);
+  if (descriptor < 0) throw_io_error("cannot open", from, errno);
   const int synced = ::fsync(descriptor);
   const int error = errno;
   ::close(descriptor);
-  if (synced != 0) fail_io("cannot write", from, error);
-  if (::rename(from.c_str(), to.c_str()) != 0) fail_io("cannot create", to, errno);
+  if (synced != 0) throw_io_error("cannot write", from, error);
+  if (::rename(from.c_str(), to.c_str()) != 0) throw_io_error("cannot create", to, errno);
   sync_directory(folder_of(to));
 }
 

@@ -12,6 +12,10 @@ namespace foregate {
 
 namespace fs = std::filesystem;
 
+/// Throws EnvironmentError: "<what> <path>: <cause>", with what to do where the disk is full or
+/// writing is not allowed. `error` is an errno.
+[[noreturn]] void throw_io_error(const std::string& what, const fs::path& path, int error);
+
 /// Whole content of a file. Throws EnvironmentError if it is missing or unreadable, DataError if it
 /// is larger than `max_bytes` (a guard against being handed the wrong file).
 std::string read_file(const fs::path& path, uint64_t max_bytes = 1ULL << 31);

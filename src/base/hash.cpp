@@ -10,33 +10,43 @@
 
 namespace foregate {
 
-struct Sha256::Impl {
+struct Digest::Impl {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
   ~Impl() { EVP_MD_CTX_free(context); }
 };
 
-Sha256::Sha256() : impl_(std::make_unique<Impl>()) {
-  if (EVP_DigestInit_ex(impl_->context, EVP_sha256(), nullptr) != 1) {
-    throw EnvironmentError("libcrypto does not offer SHA-256 (a FIPS-restricted build?)");
+Digest::Digest(Algorithm algorithm) : impl_(std::make_unique<Impl>()) {
+  const bool is_sha1 = algorithm == Algorithm::kSha1;
+  if (EVP_DigestInit_ex(impl_->context, is_sha1 ? EVP_sha1() : EVP_sha256(), nullptr) != 1) {
+    throw EnvironmentError(fmt::format("libcrypto does not offer {} (a FIPS-restricted build?)",
+                                       is_sha1 ? "SHA-1" : "SHA-256"));
   }
 }
 
-Sha256::~Sha256() = default;
+Digest::~Digest() = default;
 
-void Sha256::update(std::span<const std::byte> bytes) {
+void Digest::update(std::span<const std::byte> bytes) {
   EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size());
 }
 
-void Sha256::update(std::string_view text) {
+void Digest::update(std::string_view text) {
   update(std::as_bytes(std::span(text)));
 }
 
-std::string Sha256::hex_digest() {
-  std::array<unsigned char, 32> digest{};
-  EVP_DigestFinal_ex(impl_->context, digest.data(), nullptr);
+std::string Digest::hex_digest() {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int length = 0;
+  EVP_DigestFinal_ex(impl_->context, digest.data(), &length);
   std::string hex;
-  for (const unsigned char byte : digest) hex += fmt::format("{:02x}", byte);
+  for (const unsigned char byte : std::span(digest).first(length)) {
+    hex += fmt::format("{:02x}", byte);
+  }
   return hex;
+}
+
+GitBlobHash::GitBlobHash(uint64_t size) : Digest(Algorithm::kSha1) {
+  update(fmt::format("blob {}", size));
+  update(std::string_view("\0", 1));
 }
 
 std::string sha256_of_text(std::string_view text) {

@@ -36,6 +36,18 @@ std::string bar(double share, int width) {
          std::string(static_cast<size_t>(width - filled), '.');
 }
 
+/// "1,234 traces", "1.2 GB".
+std::string quantity(int64_t value, const std::string& unit) {
+  if (unit == "B") return human_bytes(static_cast<uint64_t>(std::max<int64_t>(value, 0)));
+  return with_commas(value) + " " + unit;
+}
+
+/// "5/10 traces", "1.2 MB/1.2 GB".
+std::string share(int64_t done, int64_t total, const std::string& unit) {
+  const std::string so_far = unit == "B" ? quantity(done, unit) : with_commas(done);
+  return so_far + "/" + quantity(total, unit);
+}
+
 }  // namespace
 
 void clear_progress_line() {
@@ -85,12 +97,10 @@ void Progress::draw(bool last) {
         "[{}] ",
         bar(std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0), 24));
   }
-  line += total_ > 0 ? fmt::format("{}/{} {}", with_commas(done_), with_commas(total_), unit_)
-                     : fmt::format("{} {}", with_commas(done_), unit_);
+  line += total_ > 0 ? share(done_, total_, unit_) : quantity(done_, unit_);
   if (rate > 0) {
-    line += per_minute_
-                ? fmt::format(", {} {}/min", with_commas(static_cast<int64_t>(rate * 60)), unit_)
-                : fmt::format(", {} {}/s", with_commas(static_cast<int64_t>(rate)), unit_);
+    line += ", " + (per_minute_ ? quantity(static_cast<int64_t>(rate * 60), unit_) + "/min"
+                                : quantity(static_cast<int64_t>(rate), unit_) + "/s");
   }
   if (!remark_.empty()) line += ", " + remark_;
   if (last) {

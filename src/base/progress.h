@@ -11,9 +11,9 @@ namespace foregate {
 /// seconds elsewhere. Always on stderr. Log lines do not break the bar.
 class Progress {
  public:
-  /// `unit` names what is counted ("traces"); the rate is printed per minute if `per_minute`, else
-  /// per second. `done_before` is what an earlier run finished: it counts as done, not for the
-  /// rate.
+  /// `unit` names what is counted ("traces"; "B" is shown as kB, MB, GB); the rate is printed per
+  /// minute if `per_minute`, else per second. `done_before` is what an earlier run finished: it
+  /// counts as done, not for the rate.
   Progress(std::string label, std::string unit, int64_t total, bool per_minute = false,
            int64_t done_before = 0);
   ~Progress();

@@ -19,6 +19,15 @@ TEST(Sha256, PiecesGiveTheSameDigest) {
   EXPECT_EQ(pieces.hex_digest(), sha256_of_text("abc"));
 }
 
+// What `git hash-object` prints for an empty file and for one with "hello\n".
+TEST(GitBlobHash, AsGitNamesFiles) {
+  EXPECT_EQ(GitBlobHash(0).hex_digest(), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+  GitBlobHash hello(6);
+  hello.update("hel");
+  hello.update("lo\n");
+  EXPECT_EQ(hello.hex_digest(), "ce013625030ba8dba906f756967f9e9ca394464a");
+}
+
 // Splits of existing traces depend on these values: they must never change.
 TEST(StableHash, ValuesAreFixed) {
   EXPECT_EQ(stable_hash("foregate"), stable_hash("foregate"));

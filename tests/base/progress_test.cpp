@@ -28,6 +28,17 @@ TEST(Progress, PlainLinesWhenNotOnATerminal) {
   EXPECT_THAT(text, Not(HasSubstr("\r")));
 }
 
+TEST(Progress, BytesAreScaled) {
+  ::testing::internal::CaptureStderr();
+  {
+    Progress progress("pulling", "B", 28'600'000'000, false, 0);
+    progress.update(1'500'000);
+  }
+  const std::string text = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(text, HasSubstr("pulling 1.5 MB/28.6 GB, "));
+  EXPECT_THAT(text, HasSubstr("B/s, ETA "));
+}
+
 TEST(Numbers, WithCommas) {
   EXPECT_EQ(with_commas(0), "0");
   EXPECT_EQ(with_commas(999), "999");

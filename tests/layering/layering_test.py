@@ -14,6 +14,7 @@ SRC = ROOT / "src"
 # Direct arrows; what they reach is allowed too.
 USES = {
     "base": [],
+    "hub": ["base"],
     "text": ["base"],
     "trace": ["base"],
     "stats": ["trace"],
@@ -26,8 +27,8 @@ USES = {
     "collect": ["engine", "text", "trace"],
     "predict": ["nn", "trace", "stats", "tensor"],
 }
-NO_TORCH = ["base", "text", "trace", "stats", "report", "kernels"]
-HEAVY_IN_HEADERS = re.compile(r"^(arrow/|parquet/|CLI/|nlohmann/json\.hpp|spdlog/|pcre2|utf8proc|torch/torch\.h)")
+NO_TORCH = ["base", "hub", "text", "trace", "stats", "report", "kernels"]
+HEAVY_IN_HEADERS = re.compile(r"^(arrow/|parquet/|CLI/|nlohmann/json\.hpp|spdlog/|pcre2|utf8proc|curl/|torch/torch\.h)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -59,6 +60,8 @@ def violations(folder, name, quote, target):
         found.append(f"{folder} builds without torch")
     if folder != "text" and folder != "trace" and re.match(r"(arrow|parquet)/", target):
         found.append("Arrow stays in text and trace")
+    if folder != "hub" and target.startswith("curl/"):
+        found.append("libcurl stays in hub")
     if name.endswith(".h") and HEAVY_IN_HEADERS.match(target):
         found.append("a heavy header belongs into a .cpp file")
     if re.match(r"CLI/", target):

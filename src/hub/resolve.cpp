@@ -1,0 +1,104 @@
+#include "hub/resolve.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/json.h"
+#include "hub/pull.h"
+#include "hub/repo_cache.h"
+#include "hub/repo_id.h"
+
+namespace foregate::hub {
+namespace {
+
+constexpr const char* kSingleFile = "model.safetensors";
+constexpr const char* kIndexFile = "model.safetensors.index.json";
+
+/// The snapshot that "main" was when it was pulled.
+std::optional<fs::path> find_snapshot(const RepoId& repo, const Environment& environment) {
+  const RepoCache cache(environment.cache, repo);
+  const auto commit = cache.commit_of(kDefaultRevision);
+  if (!commit || !fs::is_directory(cache.snapshot(*commit))) return std::nullopt;
+  return cache.snapshot(*commit);
+}
+
+/// The first file of the weights that is not there; empty if all are.
+std::string missing_weights(const fs::path& model) {
+  if (fs::exists(model / kSingleFile)) return "";
+  if (!fs::exists(model / kIndexFile)) return kSingleFile;
+  const Json index = read_json(model / kIndexFile);
+  const JsonReader weight_map =
+      JsonReader(index, (model / kIndexFile).string()).object("weight_map");
+  std::set<std::string> shards;
+  for (const auto& [tensor, shard] : weight_map.json().items()) {
+    shards.insert(weight_map.string(tensor.c_str()));
+  }
+  for (const std::string& shard : shards) {
+    if (!fs::exists(model / shard)) return shard;
+  }
+  return "";
+}
+
+void require_files(const fs::path& model, const std::string& name, const ModelNeeds& needs) {
+  std::string missing;
+  for (const std::string& file : needs.files) {
+    if (missing.empty() && !fs::exists(model / file)) missing = file;
+  }
+  if (missing.empty() && needs.weights) missing = missing_weights(model);
+  if (missing.empty()) return;
+  throw EnvironmentError(
+      fmt::format("the model {} is not whole in the Hugging Face cache: {} has no {}; run: "
+                  "foregate pull {}",
+                  name, model.string(), missing, name));
+}
+
+}  // namespace
+
+fs::path find_model(const std::string& argument, const ModelNeeds& needs,
+                    const Environment& environment) {
+  std::error_code error;
+  if (fs::exists(argument, error) || !RepoId::is_valid(argument)) return argument;
+  const auto snapshot = find_snapshot({RepoKind::kModel, argument}, environment);
+  if (!snapshot) {
+    throw EnvironmentError(fmt::format(
+        "there is no model directory {0}, and no model of that name in the Hugging Face cache {1}; "
+        "of a model on the hub, run: foregate pull {0}",
+        argument, environment.cache.string()));
+  }
+  require_files(*snapshot, argument, needs);
+  return *snapshot;
+}
+
+fs::path find_dataset(const std::string& argument, const Environment& environment) {
+  std::error_code error;
+  if (fs::exists(argument, error)) return argument;
+  // The name ends before the second '/'; of datasets without an owner before the first.
+  const size_t first = std::min(argument.find('/'), argument.size());
+  const size_t second = std::min(argument.find('/', first + 1), argument.size());
+  for (const size_t end : {second, first}) {
+    const std::string name = argument.substr(0, end);
+    if (fs::exists(name, error)) return argument;
+    if (!RepoId::is_valid(name)) continue;
+    const auto snapshot = find_snapshot({RepoKind::kDataset, name}, environment);
+    if (!snapshot) continue;
+    return end == argument.size() ? *snapshot : *snapshot / argument.substr(end + 1);
+  }
+  if (!RepoId::is_valid(argument)) return argument;
+  throw EnvironmentError(
+      fmt::format("no such file or directory: {0}, and no dataset of that name in the Hugging Face "
+                  "cache {1}; of a dataset on the hub, run: foregate pull --dataset {0}",
+                  argument, environment.cache.string()));
+}
+
+std::string model_name(const fs::path& directory) {
+  const fs::path canonical = fs::weakly_canonical(directory);
+  const auto repo = repo_of_snapshot(canonical);
+  return repo ? repo->name : canonical.filename().string();
+}
+
+}  // namespace foregate::hub

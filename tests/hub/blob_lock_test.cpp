@@ -1,0 +1,48 @@
+#include "hub/blob_lock.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "base/error.h"
+#include "scratch.h"
+
+namespace foregate::hub {
+namespace {
+
+bool never() {
+  return false;
+}
+
+TEST(BlobLock, KeepsOthersOut) {
+  const Scratch scratch;
+  std::atomic<int> inside{0};
+  std::atomic<int> most{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      const BlobLock lock(scratch.path() / "x.lock", "x", never);
+      most = std::max<int>(most, ++inside);
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      --inside;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(most, 1);
+  EXPECT_TRUE(std::filesystem::exists(scratch.path() / "x.lock"));  // it stays, as filelock's does
+}
+
+TEST(BlobLock, WaitingCanBeStopped) {
+  const Scratch scratch;
+  const BlobLock held(scratch.path() / "x.lock", "x", never);
+  EXPECT_THROW(BlobLock(scratch.path() / "x.lock", "x", [] { return true; }), Stopped);
+}
+
+TEST(BlobLock, NoFolderIsAnError) {
+  const Scratch scratch;
+  EXPECT_THROW(BlobLock(scratch.path() / "none/x.lock", "x", never), EnvironmentError);
+}
+
+}  // namespace
+}  // namespace foregate::hub

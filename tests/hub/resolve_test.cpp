@@ -1,0 +1,106 @@
+#include "hub/resolve.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "scratch.h"
+
+namespace foregate::hub {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+const std::string kCommit(40, 'a');
+
+/// A cache with one model and one dataset; names are relative to the scratch folder.
+class ResolveTest : public ::testing::Test {
+ protected:
+  ResolveTest() : before_(fs::current_path()) {
+    environment_.cache = scratch_.path() / "hub";
+    fs::create_directories(scratch_.path() / "here");
+    fs::current_path(scratch_.path() / "here");
+    scratch_.write("hub/models--Qwen--Tiny/refs/main", kCommit);
+    write("config.json", "{}");
+    scratch_.write("hub/datasets--stanfordnlp--imdb/refs/main", kCommit);
+    scratch_.write("hub/datasets--stanfordnlp--imdb/snapshots/" + kCommit + "/test.csv", "text\n");
+    scratch_.write("hub/datasets--squad/refs/main", kCommit);
+    scratch_.write("hub/datasets--squad/snapshots/" + kCommit + "/dev.json", "{}");
+  }
+  ~ResolveTest() override { fs::current_path(before_); }
+
+  void write(const std::string& name, const std::string& text) {
+    scratch_.write("hub/models--Qwen--Tiny/snapshots/" + kCommit + "/" + name, text);
+  }
+  fs::path snapshot(const std::string& folder) const {
+    return environment_.cache / folder / "snapshots" / kCommit;
+  }
+  std::string refusal(const std::string& name, const ModelNeeds& needs) {
+    try {
+      find_model(name, needs, environment_);
+    } catch (const EnvironmentError& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  Scratch scratch_;
+  fs::path before_;
+  Environment environment_;
+};
+
+TEST_F(ResolveTest, AModelInTheCache) {
+  EXPECT_EQ(find_model("Qwen/Tiny", {.files = {"config.json"}}, environment_),
+            snapshot("models--Qwen--Tiny"));
+  EXPECT_EQ(model_name(snapshot("models--Qwen--Tiny")), "Qwen/Tiny");
+}
+
+TEST_F(ResolveTest, ADirectoryOfThatNameWins) {
+  fs::create_directories("Qwen/Tiny");
+  EXPECT_EQ(find_model("Qwen/Tiny", {.files = {"config.json"}}, environment_), "Qwen/Tiny");
+  EXPECT_EQ(model_name("Qwen/Tiny"), "Tiny");
+}
+
+TEST_F(ResolveTest, PathsAreLeftAlone) {
+  EXPECT_EQ(find_model("/no/such/model", {.files = {"config.json"}}, environment_),
+            "/no/such/model");
+  EXPECT_EQ(find_model("a/b/c", {.weights = true}, environment_), "a/b/c");
+}
+
+TEST_F(ResolveTest, WhatIsMissingIsNamed) {
+  EXPECT_THAT(refusal("Qwen/Other", {}), HasSubstr("run: foregate pull Qwen/Other"));
+  EXPECT_THAT(refusal("Qwen/Tiny", {.files = {"config.json", "tokenizer.json"}}),
+              HasSubstr("has no tokenizer.json; run: foregate pull Qwen/Tiny"));
+  EXPECT_THAT(refusal("Qwen/Tiny", {.weights = true}), HasSubstr("has no model.safetensors;"));
+  write("model.safetensors.index.json",
+        R"({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}})");
+  write("model-1.safetensors", "");
+  EXPECT_THAT(refusal("Qwen/Tiny", {.weights = true}), HasSubstr("has no model-2.safetensors;"));
+  write("model-2.safetensors", "");
+  EXPECT_EQ(refusal("Qwen/Tiny", {.weights = true}), "");
+}
+
+TEST_F(ResolveTest, ALinkToABlobThatIsNotThereIsMissing) {
+  fs::create_symlink("../../blobs/none", snapshot("models--Qwen--Tiny") / "tokenizer.json");
+  EXPECT_THAT(refusal("Qwen/Tiny", {.files = {"tokenizer.json"}}), HasSubstr("tokenizer.json"));
+}
+
+TEST_F(ResolveTest, Datasets) {
+  const fs::path imdb = snapshot("datasets--stanfordnlp--imdb");
+  EXPECT_EQ(find_dataset("stanfordnlp/imdb", environment_), imdb);
+  EXPECT_EQ(find_dataset("stanfordnlp/imdb/test*.csv", environment_), imdb / "test*.csv");
+  EXPECT_EQ(find_dataset("squad", environment_), snapshot("datasets--squad"));
+  EXPECT_EQ(find_dataset("squad/dev.json", environment_), snapshot("datasets--squad") / "dev.json");
+  EXPECT_EQ(find_dataset("/data/none.csv", environment_), "/data/none.csv");
+  EXPECT_THROW(find_dataset("stanfordnlp/other", environment_), EnvironmentError);
+}
+
+TEST_F(ResolveTest, AFolderOfThatNameWinsOverADataset) {
+  fs::create_directories("squad");
+  EXPECT_EQ(find_dataset("squad", environment_), "squad");
+  EXPECT_EQ(find_dataset("squad/*.json", environment_), "squad/*.json");
+}
+
+}  // namespace
+}  // namespace foregate::hub
