@@ -1,16 +1,22 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <memory>
+#include <optional>
 
+#include "base/error.h"
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "commands.h"
 #include "output.h"
 #include "predict_options.h"
 #include "report/report.h"
+#include "text/tokenizer.h"
 #include "trace/reader.h"
+#include "trace/token_names.h"
 
 namespace foregate {
 namespace {
@@ -20,12 +26,19 @@ constexpr const char* kFooter =
     "  foregate analyze --traces traces --output report.html\n"
     "  foregate analyze --traces traces --predictor adapter --predictor frequency --output "
     "report.html --tables data\n"
+    "  foregate analyze --traces traces --compare traces-int8 --tokenizer model --output "
+    "report.html\n"
     "The report is one HTML file that opens offline. Without --predictor it has no table of "
-    "predictors.";
+    "predictors, without\n"
+    "--compare no comparison, and without --tokenizer it names tokens by their ids (imported "
+    "traces bring their\n"
+    "tokens' names along).";
 
 struct Arguments {
   std::filesystem::path traces;
   std::vector<std::string> predictors;
+  std::filesystem::path compare;
+  std::filesystem::path tokenizer;
   std::filesystem::path output;
   std::filesystem::path tables;
   std::filesystem::path svg;
@@ -41,13 +54,50 @@ RoutingStatistics statistics_of(const TraceDirectory& traces) {
   return statistics;
 }
 
+TraceAgreement agreement_of(const TraceDirectory& traces, const TraceDirectory& other) {
+  Progress progress("compare", "traces", traces.manifest().num_traces(), /*per_minute=*/true);
+  TraceAgreement agreement = compute_agreement(traces, other, [&](int64_t done) {
+    check_interrupted("no report was written");
+    progress.update(done);
+  });
+  progress.finish();
+  return agreement;
+}
+
+/// What the report calls a token id; nothing if neither the trace nor the user says.
+std::function<std::string(int32_t)> token_text_of(const TraceDirectory& traces,
+                                                  std::filesystem::path tokenizer) {
+  const Manifest& manifest = traces.manifest();
+  if (manifest.token_ids == TokenIds::kByAppearance) {
+    const auto names = std::make_shared<TokenNames>(TokenNames::read(traces.path()));
+    return [names](int32_t id) { return names->name(id); };
+  }
+  if (tokenizer.empty()) return {};
+  if (std::filesystem::is_directory(tokenizer)) tokenizer /= "tokenizer.json";
+  const auto loaded = std::make_shared<Tokenizer>(Tokenizer::load(tokenizer));
+  if (!manifest.tokenizer_sha256.empty() &&
+      sha256_of_file(tokenizer) != manifest.tokenizer_sha256) {
+    throw DataError(fmt::format(
+        "{}: is not the tokenizer that {} was made with; give that of {}, or leave --tokenizer out",
+        tokenizer.string(), traces.path().string(), manifest.model));
+  }
+  return [loaded](int32_t id) { return loaded->decoded_token(id); };
+}
+
 void run_analyze(const Arguments& arguments) {
   const TraceDirectory traces(arguments.traces);
   if (arguments.output.has_parent_path()) make_output_directory(arguments.output.parent_path());
   ReportInput input;
   input.manifest = traces.manifest();
   input.title = fmt::format("Routing of {}", input.manifest.model);
+  input.token_text = token_text_of(traces, arguments.tokenizer);
+  std::optional<TraceDirectory> other;  // Opened early: what is wrong with it shows at once.
+  if (!arguments.compare.empty()) other.emplace(arguments.compare);
   input.statistics = statistics_of(traces);
+  if (other) {
+    input.agreement = agreement_of(traces, *other);
+    input.compared_with = arguments.compare.string();
+  }
   if (!arguments.predictors.empty()) {
     input.evaluations.push_back(
         run_evaluation(arguments.traces, arguments.predictors, {}, "test", {}, 0));
@@ -76,6 +126,10 @@ void add_analyze_command(CLI::App& app) {
       ->add_option("--predictor", arguments->predictors,
                    "Predictor directory or name to evaluate in it, repeatable")
       ->allow_extra_args(false);
+  command->add_option("--compare", arguments->compare,
+                      "Trace of the same texts, routed otherwise, to compare with");
+  command->add_option("--tokenizer", arguments->tokenizer,
+                      "tokenizer.json, or the model's directory, to name tokens with");
   command->add_option("-o,--output", arguments->output, "The HTML file to write")->required();
   command->add_option("--tables", arguments->tables,
                       "Folder for every chart's data as CSV and JSON");

@@ -24,5 +24,5 @@ predictors=(--predictor random --predictor frequency --predictor previous-token 
   --predictor transition --predictor next-gate
   --predictor "$output/statistics-layer-1" --predictor "$output/gate-adapter-layer-1")
 step evaluate --traces "$output/traces" "${predictors[@]}"
-step analyze --traces "$output/traces" "${predictors[@]}" --output "$output/report.html"
+step analyze --traces "$output/traces" --tokenizer examples/demo/model "${predictors[@]}" --output "$output/report.html"
 printf '\nThe report is at %s\n' "$(realpath "$output/report.html")"

@@ -13,7 +13,7 @@ namespace {
 constexpr double kRowHeight = 26;
 constexpr double kTop = 8;
 constexpr double kPlotWidth = 460;
-constexpr size_t kNameLength = 30;
+constexpr size_t kNameLength = 40;
 
 std::string value_text(const Bar& bar, Unit unit) {
   return bar.text.empty() ? format_value(bar.value, unit) : bar.text;

@@ -31,7 +31,13 @@ constexpr Color kPalette[] = {
     {"l1", "#c2410c", "#fb923c"},   {"l2", "#15803d", "#4ade80"},
     {"l3", "#7e22ce", "#c084fc"},   {"l4", "#0e7490", "#22d3ee"},
     {"l5", "#be185d", "#f472b6"},   {"l6", "#854d0e", "#facc15"},
-    {"l7", "#475569", "#94a3b8"},
+    {"l7", "#475569", "#94a3b8"},   {"c0", "#4e79a7", "#5b8fc9"},
+    {"c1", "#f28e2b", "#e08a36"},   {"c2", "#59a14f", "#5fae55"},
+    {"c3", "#e15759", "#dc6465"},   {"c4", "#76b7b2", "#6cb5b0"},
+    {"c5", "#edc948", "#d9b93f"},   {"c6", "#b07aa1", "#b982aa"},
+    {"c7", "#ff9da7", "#e8939c"},   {"c8", "#9c755f", "#a67f69"},
+    {"c9", "#8c8c8c", "#949494"},   {"ca", "#2f4b7c", "#3f66a8"},
+    {"cb", "#a5c95f", "#9dbf5d"},
 };
 
 std::string variables(bool dark) {
@@ -81,7 +87,8 @@ std::string with_light_colors(std::string css) {
 std::string scale_css() {
   std::string css;
   for (const Color& color : kPalette) {
-    const bool scale = color.name.size() == 2 && (color.name[0] == 's' || color.name[0] == 'd');
+    const bool scale = color.name.size() == 2 &&
+                       (color.name[0] == 's' || color.name[0] == 'd' || color.name[0] == 'c');
     if (!scale) continue;
     css += fmt::format("rect.{0}{{fill:var(--{0})}}path.{0}{{stroke:var(--{0})}}\n", color.name);
   }

@@ -11,7 +11,11 @@ std::string panel_html(const Panel& panel) {
   std::string html = fmt::format("<div class=\"panel\" data-name=\"{}\">\n", escape(panel.name));
   if (!panel.name.empty())
     html += fmt::format("<h4 class=\"panel-name\">{}</h4>\n", escape(panel.name));
-  html += fmt::format("<div class=\"scroll\" tabindex=\"0\">\n{}</div>\n", inline_svg(panel.chart));
+  if (panel.chart.body.empty()) {
+    return html + fmt::format("<div class=\"scroll\" tabindex=\"0\">\n{}</div>\n</div>\n",
+                              panel.table.to_html());
+  }
+  html += fmt::format("<div class=\"scroll\">\n{}</div>\n", inline_svg(panel.chart));
   if (!panel.table.rows.empty()) {
     html += fmt::format(
         "<details><summary>Data table</summary><div class=\"scroll\" tabindex=\"0\">\n"
@@ -28,7 +32,10 @@ std::string figure_html(const Figure& figure) {
       figure.panels.size() > 1 ? fmt::format(" data-choice=\"{}\"", escape(figure.choice)) : "",
       escape(figure.title), escape(figure.reading));
   for (const Panel& panel : figure.panels) html += panel_html(panel);
-  return html + "</figure>\n";
+  return html + fmt::format(
+                    "<button type=\"button\" class=\"data\" hidden data-file=\"{}.csv\">"
+                    "Save these numbers (CSV)</button>\n</figure>\n",
+                    escape(figure.id));
 }
 
 }  // namespace

@@ -10,7 +10,8 @@
 
 namespace foregate {
 
-/// One drawing of a figure with the table under it.
+/// One drawing of a figure with the table under it; without a drawing (no body) the table is shown
+/// at once.
 struct Panel {
   std::string name;  ///< As the reader chooses it: "layer 3 → 4"; empty for an only panel
   Chart chart;

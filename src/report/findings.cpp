@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/progress.h"
 #include "report/layers.h"
@@ -113,6 +114,80 @@ void transition_finding(const RoutingStatistics& statistics, std::vector<std::st
       percent(follower / choices), percent(busiest)));
 }
 
+void information_finding(const RoutingStatistics& statistics, std::vector<std::string>& found) {
+  const LayerInformation& information = statistics.information;
+  const size_t n = information.layers().size();
+  if (n < 2) return;
+  double best = -1;
+  std::pair<size_t, size_t> pair;
+  for (size_t a = 0; a < n; ++a) {
+    for (size_t b = a + 1; b < n; ++b) {
+      const double bits = information.bits(a, b);
+      if (bits > best) best = bits, pair = {a, b};
+    }
+  }
+  found.push_back(fmt::format(
+      "Of all pairs of layers, {} and {} tell most about each other: {:.2f} bits an expert, of "
+      "{:.2f} at most.",
+      decoder_layer(statistics.geometry, information.layers()[pair.first]),
+      decoder_layer(statistics.geometry, information.layers()[pair.second]), best,
+      std::log2(statistics.geometry.num_experts)));
+}
+
+/// What a cache of half the experts hits, and what a text of some length needs.
+void caching_findings(const RoutingStatistics& statistics, std::vector<std::string>& found) {
+  const Geometry& geometry = statistics.geometry;
+  const int half = std::max(1, geometry.num_experts / 2);
+  if (statistics.cache.requests() == 0) return;
+  const double recent =
+      layer_mean(geometry, [&](int layer) { return statistics.cache.lru_hit_rate(layer, half); });
+  const double best = layer_mean(
+      geometry, [&](int layer) { return statistics.cache.optimal_hit_rate(layer, half); });
+  found.push_back(fmt::format(
+      "An LRU cache of {} of {} experts a layer would hold {} of the experts needed; knowing the "
+      "future, eviction could not do better than {}.",
+      half, geometry.num_experts, percent(recent), percent(best)));
+  const std::vector<int> lengths = statistics.working_set.lengths();
+  size_t last = 0;
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    if (2 * statistics.working_set.texts(i) >= statistics.traces) last = i;
+  }
+  if (lengths.empty() || lengths[last] < 2) return;
+  const double mean =
+      layer_mean(geometry, [&](int layer) { return statistics.working_set.mean(layer, last); });
+  found.push_back(
+      fmt::format("The first {} tokens of a text use {:.1f} of a layer's {} experts on average.",
+                  lengths[last], mean, geometry.num_experts));
+}
+
+void phase_finding(const RoutingStatistics& statistics, std::vector<std::string>& found) {
+  if (!statistics.phases.any()) return;
+  Range divergence;
+  for (int layer = 0; layer < statistics.geometry.num_moe_layers; ++layer) {
+    divergence.add(layer, jensen_shannon(statistics.phases.prompt().layer(layer),
+                                         statistics.phases.generated().layer(layer)));
+  }
+  found.push_back(fmt::format(
+      "Generated tokens are routed differently from prompts by {:.3f} bits on average, most at "
+      "layer {}: {:.3f}.",
+      divergence.mean(), decoder_layer(statistics.geometry, divergence.highest), divergence.high));
+}
+
+void comparison_finding(const ReportInput& input, std::vector<std::string>& found) {
+  if (!input.agreement || input.agreement->tokens() == 0) return;
+  const Geometry& geometry = input.statistics.geometry;
+  Range common;
+  for (int layer = 0; layer < geometry.num_moe_layers; ++layer)
+    common.add(layer, input.agreement->common(layer).mean);
+  const double exact =
+      layer_mean(geometry, [&](int layer) { return input.agreement->exact(layer); });
+  found.push_back(fmt::format(
+      "Compared with {}, {} of the experts are the same on average, least at layer {} ({}); {} of "
+      "the decisions agree completely.",
+      shorten(input.compared_with, 60), percent(common.mean()),
+      decoder_layer(geometry, common.lowest), percent(common.low), percent(exact)));
+}
+
 void dataset_finding(const RoutingStatistics& statistics, std::vector<std::string>& found) {
   if (statistics.datasets.size() < 2) return;
   size_t farthest = 0;
@@ -169,8 +244,12 @@ std::vector<std::string> findings(const ReportInput& input) {
   } else {
     balance_findings(input.statistics, found);
     transition_finding(input.statistics, found);
+    information_finding(input.statistics, found);
     overlap_finding(input.statistics, found);
+    caching_findings(input.statistics, found);
     dataset_finding(input.statistics, found);
+    phase_finding(input.statistics, found);
+    comparison_finding(input, found);
   }
   for (const Evaluation& evaluation : input.evaluations) evaluation_findings(evaluation, found);
   return found;

@@ -9,7 +9,7 @@
 namespace foregate {
 namespace {
 
-constexpr size_t kTitledCells = 2000;
+constexpr size_t kTitledCells = 600;
 constexpr double kTop = 36;
 constexpr std::string_view kDigits =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -67,10 +67,11 @@ std::string data_attributes(const HeatMap& map, const Layout& layout) {
   std::string text = fmt::format(
       " data-frame=\"{:.6g} {} {:.6g} {:.6g}\" data-rows=\"{}\" data-columns=\"{}\""
       " data-names=\"{}&#10;{}&#10;{}\" data-unit=\"{}\" data-largest=\"{:.9g}\""
-      " data-cells=\"{}\"",
+      " data-hole=\"{}\" data-cells=\"{}\"",
       layout.left, kTop, layout.cell_width, layout.cell_height, joined(map.row_labels),
       joined(map.column_labels), escape(map.row_title), escape(map.column_title),
-      escape(map.value_title), static_cast<int>(map.unit), largest, encode(map.values, largest));
+      escape(map.value_title), static_cast<int>(map.unit), largest, escape(map.hole),
+      encode(map.values, largest));
   if (!map.column_base.empty()) {
     const double base = largest_of(map.column_base);
     text += fmt::format(" data-base-largest=\"{:.9g}\" data-base=\"{}\"", base,
@@ -94,7 +95,7 @@ std::string titled_cells(const HeatMap& map, const Layout& layout) {
           kTop + layout.cell_height * static_cast<double>(row), layout.cell_width,
           layout.cell_height, escape(map.row_title), escape(map.row_labels[row]),
           escape(map.column_title), escape(map.column_labels[column]),
-          format_value(value, map.unit));
+          std::isnan(value) ? escape(map.hole) : format_value(value, map.unit));
     }
   }
   return svg + "</g>\n";

@@ -22,8 +22,9 @@ struct HeatMap {
   Unit unit = Unit::kPercent;
   /// [columns] or empty: on hover also the value divided by its column's base, as "lift".
   std::vector<double> column_base;
-  bool square = false;  ///< Cells as high as wide
-  bool titles = true;   ///< <title>s in the cells; only up to 2,000 cells in any case
+  std::string hole = "never used";  ///< What a hole means, on hover
+  bool square = false;              ///< Cells as high as wide
+  bool titles = true;               ///< <title>s in the cells; only up to 600 cells in any case
 };
 
 /// Cells coloured by class, with a legend below. With titles each cell is a <rect> with its value;

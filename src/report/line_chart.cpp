@@ -159,6 +159,16 @@ std::string tick_label(double value, double step, Unit unit) {
   return fmt::format("{:.{}f}{}", value * scale + 0.0, decimals, suffix);
 }
 
+Table series_table(const LineChart& chart) {
+  Table table{{{chart.x_title}}, {}};
+  for (const std::string& label : chart.x_labels) table.rows.push_back({label});
+  for (const Series& series : chart.series) {
+    table.columns.push_back({series.name, chart.unit});
+    for (size_t i = 0; i < table.rows.size(); ++i) table.rows[i].emplace_back(series.values[i]);
+  }
+  return table;
+}
+
 Chart draw(const LineChart& chart) {
   Frame frame;
   frame.columns = chart.x_labels.size();

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "report/svg.h"
+#include "report/table.h"
 #include "report/text.h"
 
 namespace foregate {
@@ -27,6 +28,9 @@ struct LineChart {
 
 /// Lines with points, a legend above and values on hover.
 Chart draw(const LineChart& chart);
+
+/// The numbers of the lines: a row an x label, a column a series.
+Table series_table(const LineChart& chart);
 
 /// About five round numbers from `low` to `high` inclusive of both sides; `low` < `high`.
 std::vector<double> round_ticks(double low, double high);

@@ -36,7 +36,7 @@ std::string render_page(const std::string& title, const std::string& subtitle,
   html += navigation(sections) + "<main>\n";
   for (const Section& section : sections) html += to_html(section);
   html += "</main>\n<footer>Made by foregate analyze.</footer>\n";
-  html += "<div id=\"tip\" aria-hidden=\"true\" hidden></div>\n";
+  html += "<div id=\"tip\" role=\"status\" hidden></div>\n";
   return html + "<script>\n" + kPageScript + "</script>\n</body>\n</html>\n";
 }
 

@@ -10,9 +10,14 @@
 namespace foregate {
 
 std::vector<Section> all_sections(const ReportInput& input) {
-  return {overview_section(input), usage_section(input),       balance_section(input),
-          gates_section(input),    transitions_section(input), overlap_section(input),
-          datasets_section(input), evaluation_section(input)};
+  std::vector<Section> sections = {
+      overview_section(input), usage_section(input),       balance_section(input),
+      gates_section(input),    transitions_section(input), information_section(input),
+      overlap_section(input),  caching_section(input),     coactivation_section(input),
+      datasets_section(input), specialists_section(input), tokens_section(input),
+      phases_section(input),   journeys_section(input),    evaluation_section(input)};
+  if (input.agreement) sections.push_back(comparison_section(input));
+  return sections;
 }
 
 std::string render_report(const ReportInput& input) {
@@ -39,6 +44,7 @@ void write_svgs(const ReportInput& input, const std::filesystem::path& directory
   for (const Section& section : all_sections(input)) {
     for (const Figure& figure : section.figures) {
       for (size_t i = 0; i < figure.panels.size(); ++i) {
+        if (figure.panels[i].chart.body.empty()) continue;  // a table alone
         const std::string number = figure.panels.size() == 1 ? "" : fmt::format("-{:02}", i);
         write_file_atomically(directory / fmt::format("{}{}.svg", figure.id, number),
                               standalone_svg(figure.panels[i].chart));

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "stats/evaluation.h"
 #include "stats/routing_statistics.h"
+#include "stats/trace_agreement.h"
 #include "trace/manifest.h"
 
 namespace foregate {
@@ -15,6 +18,10 @@ struct ReportInput {
   Manifest manifest;
   RoutingStatistics statistics;
   std::vector<Evaluation> evaluations;  ///< Empty: the section says how to get one.
+  /// Text of a token id; empty: ids are shown.
+  std::function<std::string(int32_t id)> token_text;
+  std::optional<TraceAgreement> agreement;  ///< With the trace of the same texts at `compared_with`
+  std::string compared_with;
 };
 
 /// One self-contained HTML page: no network, charts as inline SVG, light and dark. Any input gives

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "report/bar_chart.h"
 #include "report/heat_map.h"
@@ -13,13 +14,7 @@ namespace {
 
 constexpr size_t kMaxLines = 8;
 constexpr size_t kMaxRows = 40;
-constexpr size_t kCellBudget = 9000;  // Cells of all maps together.
-
-double ratio_to_overall(const RoutingStatistics& statistics, size_t dataset, int layer,
-                        int expert) {
-  const double overall = statistics.usage.share(layer, expert);
-  return statistics.datasets[dataset].usage.share(layer, expert) / overall;
-}
+constexpr size_t kCellBudget = 450;  // Cells of all maps together.
 
 Figure tokens_figure(const RoutingStatistics& statistics) {
   Table table{{{"dataset"}, {"traces"}, {"tokens"}, {"share_of_tokens", Unit::kPercent}}, {}};
@@ -85,76 +80,86 @@ Figure divergence_figure(const RoutingStatistics& statistics) {
   return figure;
 }
 
-Table all_ratios(const RoutingStatistics& statistics) {
+Table pairwise_table(const RoutingStatistics& statistics) {
   const Geometry& geometry = statistics.geometry;
-  Table table{{{"moe_layer"},
-               {"decoder_layer"},
-               {"dataset"},
-               {"expert"},
-               {"decisions"},
-               {"share"},
-               {"ratio_to_overall"}},
+  Table table{{{"moe_layer"}, {"decoder_layer"}, {"dataset_a"}, {"dataset_b"}, {"divergence_bits"}},
               {}};
   for (int layer = 0; layer < geometry.num_moe_layers; ++layer) {
-    for (size_t i = 0; i < statistics.datasets.size(); ++i) {
-      const DatasetUsage& dataset = statistics.datasets[i];
-      for (int expert = 0; expert < geometry.num_experts; ++expert) {
-        table.rows.push_back({int64_t{layer}, decoder_layer(geometry, layer), dataset.name,
-                              int64_t{expert}, dataset.usage.count(layer, expert),
-                              dataset.usage.share(layer, expert),
-                              ratio_to_overall(statistics, i, layer, expert)});
+    for (size_t a = 0; a < statistics.datasets.size(); ++a) {
+      for (size_t b = a + 1; b < statistics.datasets.size(); ++b) {
+        table.rows.push_back({int64_t{layer}, decoder_layer(geometry, layer),
+                              statistics.datasets[a].name, statistics.datasets[b].name,
+                              statistics.divergence(a, b, layer)});
       }
     }
   }
   return table;
 }
 
-Panel ratio_panel(const RoutingStatistics& statistics, int layer) {
-  const Geometry& geometry = statistics.geometry;
+/// Divergence of all pairs of the first kMaxRows datasets at a layer, or the mean of all layers.
+Panel pairwise_panel(const RoutingStatistics& statistics, const std::string& name, int layer,
+                     const ColorScale& scale) {
   HeatMap map;
-  const std::string name = fmt::format("layer {}", decoder_layer(geometry, layer));
-  map.label = "Heat map of expert usage by dataset, " + name;
-  map.description = "Each dataset's use of each expert relative to its use over all datasets.";
+  map.label = "Heat map of the divergence between datasets, " + name;
+  map.description = "Jensen-Shannon divergence in bits between the usages of two datasets.";
   map.row_title = "dataset";
-  map.column_title = "expert";
-  map.value_title = "use in the dataset relative to its use overall (1× = the same)";
-  map.column_labels = index_labels(geometry.num_experts);
-  map.scale = ratio_scale();
-  map.unit = Unit::kRatio;
+  map.column_title = "dataset";
+  map.value_title = "divergence (bits)";
+  map.unit = Unit::kBits;
+  map.hole = "the dataset itself";
+  map.scale = scale;
   map.titles = false;
+  const size_t shown = std::min(kMaxRows, statistics.datasets.size());
   Table table{{{"dataset"}}, {}};
-  for (const std::string& expert : map.column_labels)
-    table.columns.push_back({"e" + expert, Unit::kRatio});
-  for (size_t i = 0; i < std::min(kMaxRows, statistics.datasets.size()); ++i) {
-    map.row_labels.push_back(statistics.datasets[i].name);
-    table.rows.push_back({statistics.datasets[i].name});
-    for (int expert = 0; expert < geometry.num_experts; ++expert) {
-      map.values.push_back(ratio_to_overall(statistics, i, layer, expert));
+  for (size_t a = 0; a < shown; ++a) {
+    map.row_labels.push_back(statistics.datasets[a].name);
+    map.column_labels.push_back(shorten(statistics.datasets[a].name, 14));
+    table.columns.push_back({statistics.datasets[a].name, Unit::kBits});
+    table.rows.push_back({statistics.datasets[a].name});
+    for (size_t b = 0; b < shown; ++b) {
+      const auto at = [&](int l) { return statistics.divergence(a, b, l); };
+      map.values.push_back(a == b       ? std::numeric_limits<double>::quiet_NaN()
+                           : layer >= 0 ? at(layer)
+                                        : layer_mean(statistics.geometry, at));
       table.rows.back().emplace_back(map.values.back());
     }
   }
   return {name, draw(map), std::move(table)};
 }
 
-Figure ratio_figure(const RoutingStatistics& statistics) {
-  Figure figure;
-  figure.id = "dataset-usage";
-  figure.title = "Which experts a dataset favours";
-  figure.reading =
-      "Each row is a dataset, each column an expert of the chosen layer. Orange experts are used "
-      "more by this dataset than by the whole trace, blue ones less.";
-  figure.choice = "Show";
-  const size_t cells = std::min(kMaxRows, statistics.datasets.size()) *
-                       static_cast<size_t>(statistics.geometry.num_experts);
-  const auto layers = static_cast<size_t>(statistics.geometry.num_moe_layers);
-  const std::vector<size_t> shown = spread(layers, kCellBudget / cells);
-  for (const size_t layer : shown)
-    figure.panels.push_back(ratio_panel(statistics, static_cast<int>(layer)));
-  if (shown.size() < layers) {
-    figure.reading +=
-        fmt::format(" Shown are {} of {} layers; --tables writes all.", shown.size(), layers);
+double largest_divergence(const RoutingStatistics& statistics, size_t shown) {
+  double largest = 0;
+  for (int layer = 0; layer < statistics.geometry.num_moe_layers; ++layer) {
+    for (size_t a = 0; a < shown; ++a) {
+      for (size_t b = 0; b < a; ++b) {
+        const double bits = statistics.divergence(a, b, layer);
+        if (bits > largest) largest = bits;
+      }
+    }
   }
-  figure.data = [&statistics](TableFile& file) { file.add(all_ratios(statistics)); };
+  return largest;
+}
+
+Figure pairwise_figure(const RoutingStatistics& statistics) {
+  const Geometry& geometry = statistics.geometry;
+  Figure figure;
+  figure.id = "dataset-pairs";
+  figure.title = "How far the datasets are from each other";
+  figure.reading =
+      "Jensen-Shannon divergence between two datasets' use of the experts: 0 bits is the same, 1 "
+      "bit has no expert in common. Pale pairs share their experts, and a predictor fitted on one "
+      "serves the other.";
+  figure.choice = "Show";
+  const size_t rows = std::min(kMaxRows, statistics.datasets.size());
+  const ColorScale scale = sequential_scale(largest_divergence(statistics, rows));
+  figure.panels.push_back(pairwise_panel(statistics, "mean of all layers", -1, scale));
+  const auto layers = static_cast<size_t>(geometry.num_moe_layers);
+  for (const size_t layer : spread(layers, kCellBudget / (rows * rows))) {
+    const auto index = static_cast<int>(layer);
+    figure.panels.push_back(pairwise_panel(
+        statistics, fmt::format("layer {}", decoder_layer(geometry, index)), index, scale));
+  }
+  figure.data = [&statistics](TableFile& file) { file.add(pairwise_table(statistics)); };
   return figure;
 }
 
@@ -173,7 +178,7 @@ Section datasets_section(const ReportInput& input) {
     return section;
   }
   section.figures.push_back(divergence_figure(statistics));
-  section.figures.push_back(ratio_figure(statistics));
+  section.figures.push_back(pairwise_figure(statistics));
   return section;
 }
 

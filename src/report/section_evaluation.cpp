@@ -5,6 +5,7 @@
 
 #include "base/progress.h"
 #include "report/bar_chart.h"
+#include "report/evaluation_figures.h"
 #include "report/layers.h"
 #include "report/line_chart.h"
 #include "report/sections.h"
@@ -12,26 +13,7 @@
 namespace foregate {
 namespace {
 
-using Rows = std::vector<const EvaluationRow*>;
-
-/// The rows by lead, both in the evaluation's order.
-std::vector<std::pair<std::string, Rows>> by_lead(const Evaluation& evaluation) {
-  std::vector<std::pair<std::string, Rows>> groups;
-  for (const EvaluationRow& row : evaluation.rows) {
-    auto group = std::find_if(groups.begin(), groups.end(),
-                              [&](const auto& entry) { return entry.first == row.lead; });
-    if (group == groups.end()) group = groups.insert(group, {row.lead, {}});
-    group->second.push_back(&row);
-  }
-  return groups;
-}
-
-const Interval* metric_of(const EvaluationRow& row, const std::string& name) {
-  for (const auto& [metric, interval] : row.metrics) {
-    if (metric == name) return &interval;
-  }
-  return nullptr;
-}
+using Rows = EvaluationRows;
 
 std::string cell_html(const EvaluationRow& row, const Rows& rows, const std::string& metric) {
   const Interval* value = metric_of(row, metric);
@@ -161,12 +143,16 @@ void add_figures(const Evaluation& evaluation, const Geometry& geometry, const s
                "Show",
                {},
                [&evaluation](TableFile& file) { file.add(layer_table(evaluation)); }};
-  for (const auto& [lead, rows] : by_lead(evaluation)) {
+  for (const auto& [lead, rows] : rows_by_lead(evaluation)) {
     bars.panels.push_back(bar_panel(lead, rows, metric));
     lines.panels.push_back(layer_panel(lead, rows, geometry, evaluation.num_moe_layers));
   }
+  const size_t leads = bars.panels.size();
   section.figures.push_back(std::move(bars));
+  if (leads > 1) section.figures.push_back(recall_by_lead_figure(evaluation, suffix));
+  section.figures.push_back(recall_by_budget_figure(evaluation, suffix));
   section.figures.push_back(std::move(lines));
+  section.figures.push_back(recall_by_dataset_figure(evaluation, suffix));
 }
 
 }  // namespace
@@ -190,7 +176,8 @@ Section evaluation_section(const ReportInput& input) {
                     counted(evaluation.num_moe_layers, "MoE layer"), escape(evaluation.split),
                     escape(evaluation.trace));
     section.html += control_html(evaluation);
-    for (const auto& [lead, rows] : by_lead(evaluation)) section.html += lead_table(lead, rows);
+    for (const auto& [lead, rows] : rows_by_lead(evaluation))
+      section.html += lead_table(lead, rows);
     if (evaluation.rows.empty()) continue;
     const std::string suffix = i == 0 ? "" : fmt::format("-{}", i + 1);
     add_figures(evaluation, input.statistics.geometry, suffix, section);

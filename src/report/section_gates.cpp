@@ -25,6 +25,54 @@ Table gate_table(const RoutingStatistics& statistics) {
   return table;
 }
 
+Table histogram_table(const RoutingStatistics& statistics) {
+  const Geometry& geometry = statistics.geometry;
+  Table table{{{"moe_layer"}, {"decoder_layer"}, {"rank"}, {"bin_start"}, {"decisions"}}, {}};
+  for (int layer = 0; layer < geometry.num_moe_layers; ++layer) {
+    for (int rank = 0; rank < geometry.top_k; ++rank) {
+      for (int bin = 0; bin < GateHistogram::kBins; ++bin) {
+        table.rows.push_back({int64_t{layer}, decoder_layer(geometry, layer), int64_t{rank + 1},
+                              static_cast<double>(bin) / GateHistogram::kBins,
+                              statistics.gate_histogram.count(layer, rank, bin)});
+      }
+    }
+  }
+  return table;
+}
+
+Figure histogram_figure(const RoutingStatistics& statistics) {
+  const Geometry& geometry = statistics.geometry;
+  const double decisions =
+      static_cast<double>(statistics.gate_histogram.tokens()) * geometry.num_moe_layers;
+  LineChart chart;
+  chart.label = "Distribution of gate weights by rank";
+  chart.description = "Share of decisions whose gate weight lies in each bin of 0.02, by rank.";
+  chart.x_title = "gate weight (bin of 0.02 from)";
+  chart.y_title = "share of decisions";
+  for (int bin = 0; bin < GateHistogram::kBins; ++bin) {
+    const double start = static_cast<double>(bin) / GateHistogram::kBins;
+    chart.x_labels.push_back(fmt::format("{:.2f}", start));
+  }
+  for (int rank = 0; rank < std::min(geometry.top_k, kMaxRanks); ++rank) {
+    Series series{fmt::format("rank {}", rank + 1), {}};
+    for (int bin = 0; bin < GateHistogram::kBins; ++bin) {
+      int64_t count = 0;
+      for (int layer = 0; layer < geometry.num_moe_layers; ++layer)
+        count += statistics.gate_histogram.count(layer, rank, bin);
+      series.values.push_back(static_cast<double>(count) / decisions);
+    }
+    chart.series.push_back(std::move(series));
+  }
+  return {"gate-weight-distribution",
+          "Distribution of gate weights by rank",
+          "Share of the decisions of all layers whose gate weight of that rank lies in a bin of "
+          "0.02. Ranks whose curves overlap are nearly interchangeable: the router hardly prefers "
+          "one to the other. --tables has every layer of its own.",
+          "",
+          {{"", draw(chart), series_table(chart)}},
+          [&statistics](TableFile& file) { file.add(histogram_table(statistics)); }};
+}
+
 }  // namespace
 
 Section gates_section(const ReportInput& input) {
@@ -57,6 +105,7 @@ Section gates_section(const ReportInput& input) {
                 {{"", draw(chart), gate_table(statistics)}},
                 [&statistics](TableFile& file) { file.add(gate_table(statistics)); }};
   section.figures.push_back(std::move(figure));
+  section.figures.push_back(histogram_figure(statistics));
   return section;
 }
 

@@ -23,6 +23,52 @@ Table overlap_table(const RoutingStatistics& statistics) {
   return table;
 }
 
+std::vector<size_t> seen_distances(const TokenOverlap& overlap) {
+  std::vector<size_t> seen;
+  for (size_t i = 0; i < TokenOverlap::kDistances.size(); ++i) {
+    if (overlap.pairs(i) > 0) seen.push_back(i);
+  }
+  return seen;
+}
+
+Figure distance_figure(const RoutingStatistics& statistics) {
+  const Geometry& geometry = statistics.geometry;
+  const TokenOverlap& overlap = statistics.overlap;
+  const std::vector<size_t> distances = seen_distances(overlap);
+  LineChart chart;
+  chart.label = "Line chart of the experts used again by the distance between tokens";
+  chart.description = "Share of a token's experts that a later token chooses too.";
+  chart.x_title = "distance (tokens)";
+  chart.y_title = "share of experts";
+  for (const size_t i : distances)
+    chart.x_labels.push_back(std::to_string(TokenOverlap::kDistances[i]));
+  chart.series = layer_lines(geometry, distances.size(), [&](int layer, size_t column) {
+    return overlap.share(layer, distances[column]);
+  });
+  const double alone = layer_mean(geometry, [&](int layer) {
+    return chance_overlap(statistics.usage.layer(layer), geometry.top_k);
+  });
+  chart.series.push_back(
+      {"expected from usage alone (mean)", std::vector<double>(distances.size(), alone), true});
+  Table table{
+      {{"moe_layer"}, {"decoder_layer"}, {"distance"}, {"pairs"}, {"reused_share", Unit::kPercent}},
+      {}};
+  for (int layer = 0; layer < geometry.num_moe_layers; ++layer) {
+    for (const size_t i : distances) {
+      table.rows.push_back({int64_t{layer}, decoder_layer(geometry, layer),
+                            int64_t{TokenOverlap::kDistances[i]}, overlap.pairs(i),
+                            overlap.share(layer, i)});
+    }
+  }
+  return {"overlap-by-distance",
+          "The same experts again, by distance",
+          "Share of the k experts of a token that the token so many places later chooses too. "
+          "Where the line falls to the dashed one, the text's past says no more than usage does.",
+          "",
+          {{"", draw(chart), series_table(chart)}},
+          [table](TableFile& file) { file.add(table); }};
+}
+
 }  // namespace
 
 Section overlap_section(const ReportInput& input) {
@@ -53,6 +99,7 @@ Section overlap_section(const ReportInput& input) {
                 {{"", draw(chart), table}},
                 [table](TableFile& file) { file.add(table); }};
   section.figures.push_back(std::move(figure));
+  section.figures.push_back(distance_figure(statistics));
   return section;
 }
 

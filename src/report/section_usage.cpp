@@ -1,5 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
 #include "report/heat_map.h"
 #include "report/layers.h"
 #include "report/sections.h"
@@ -68,6 +72,43 @@ HeatMap usage_map(const RoutingStatistics& statistics) {
   return map;
 }
 
+/// Every layer's experts by load, the busiest first.
+HeatMap sorted_map(const RoutingStatistics& statistics) {
+  const Geometry& geometry = statistics.geometry;
+  HeatMap map = usage_map(statistics);
+  map.label = "Heat map of expert usage by layer, each layer sorted by load";
+  map.column_title = "place by load";
+  map.column_labels.clear();
+  for (int place = 1; place <= geometry.num_experts; ++place)
+    map.column_labels.push_back(std::to_string(place));
+  for (int layer = 0; layer < geometry.num_moe_layers; ++layer) {
+    const auto row = map.values.begin() + static_cast<std::ptrdiff_t>(layer) * geometry.num_experts;
+    std::sort(row, row + geometry.num_experts, std::greater<>());
+  }
+  map.titles = false;
+  return map;
+}
+
+/// Which expert has which place in its layer.
+Table places_table(const RoutingStatistics& statistics) {
+  const Geometry& geometry = statistics.geometry;
+  Table table{{{"layer"}}, {}};
+  for (int place = 1; place <= geometry.num_experts; ++place)
+    table.columns.push_back({fmt::format("#{}", place)});
+  for (int layer = 0; layer < geometry.num_moe_layers; ++layer) {
+    std::vector<int64_t> experts(static_cast<size_t>(geometry.num_experts));
+    std::iota(experts.begin(), experts.end(), int64_t{0});
+    std::stable_sort(experts.begin(), experts.end(), [&](int64_t a, int64_t b) {
+      return statistics.usage.count(layer, static_cast<int>(a)) >
+             statistics.usage.count(layer, static_cast<int>(b));
+    });
+    std::vector<Cell> row = {decoder_layer(geometry, layer)};
+    for (const int64_t expert : experts) row.emplace_back(expert);
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
 }  // namespace
 
 Section usage_section(const ReportInput& input) {
@@ -84,7 +125,10 @@ Section usage_section(const ReportInput& input) {
       "Each row is a MoE layer, each column an expert. Grey is what even use would give ({} of a "
       "layer's choices); orange experts are chosen more often, blue ones less.",
       format_value(1.0 / statistics.geometry.num_experts, Unit::kPercent));
-  figure.panels.push_back({"", draw(usage_map(statistics)), ratio_table(statistics)});
+  figure.choice = "Experts";
+  figure.panels.push_back({"by number", draw(usage_map(statistics)), ratio_table(statistics)});
+  figure.panels.push_back(
+      {"by load in each layer", draw(sorted_map(statistics)), places_table(statistics)});
   figure.data = [&statistics](TableFile& file) { file.add(all_usage(statistics)); };
   section.figures.push_back(std::move(figure));
   return section;

@@ -16,7 +16,15 @@ Section gates_section(const ReportInput& input);
 Section transitions_section(const ReportInput& input);
 Section datasets_section(const ReportInput& input);
 Section overlap_section(const ReportInput& input);
+Section information_section(const ReportInput& input);
+Section caching_section(const ReportInput& input);
+Section coactivation_section(const ReportInput& input);
+Section specialists_section(const ReportInput& input);
+Section tokens_section(const ReportInput& input);
+Section phases_section(const ReportInput& input);
+Section journeys_section(const ReportInput& input);
 Section evaluation_section(const ReportInput& input);
+Section comparison_section(const ReportInput& input);  ///< Only with an agreement
 
 /// All of them, in the page's order.
 std::vector<Section> all_sections(const ReportInput& input);

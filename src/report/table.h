@@ -23,7 +23,7 @@ struct Table {
   std::vector<std::vector<Cell>> rows;
 
   /// <table>; rows that would take it beyond `max_cells` are left out and counted in a last line.
-  std::string to_html(size_t max_cells = 6000) const;
+  std::string to_html(size_t max_cells = 2000) const;
 };
 
 }  // namespace foregate

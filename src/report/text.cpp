@@ -107,6 +107,8 @@ std::string format_value(double value, Unit unit) {
       return fmt::format("{:.2f}×", value);
     case Unit::kBits:
       return fmt::format("{:.4f} bits", value);
+    case Unit::kCount:
+      return fmt::format("{:.{}f}", value, value == std::round(value) ? 0 : 1);
     case Unit::kNumber:
       break;
   }

@@ -26,6 +26,7 @@ enum class Unit {
   kRatio,    ///< "1.25×"
   kNumber,   ///< "0.934"
   kBits,     ///< "0.012 bits"
+  kCount,    ///< "12" or "12.5"
 };
 
 /// NaN (nothing to show) is a dash.

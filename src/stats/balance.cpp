@@ -47,6 +47,32 @@ double coefficient_of_variation(std::span<const int64_t> counts) {
   return std::sqrt(squares / static_cast<double>(counts.size())) / mean;
 }
 
+double gini(std::span<const int64_t> counts) {
+  const double total = total_of(counts);
+  if (total == 0) return kNan;
+  std::vector<int64_t> ascending(counts.begin(), counts.end());
+  std::sort(ascending.begin(), ascending.end());
+  const auto experts = static_cast<double>(counts.size());
+  double weighted = 0;
+  for (size_t i = 0; i < ascending.size(); ++i)
+    weighted += (2 * static_cast<double>(i + 1) - experts - 1) * static_cast<double>(ascending[i]);
+  return weighted / (experts * total);
+}
+
+std::vector<double> lorenz_curve(std::span<const int64_t> counts) {
+  const double total = total_of(counts);
+  if (total == 0) return {};
+  std::vector<int64_t> ascending(counts.begin(), counts.end());
+  std::sort(ascending.begin(), ascending.end());
+  std::vector<double> curve = {0};
+  int64_t sum = 0;
+  for (const int64_t count : ascending) {
+    sum += count;
+    curve.push_back(static_cast<double>(sum) / total);
+  }
+  return curve;
+}
+
 double jensen_shannon(std::span<const int64_t> a, std::span<const int64_t> b) {
   const double total_a = total_of(a);
   const double total_b = total_of(b);

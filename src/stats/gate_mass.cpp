@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/half.h"
+#include "stats/sums.h"
 
 namespace foregate {
 
@@ -38,6 +39,13 @@ void GateMass::add(const Trace& trace) {
     }
   }
   tokens_ += tokens;
+}
+
+void GateMass::merge(const GateMass& other) {
+  tokens_ += other.tokens_;
+  // Halves are multiples of 2^-24, so sums below 2^29 are exact and do not depend on the order.
+  add_into(by_expert_, other.by_expert_);
+  add_into(by_rank_, other.by_rank_);
 }
 
 double GateMass::mass(int layer, int expert) const {

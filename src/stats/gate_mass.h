@@ -15,6 +15,7 @@ class GateMass {
   explicit GateMass(const Geometry& geometry);
 
   void add(const Trace& trace);
+  void merge(const GateMass& other);
 
   int64_t tokens() const { return tokens_; }  ///< Tokens that had gate weights.
   double mass(int layer, int expert) const;

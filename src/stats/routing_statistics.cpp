@@ -1,49 +1,114 @@
 #include "stats/routing_statistics.h"
 
+#include <algorithm>
+
 #include "stats/balance.h"
+#include "stats/shard_scan.h"
 
 namespace foregate {
+namespace {
 
-RoutingStatistics::RoutingStatistics(const Geometry& shape)
-    : geometry(shape), usage(shape), gate_mass(shape), transitions(shape), overlap(shape) {}
+/// Rarer tokens are typical of an expert by chance.
+constexpr int64_t kLeastOccurrences = 5;
+
+/// Token ids to follow; none if every token has an id of its own.
+std::vector<int32_t> frequent_ids(const TraceDirectory& directory) {
+  if (directory.manifest().token_ids == TokenIds::kUnique) return {};
+  const TokenCounts counts =
+      scan_shards<TokenCounts>(directory, {.experts = false}, [] { return TokenCounts(); }, {});
+  return counts.most_frequent(TokenAffinity::room(directory.geometry()), kLeastOccurrences);
+}
+
+}  // namespace
+
+RoutingStatistics::RoutingStatistics(const Geometry& shape,
+                                     const std::vector<int32_t>& followed_ids)
+    : geometry(shape),
+      usage(shape),
+      clustered(shape),
+      gate_mass(shape),
+      gate_histogram(shape),
+      transitions(shape),
+      information(shape),
+      coactivation(shape),
+      overlap(shape),
+      working_set(shape),
+      cache(shape),
+      phases(shape),
+      affinity(shape, followed_ids) {}
 
 DatasetUsage& RoutingStatistics::dataset(const std::string& name) {
   for (DatasetUsage& entry : datasets) {
     if (entry.name == name) return entry;
   }
-  datasets.push_back({name, 0, UsageCounts(geometry)});
+  datasets.push_back({name, 0, UsageCounts(geometry), ClusteredUsage(geometry)});
   return datasets.back();
 }
 
 void RoutingStatistics::add(const Trace& trace) {
+  const RoutingView routing(geometry, trace);
   ++traces;
   usage.add(trace);
+  clustered.add(trace);
   gate_mass.add(trace);
+  gate_histogram.add(trace);
   transitions.add(trace);
-  overlap.add(trace);
+  information.add(routing);
+  coactivation.add(routing);
+  overlap.add(routing);
+  working_set.add(routing);
+  cache.add(routing);
+  phases.add(trace);
+  affinity.add(trace);
+  journeys.add(trace, geometry);
   DatasetUsage& entry = dataset(trace.dataset);
   ++entry.traces;
   entry.usage.add(trace);
+  entry.clustered.add(trace);
+}
+
+void RoutingStatistics::merge(const RoutingStatistics& other) {
+  traces += other.traces;
+  usage.merge(other.usage);
+  clustered.merge(other.clustered);
+  gate_mass.merge(other.gate_mass);
+  gate_histogram.merge(other.gate_histogram);
+  transitions.merge(other.transitions);
+  information.merge(other.information);
+  coactivation.merge(other.coactivation);
+  overlap.merge(other.overlap);
+  working_set.merge(other.working_set);
+  cache.merge(other.cache);
+  phases.merge(other.phases);
+  affinity.merge(other.affinity);
+  journeys.merge(other.journeys);
+  for (const DatasetUsage& theirs : other.datasets) {
+    DatasetUsage& ours = dataset(theirs.name);
+    ours.traces += theirs.traces;
+    ours.usage.merge(theirs.usage);
+    ours.clustered.merge(theirs.clustered);
+  }
 }
 
 double RoutingStatistics::divergence(size_t dataset_index, int layer) const {
   return jensen_shannon(datasets[dataset_index].usage.layer(layer), usage.layer(layer));
 }
 
+double RoutingStatistics::divergence(size_t dataset_index, size_t other_index, int layer) const {
+  return jensen_shannon(datasets[dataset_index].usage.layer(layer),
+                        datasets[other_index].usage.layer(layer));
+}
+
 RoutingStatistics compute_statistics(const TraceDirectory& directory,
                                      const std::function<void(int64_t traces)>& on_progress) {
-  RoutingStatistics statistics(directory.geometry());
-  for (const DatasetEntry& entry : directory.manifest().datasets) statistics.dataset(entry.name);
-  const TraceColumns columns = {.gate_weights = directory.manifest().gate_weights};
-  Trace trace;
-  for (size_t shard = 0; shard < directory.manifest().shards.size(); ++shard) {
-    ShardReader reader = directory.open_shard(shard, columns);
-    while (reader.next(trace)) {
-      statistics.add(trace);
-      if (on_progress) on_progress(statistics.traces);
-    }
-  }
-  return statistics;
+  const std::vector<int32_t> followed = frequent_ids(directory);
+  const auto empty = [&] {
+    RoutingStatistics statistics(directory.geometry(), followed);
+    for (const DatasetEntry& entry : directory.manifest().datasets) statistics.dataset(entry.name);
+    return statistics;
+  };
+  return scan_shards<RoutingStatistics>(
+      directory, {.gate_weights = directory.manifest().gate_weights}, empty, on_progress);
 }
 
 }  // namespace foregate

@@ -3,34 +3,37 @@
 #include <algorithm>
 #include <limits>
 
+#include "stats/sums.h"
+
 namespace foregate {
 
 TokenOverlap::TokenOverlap(const Geometry& geometry)
-    : num_layers_(geometry.num_moe_layers),
-      top_k_(geometry.top_k),
-      common_(static_cast<size_t>(num_layers_)) {}
+    : top_k_(geometry.top_k),
+      common_(static_cast<size_t>(geometry.num_moe_layers) * kDistances.size()) {}
 
-void TokenOverlap::add(const Trace& trace) {
-  const int32_t tokens = trace.num_tokens();
-  const size_t token_width = static_cast<size_t>(num_layers_) * top_k_;
-  const uint16_t* here = trace.experts.data();
-  for (int32_t token = 0; token + 1 < tokens; ++token) {
-    for (int layer = 0; layer < num_layers_; ++layer, here += top_k_) {
-      const uint16_t* next = here + token_width;
-      int common = 0;
-      for (int a = 0; a < top_k_; ++a) {
-        for (int b = 0; b < top_k_; ++b) common += here[a] == next[b] ? 1 : 0;
-      }
-      common_[static_cast<size_t>(layer)] += common;
+void TokenOverlap::add(const RoutingView& routing) {
+  for (size_t i = 0; i < kDistances.size(); ++i) {
+    const int pairs = std::max(0, routing.tokens() - kDistances[i]);
+    pairs_[i] += pairs;
+    for (int layer = 0; pairs > 0 && layer < routing.num_layers(); ++layer) {
+      const uint64_t* here = routing.set(layer, 0);
+      const uint64_t* there = routing.set(layer, kDistances[i]);
+      // The sets of a layer's tokens lie one behind the other.
+      common_[static_cast<size_t>(layer) * kDistances.size() + i] +=
+          common_experts(here, there, pairs * routing.words());
     }
   }
-  pairs_ += std::max(0, tokens - 1);
 }
 
-double TokenOverlap::share(int layer) const {
-  if (pairs_ == 0) return std::numeric_limits<double>::quiet_NaN();
-  return static_cast<double>(common_[static_cast<size_t>(layer)]) /
-         (static_cast<double>(pairs_) * top_k_);
+void TokenOverlap::merge(const TokenOverlap& other) {
+  add_into(common_, other.common_);
+  for (size_t i = 0; i < kDistances.size(); ++i) pairs_[i] += other.pairs_[i];
+}
+
+double TokenOverlap::share(int layer, size_t distance) const {
+  if (pairs_[distance] == 0) return std::numeric_limits<double>::quiet_NaN();
+  const int64_t common = common_[static_cast<size_t>(layer) * kDistances.size() + distance];
+  return static_cast<double>(common) / (static_cast<double>(pairs_[distance]) * top_k_);
 }
 
 }  // namespace foregate

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "stats/sums.h"
+
 namespace foregate {
 
 namespace {
@@ -42,6 +44,12 @@ void TransitionCounts::add(const Trace& trace) {
     }
   }
   tokens_ += tokens;
+}
+
+void TransitionCounts::merge(const TransitionCounts& other) {
+  tokens_ += other.tokens_;
+  add_into(counts_, other.counts_);
+  add_into(usage_, other.usage_);
 }
 
 int64_t TransitionCounts::count(int pair, int from, int to) const {

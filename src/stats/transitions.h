@@ -19,6 +19,7 @@ class TransitionCounts {
   explicit TransitionCounts(const Geometry& geometry);
 
   void add(const Trace& trace);
+  void merge(const TransitionCounts& other);
 
   int num_pairs() const { return num_pairs_; }  ///< L-1, or 0
   int64_t count(int pair, int from, int to) const;

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "stats/sums.h"
+
 namespace foregate {
 
 UsageCounts::UsageCounts(const Geometry& geometry)
@@ -11,15 +13,23 @@ UsageCounts::UsageCounts(const Geometry& geometry)
       counts_(static_cast<size_t>(num_layers_) * num_experts_) {}
 
 void UsageCounts::add(const Trace& trace) {
-  const uint16_t* expert = trace.experts.data();
-  const int32_t tokens = trace.num_tokens();
-  for (int32_t token = 0; token < tokens; ++token) {
+  add(trace, 0, trace.num_tokens());
+}
+
+void UsageCounts::add(const Trace& trace, int begin, int end) {
+  const uint16_t* expert = trace.experts.data() + static_cast<size_t>(begin) * num_layers_ * top_k_;
+  for (int token = begin; token < end; ++token) {
     int64_t* counts = counts_.data();
     for (int layer = 0; layer < num_layers_; ++layer, counts += num_experts_) {
       for (int rank = 0; rank < top_k_; ++rank) ++counts[*expert++];
     }
   }
-  tokens_ += tokens;
+  tokens_ += end - begin;
+}
+
+void UsageCounts::merge(const UsageCounts& other) {
+  add_into(counts_, other.counts_);
+  tokens_ += other.tokens_;
 }
 
 std::span<const int64_t> UsageCounts::layer(int layer) const {

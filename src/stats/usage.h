@@ -15,6 +15,9 @@ class UsageCounts {
   explicit UsageCounts(const Geometry& geometry);
 
   void add(const Trace& trace);
+  /// Only the tokens [begin, end) of the trace.
+  void add(const Trace& trace, int begin, int end);
+  void merge(const UsageCounts& other);
 
   int num_layers() const { return num_layers_; }
   int num_experts() const { return num_experts_; }

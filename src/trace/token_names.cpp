@@ -17,6 +17,12 @@ int32_t TokenNames::id(std::string_view name) {
   return entry->second;
 }
 
+const std::string& TokenNames::name(int32_t id) const {
+  static const std::string kNone;
+  const auto index = static_cast<size_t>(id);
+  return id >= 0 && index < names_.size() ? *names_[index] : kNone;
+}
+
 void TokenNames::write(const std::filesystem::path& directory) const {
   Json json = Json::array();
   for (const std::string* name : names_) json.push_back(*name);

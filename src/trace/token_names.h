@@ -17,6 +17,8 @@ class TokenNames {
  public:
   int32_t id(std::string_view name);
   size_t size() const { return names_.size(); }
+  /// The string of an id; empty if there is none.
+  const std::string& name(int32_t id) const;
   bool empty() const { return names_.empty(); }
 
   /// Throws EnvironmentError.

@@ -11,13 +11,24 @@ ReportInput sample_input(const SampleShape& shape) {
   input.manifest.model = "sample/model";
   input.manifest.geometry = geometry;
   input.manifest.complete = true;
-  input.statistics = RoutingStatistics(geometry);
+  input.statistics = RoutingStatistics(geometry, {0});  // the samples' only token id
   Random random(11);
   for (int text = 0; text < shape.texts; ++text) {
     const std::string& dataset = shape.datasets[static_cast<size_t>(text) % shape.datasets.size()];
     input.statistics.add(random_trace(geometry, dataset, shape.tokens, random));
   }
   return input;
+}
+
+TraceAgreement sample_agreement(const SampleShape& shape) {
+  const Geometry geometry = small_geometry(shape.layers, shape.experts, shape.top_k);
+  TraceAgreement agreement(geometry);
+  Random random(12);
+  for (int text = 0; text < 3; ++text) {
+    agreement.add(random_trace(geometry, "d", shape.tokens, random),
+                  random_trace(geometry, "d", shape.tokens, random));
+  }
+  return agreement;
 }
 
 Evaluation sample_evaluation(const SampleShape& shape) {
@@ -37,6 +48,7 @@ Evaluation sample_evaluation(const SampleShape& shape) {
       row.decisions = 1234;
       row.texts = 7;
       row.metrics = {{"recall@2", {recall, recall - 0.05, recall + 0.05}}};
+      for (const std::string& dataset : shape.datasets) row.recall_by_dataset[dataset] = recall;
       for (int layer = 1; layer < shape.layers; ++layer)
         row.recall_by_layer.emplace_back(layer, recall);
       evaluation.rows.push_back(row);

@@ -22,4 +22,7 @@ ReportInput sample_input(const SampleShape& shape);
 /// Two predictors at two leads; "good" is the better at both.
 Evaluation sample_evaluation(const SampleShape& shape);
 
+/// Two records of three random texts.
+TraceAgreement sample_agreement(const SampleShape& shape);
+
 }  // namespace foregate

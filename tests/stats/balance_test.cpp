@@ -53,5 +53,14 @@ TEST(BalanceTest, JensenShannon) {
   EXPECT_NEAR(jensen_shannon(Counts{3, 3}, Counts{4, 0}), expected, 1e-12);
 }
 
+TEST(BalanceTest, GiniAndLorenz) {
+  EXPECT_DOUBLE_EQ(gini(Counts{5, 5, 5, 5}), 0);
+  EXPECT_DOUBLE_EQ(gini(Counts{0, 0, 8, 0}), 0.75);  // (E - 1) / E
+  EXPECT_DOUBLE_EQ(gini(Counts{3, 1}), 0.25);        // half the mean difference over the mean
+  EXPECT_EQ(lorenz_curve(Counts{3, 1, 0}), (std::vector<double>{0, 0, 0.25, 1}));
+  EXPECT_TRUE(std::isnan(gini(Counts{0, 0})));
+  EXPECT_TRUE(lorenz_curve(Counts{0, 0}).empty());
+}
+
 }  // namespace
 }  // namespace foregate

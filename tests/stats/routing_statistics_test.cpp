@@ -109,6 +109,68 @@ TEST(RoutingStatisticsTest, ReadsATraceDirectory) {
   }
 }
 
+/// What the report's numbers are made of, in one list.
+std::vector<double> fingerprint(const RoutingStatistics& statistics) {
+  const Geometry& g = statistics.geometry;
+  std::vector<double> numbers;
+  for (int layer = 0; layer < g.num_moe_layers; ++layer) {
+    for (int e = 0; e < g.num_experts; ++e) {
+      numbers.push_back(static_cast<double>(statistics.usage.count(layer, e)));
+      numbers.push_back(statistics.gate_mass.mass(layer, e));
+      numbers.push_back(statistics.clustered.share(layer, e).variance);
+      numbers.push_back(statistics.coactivation.correlation(layer, 0, e));
+      numbers.push_back(statistics.cache.lru_hit_rate(layer, e + 1));
+      numbers.push_back(statistics.cache.optimal_hit_rate(layer, e + 1));
+      for (const TypicalToken& token : statistics.affinity.typical(
+               layer, e, statistics.usage.count(layer, e), statistics.usage.tokens(), 3))
+        numbers.push_back(token.g2);
+    }
+    for (int other = 0; other < layer; ++other)
+      numbers.push_back(
+          statistics.information.bits(static_cast<size_t>(layer), static_cast<size_t>(other)));
+    numbers.push_back(statistics.overlap.share(layer, 3));
+    numbers.push_back(statistics.working_set.mean(layer, 4));
+    numbers.push_back(static_cast<double>(statistics.gate_histogram.count(layer, 1, 12)));
+    numbers.push_back(static_cast<double>(statistics.phases.generated().count(layer, 1)));
+    numbers.push_back(statistics.divergence(0, 1, layer));
+  }
+  for (const Trace* trace : statistics.journeys.choose(8))
+    numbers.push_back(static_cast<double>(trace->sample));
+  return numbers;
+}
+
+TEST(RoutingStatisticsTest, PartsMergeIntoTheWhole) {
+  const Geometry g = small_geometry(3, 9, 2);
+  Random random(13);
+  RoutingStatistics whole(g, {0, 1, 2});
+  std::vector<RoutingStatistics> parts(3, whole);
+  for (int i = 0; i < 30; ++i) {
+    Trace trace = random_trace(g, i % 2 == 0 ? "a" : "b", 20 + i, random);
+    for (int32_t& id : trace.token_ids) id = static_cast<int32_t>(random.below(5));
+    trace.sample = i;
+    trace.prompt_tokens = i;
+    whole.add(trace);
+    parts[static_cast<size_t>(i * 7 % 3)].add(trace);
+  }
+  parts[2].merge(parts[0]);
+  parts[2].merge(parts[1]);
+  RoutingStatistics& merged = parts[2];
+  if (merged.datasets.front().name != "a") std::swap(merged.datasets[0], merged.datasets[1]);
+  EXPECT_EQ(merged.traces, 30);
+  EXPECT_EQ(fingerprint(merged), fingerprint(whole));
+}
+
+TEST(RoutingStatisticsTest, AnErrorInProgressEndsTheScan) {
+  const TemporaryFolder folder;
+  write_fixture(folder.path(), fixture_manifest(fixture_geometry(11, 2)), 3, 5);
+  const TraceDirectory directory(folder.path());
+  EXPECT_THROW(compute_statistics(directory,
+                                  [](int64_t traces) {
+                                    if (traces == 4) throw InterruptedError("stopped");
+                                  }),
+               InterruptedError);
+}
+
 TEST(RoutingStatisticsTest, AnEmptyDirectoryIsAllZero) {
   const TemporaryFolder folder;
   const Manifest manifest =

@@ -83,12 +83,16 @@ TEST(StreamsTest, TransitionsNeedTwoLayersAndAFewExperts) {
 TEST(StreamsTest, Overlap) {
   const Geometry geometry = small_geometry(2, 4, 2);
   TokenOverlap overlap(geometry);
-  overlap.add(trace_of(geometry, "d", {0, 1, 2, 3}));  // one token: no neighbours
+  // One token has no neighbours.
+  overlap.add(RoutingView(geometry, trace_of(geometry, "d", {0, 1, 2, 3})));
   EXPECT_EQ(overlap.pairs(), 0);
   EXPECT_TRUE(std::isnan(overlap.share(0)));
-  overlap.add(hand_trace(geometry));
+  overlap.add(RoutingView(geometry, hand_trace(geometry)));
   EXPECT_EQ(overlap.pairs(), 2);
-  EXPECT_DOUBLE_EQ(overlap.share(0), 1.0 / 4);  // {0,1}{1,2} share 1; {1,2}{0,3} none
+  EXPECT_DOUBLE_EQ(overlap.share(0), 1.0 / 4);     // {0,1}{1,2} share 1; {1,2}{0,3} none
+  EXPECT_EQ(overlap.pairs(1), 1);                  // tokens 0 and 2
+  EXPECT_DOUBLE_EQ(overlap.share(0, 1), 1.0 / 2);  // {0,1}{0,3}
+  EXPECT_TRUE(std::isnan(overlap.share(0, 2)));
   EXPECT_DOUBLE_EQ(overlap.share(1), 3.0 / 4);  // {2,3}{3,2} share 2; {3,2}{0,3} one
 }
 
@@ -97,7 +101,7 @@ TEST(StreamsTest, EmptyTextsAddNothing) {
   UsageCounts usage(geometry);
   TokenOverlap overlap(geometry);
   usage.add(Trace());
-  overlap.add(Trace());
+  overlap.add(RoutingView(geometry, Trace()));
   EXPECT_EQ(usage.tokens(), 0);
   EXPECT_EQ(overlap.pairs(), 0);
 }

@@ -1,0 +1,110 @@
+#include "report/journey_map.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "report/text.h"
+
+namespace foregate {
+namespace {
+
+constexpr double kCellWidth = 18;
+constexpr double kCellHeight = 15;
+constexpr double kTop = 84;
+constexpr size_t kTokenLength = 12;
+constexpr std::string_view kDigits =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+double left_of(const JourneyMap& map) {
+  double names = 24;
+  for (const std::string& layer : map.layers) names = std::max(names, text_width(layer));
+  return names + 36;
+}
+
+size_t cell_of(const JourneyMap& map, size_t layer, size_t token) {
+  return (token * map.layers.size() + layer) * static_cast<size_t>(map.top_k);
+}
+
+/// Experts in the order of the cells: row by row.
+std::string encode(const JourneyMap& map) {
+  std::string code;
+  for (size_t layer = 0; layer < map.layers.size(); ++layer) {
+    for (size_t token = 0; token < map.tokens.size(); ++token) {
+      for (int rank = 0; rank < map.top_k; ++rank) {
+        const uint16_t expert = map.experts[cell_of(map, layer, token) + static_cast<size_t>(rank)];
+        code += kDigits[expert / 64 % 64];
+        code += kDigits[expert % 64];
+      }
+    }
+  }
+  return code;
+}
+
+std::string joined(const std::vector<std::string>& labels) {
+  std::string text;
+  for (size_t i = 0; i < labels.size(); ++i) text += (i == 0 ? "" : "&#10;") + escape(labels[i]);
+  return text;
+}
+
+std::string cells(const JourneyMap& map, double left) {
+  std::array<std::string, JourneyMap::kColors> paths;
+  const auto color_of = [&](size_t layer, size_t token) {
+    return static_cast<size_t>(map.experts[cell_of(map, layer, token)] % JourneyMap::kColors);
+  };
+  for (size_t layer = 0; layer < map.layers.size(); ++layer) {
+    for (size_t begin = 0, end = 0; begin < map.tokens.size(); begin = end) {
+      const size_t color = color_of(layer, begin);
+      while (end < map.tokens.size() && color_of(layer, end) == color) ++end;
+      paths[color] += fmt::format("M{} {}h{}", begin, layer, end - begin);
+    }
+  }
+  std::string svg = fmt::format(
+      "<g class=\"runs\" shape-rendering=\"crispEdges\" transform=\"translate({:.6g} {:.6g}) "
+      "scale({} {})\">\n",
+      left, kTop + kCellHeight / 2, kCellWidth, kCellHeight);
+  for (size_t color = 0; color < paths.size(); ++color) {
+    if (!paths[color].empty())
+      svg += fmt::format("<path class=\"c{:x}\" d=\"{}\"/>\n", color, paths[color]);
+  }
+  return svg + "</g>\n";
+}
+
+std::string labels(const JourneyMap& map, double left) {
+  std::string svg;
+  for (size_t token = 0; token < map.tokens.size(); ++token) {
+    svg += fmt::format("<g transform=\"translate({:.5g} {:.5g}) rotate(-60)\">{}</g>",
+                       left + kCellWidth * (static_cast<double>(token) + 0.65), kTop - 6,
+                       svg_text(0, 0, "start", shorten(map.tokens[token], kTokenLength), "tick"));
+  }
+  for (size_t layer = 0; layer < map.layers.size(); ++layer) {
+    svg += svg_text(left - 6, kTop + kCellHeight * (static_cast<double>(layer) + 0.5) + 4, "end",
+                    map.layers[layer], "tick");
+  }
+  const double height = kCellHeight * static_cast<double>(map.layers.size());
+  return svg + fmt::format("<g transform=\"translate(13 {:.5g}) rotate(-90)\">{}</g>",
+                           kTop + height / 2, svg_text(0, 0, "middle", "layer"));
+}
+
+}  // namespace
+
+Chart draw(const JourneyMap& map) {
+  const double left = left_of(map);
+  const double right = left + kCellWidth * static_cast<double>(map.tokens.size());
+  const double bottom = kTop + kCellHeight * static_cast<double>(map.layers.size());
+  const std::string attributes = fmt::format(
+      " data-frame=\"{:.6g} {} {} {}\" data-rows=\"{}\" data-columns=\"{}\""
+      " data-names=\"layer&#10;token\" data-k=\"{}\" data-experts=\"{}\"",
+      left, kTop, kCellWidth, kCellHeight, joined(map.layers), joined(map.tokens), map.top_k,
+      encode(map));
+  return {map.label,
+          map.description,
+          static_cast<int>(right + 60),
+          static_cast<int>(bottom + 16),
+          attributes,
+          cells(map, left) + labels(map, left)};
+}
+
+}  // namespace foregate

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "report/svg.h"
+
+namespace foregate {
+
+/// One text's way through the model: a cell for each layer and token, coloured by the decision's
+/// first expert.
+struct JourneyMap {
+  static constexpr int kColors = 12;
+
+  std::string label;
+  std::string description;
+  std::vector<std::string> layers;  ///< Names of the rows, from above
+  std::vector<std::string> tokens;  ///< Of the columns, as they are to be read
+  int top_k = 0;
+  std::vector<uint16_t> experts;  ///< [tokens][layers][k]
+};
+
+/// Cells of equal colour in a row are one stroke. All experts travel in a data attribute (two
+/// characters of base64url each) for the page's script, which names them on hover. The colour is
+/// the expert's number modulo kColors.
+Chart draw(const JourneyMap& map);
+
+}  // namespace foregate

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace foregate {
+
+/// Adds `from` to `to`, element by element; how accumulators of several threads become one.
+template <typename T>
+void add_into(std::vector<T>& to, const std::vector<T>& from) {
+  for (size_t i = 0; i < to.size(); ++i) to[i] += from[i];
+}
+
+}  // namespace foregate

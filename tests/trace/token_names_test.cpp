@@ -1,0 +1,25 @@
+#include "trace/token_names.h"
+
+#include <gtest/gtest.h>
+
+#include "fixture.h"
+
+namespace foregate {
+namespace {
+
+TEST(TokenNamesTest, NamesComeBackByTheirIds) {
+  const TemporaryFolder folder;
+  TokenNames names;
+  EXPECT_EQ(names.id("the"), 0);
+  EXPECT_EQ(names.id(" \n"), 1);
+  EXPECT_EQ(names.id("the"), 0);
+  names.write(folder.path());
+  const TokenNames read = TokenNames::read(folder.path());
+  EXPECT_EQ(read.name(0), "the");
+  EXPECT_EQ(read.name(1), " \n");
+  EXPECT_EQ(read.name(2), "");
+  EXPECT_EQ(read.name(-1), "");
+}
+
+}  // namespace
+}  // namespace foregate
