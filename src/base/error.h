@@ -8,12 +8,16 @@ namespace foregate {
 /// Exit codes of the program; scripts rely on them.
 enum class ExitCode : int { kDone = 0, kFailed = 1, kUsage = 2, kInterrupted = 130 };
 
+/// The message with control characters written as \n, \t or \xNN: what a broken file holds may be
+/// quoted, and must neither break the line nor reach the terminal as an order.
+std::string on_one_line(const std::string& message);
+
 /// Base of every error that is reported to a person. The message is one line: what, where (file,
 /// key, offset), what was expected and found, and what to do.
 class Error : public std::runtime_error {
  public:
   explicit Error(const std::string& message, ExitCode exit_code = ExitCode::kFailed)
-      : std::runtime_error(message), exit_code_(exit_code) {}
+      : std::runtime_error(on_one_line(message)), exit_code_(exit_code) {}
   ExitCode exit_code() const { return exit_code_; }
 
  private:
