@@ -60,17 +60,17 @@ def choose_texts(peer, data, tokens):
 class Ours:
     """foregate's programs on the same texts."""
 
-    def __init__(self, build, model, texts, ids, folder):
+    def __init__(self, build, model, texts, folder):
         self.build, self.model, self.folder = build, model, folder
-        self.ids, self.texts, self.count = folder / "ids.safetensors", folder / "texts.jsonl", len(texts)
-        ends = torch.tensor([0] + [len(t) for t in ids]).cumsum(0)
-        save_file({"token_ids": torch.tensor(sum(ids, []), dtype=torch.int32),
-                   "cu_seqlens": ends.to(torch.int32)}, self.ids)
+        self.texts, self.count = folder / "texts.jsonl", len(texts)
         self.texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
 
-    def route(self, budget):
+    def route(self, ids, budget):
         """Seconds of one pass of routing alone, after one to warm up (as the peer has had)."""
-        out = subprocess.run([self.build / "bench/foregate_bench_engine", self.model, self.ids, str(budget), "2"],
+        file = self.folder / "ids.safetensors"
+        ends = torch.tensor([0] + [len(t) for t in ids]).cumsum(0)
+        save_file({"token_ids": torch.tensor(sum(ids, []), dtype=torch.int32), "cu_seqlens": ends.to(torch.int32)}, file)
+        out = subprocess.run([self.build / "bench/foregate_bench_engine", self.model, file, str(budget), "2"],
                              check=True, capture_output=True, text=True)
         return json.loads(out.stdout)["seconds"]
 
@@ -94,23 +94,24 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/cpu")
     parser.add_argument("--model", type=pathlib.Path, default=ROOT.parent / "shared/models/mini-qwen")
     parser.add_argument("--data", type=pathlib.Path, default=ROOT.parent / "shared/data")
-    parser.add_argument("--tokens", type=int, default=48000)
+    parser.add_argument("--tokens", type=int, default=100000)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     peer = Peer(args.model)
     texts, ids = choose_texts(peer, args.data, args.tokens)
     tokens = sum(map(len, ids))
     print(f"{len(texts)} texts, {tokens} tokens, {torch.get_num_threads()} threads, {args.model.name}", flush=True)
-    setting = peer.best_setting(ids[:max(8, len(ids) // 8)])
+    pilot = ids[:max(8, len(ids) // 8)]
+    setting = peer.best_setting(pilot)
     print(f"transformers: {setting[0]}, padded batches of at most {setting[1]} tokens", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        ours = Ours(args.build, args.model, texts, ids, folder)
-        budget = min(BUDGETS, key=ours.route)
+        ours = Ours(args.build, args.model, texts, folder)
+        budget = min(BUDGETS, key=lambda budget: ours.route(pilot, budget))
         times = {"route": ([], []), "collect": ([], [])}
         for turn in range(args.rounds):
             times["route"][0].append(peer.seconds(ids, setting))
-            times["route"][1].append(ours.route(budget))
+            times["route"][1].append(ours.route(ids, budget))
             times["collect"][0].append(peer.collect(texts, setting, folder / "peer.parquet"))
             seconds, collected = ours.collect(turn)
             if collected != tokens:

@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/progress.h"
@@ -12,6 +13,7 @@
 #include "commands.h"
 #include "models/geometries.h"
 #include "output.h"
+#include "tensor/gpus.h"
 
 namespace foregate {
 namespace {
@@ -19,6 +21,7 @@ namespace {
 struct Arguments {
   BenchmarkOptions options;
   std::string dtype;
+  std::string max_memory;
   bool random_weights = false;
   bool json = false;
 };
@@ -85,6 +88,10 @@ void run_bench_collect(Arguments& arguments) {
   if (!arguments.random_weights) {
     throw UsageError("bench collect measures random weights; say so with --random-weights");
   }
+  options.device = choose_device(options.device);
+  if (!arguments.max_memory.empty()) {
+    options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
+  }
   options.dtype = !arguments.dtype.empty()  ? arguments.dtype
                   : options.device == "cpu" ? "float32"
                                             : "bfloat16";
@@ -118,7 +125,10 @@ void add_bench_command(CLI::App& app) {
       ->capture_default_str();
   collect->add_option("--longest", options.longest, "Tokens of the longest text")
       ->capture_default_str();
-  collect->add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str();
+  collect
+      ->add_option("--device", options.device,
+                   "cpu, cuda (the GPU with the most free memory) or cuda:N")
+      ->capture_default_str();
   collect
       ->add_option("--dtype", arguments->dtype,
                    "float32, bfloat16 or float16 (default: float32 on the CPU, bfloat16 on a GPU)")
@@ -131,6 +141,8 @@ void add_bench_command(CLI::App& app) {
       ->add_option("--batch-tokens", options.batch_tokens,
                    "Tokens run at once; 0 chooses for the device")
       ->capture_default_str();
+  collect->add_option("--max-memory", arguments->max_memory,
+                      "Memory of the device to fit into, e.g. 12GB (default: what is free)");
   collect->add_option("--work", options.work, "Directory to make for texts and traces, and remove")
       ->capture_default_str();
   collect->add_flag("--json", arguments->json, "Print the result as one JSON document");

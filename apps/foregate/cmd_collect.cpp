@@ -12,6 +12,7 @@
 #include "collect/collector.h"
 #include "commands.h"
 #include "output.h"
+#include "tensor/gpus.h"
 
 namespace foregate {
 namespace {
@@ -93,6 +94,7 @@ void run_collect(Arguments& arguments) {
   if (!arguments.max_memory.empty()) {
     options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
   }
+  options.device = choose_device(options.device);
   options.dtype = !arguments.dtype.empty()  ? arguments.dtype
                   : options.device == "cpu" ? "float32"
                                             : "bfloat16";
@@ -118,7 +120,10 @@ void add_collect_command(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--max-length", options.max_length, "Cut texts to this many tokens")
       ->capture_default_str();
-  command->add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str();
+  command
+      ->add_option("--device", options.device,
+                   "cpu, cuda (the GPU with the most free memory) or cuda:N")
+      ->capture_default_str();
   command
       ->add_option("--dtype", arguments->dtype,
                    "float32, bfloat16 or float16 (default: float32 on the CPU, bfloat16 on a GPU)")

@@ -10,6 +10,7 @@
 #include "predict/registry.h"
 #include "predict/train.h"
 #include "predict_options.h"
+#include "tensor/gpus.h"
 
 namespace foregate {
 namespace {
@@ -40,6 +41,7 @@ void run_train(Arguments& arguments) {
   }
   options.routers = routers_of_model(arguments.model);
   options.progress = true;
+  options.device = choose_device(options.device);
   const TrainSummary summary = train_predictor(options);
   if (arguments.json) {
     Json result = summary.info.to_json();
@@ -75,7 +77,10 @@ void add_train_command(CLI::App& app) {
                       "JSON file with settings of the predictor and its training");
   command->add_option("--model", arguments->model,
                       "Checkpoint whose routers to start from, instead of those recorded");
-  command->add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str();
+  command
+      ->add_option("--device", options.device,
+                   "cpu, cuda (the GPU with the most free memory) or cuda:N")
+      ->capture_default_str();
   command->add_option("--dtype", options.dtype, "Of the matrix products")
       ->check(CLI::IsMember({"float32", "bfloat16"}))
       ->capture_default_str();

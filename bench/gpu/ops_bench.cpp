@@ -13,6 +13,7 @@
 
 #include "nn/attention.h"
 #include "nn/cuda_ops.h"
+#include "nn/linear.h"
 #include "nn/residual.h"
 #include "nn/rms_norm.h"
 #include "nn/rope.h"
@@ -107,31 +108,63 @@ void bench(int64_t tokens) {
   nn::ExpertOrder order;
   table.row("sort by expert", 8 * t * kTopK, 0,
             [&] { order = nn::sort_by_expert_cuda(routing.experts, kExperts); });
-  torch::Tensor rows;
-  table.row("dispatch rows", (1 + kTopK) * t * h, 0,
-            [&] { rows = nn::dispatch_rows_cuda(x, order.slots); });
-  torch::Tensor gate_up;
-  table.row("experts up", 0, 4 * kTopK * t * h * kInner, [&] {
-    gate_up = at::_grouped_mm(rows, experts.gate_up.dense().transpose(1, 2), order.ends);
-  });
   torch::Tensor inner;
-  table.row("experts silu product", 3 * kTopK * t * kInner, 0,
-            [&] { inner = nn::silu_product_cuda(gate_up, {}); });
+  table.row("experts up, silu product", 0, 4 * kTopK * t * h * kInner, [&] {
+    inner = nn::grouped_linear_cuda(x, {.weight = experts.gate_up.dense(),
+                                        .x_rows = order.tokens,
+                                        .ends = order.ends,
+                                        .silu_product = true});
+  });
   torch::Tensor outputs;
   table.row("experts down", 0, 2 * kTopK * t * h * kInner, [&] {
-    outputs = at::_grouped_mm(inner, experts.down.dense().transpose(1, 2), order.ends);
+    outputs = nn::grouped_linear_cuda(
+        inner, {.weight = experts.down.dense(), .x_rows = {}, .ends = order.ends});
   });
   table.row("combine", (2 + kTopK) * t * h, 0,
             [&] { nn::combine_rows_cuda(residual, outputs, order.slots, routing.gate_weights); });
   torch::Tensor gate;
   table.row("shared gate", t * h, 0, [&] { gate = nn::row_gate_cuda(x, shared_gate); });
-  table.row("shared up", 0, 4 * t * h * kSharedInner,
-            [&] { gate_up = at::linear(x, shared.gate_up.dense()); });
-  table.row("shared silu product", 3 * t * kSharedInner, 0,
-            [&] { inner = nn::silu_product_cuda(gate_up, gate); });
+  table.row("shared up, silu product", 0, 4 * t * h * kSharedInner, [&] {
+    inner = nn::grouped_linear_cuda(x, {.weight = shared.gate_up.dense(),
+                                        .x_rows = {},
+                                        .ends = {},
+                                        .silu_product = true,
+                                        .row_scale = gate});
+  });
   table.row("shared down, added", 0, 2 * t * h * kSharedInner,
             [&] { residual.addmm_(inner, shared.down.dense().t()); });
-  fmt::print("{:<28} {:8.3f} ms at {} tokens\n", "the layer's steps", table.total() * 1e3, tokens);
+  const double total = table.total();
+  torch::Tensor rows;
+  table.row("(dispatch rows)", (1 + kTopK) * t * h, 0,
+            [&] { rows = nn::dispatch_rows_cuda(x, order.slots); });
+  table.row("(experts up of those rows)", 0, 4 * kTopK * t * h * kInner, [&] {
+    inner = nn::grouped_linear_cuda(rows, {.weight = experts.gate_up.dense(),
+                                           .x_rows = {},
+                                           .ends = order.ends,
+                                           .silu_product = true});
+  });
+  torch::Tensor gate_up;
+  table.row("(grouped_mm, experts up)", 0, 4 * kTopK * t * h * kInner, [&] {
+    gate_up = at::_grouped_mm(rows, experts.gate_up.dense().transpose(1, 2), order.ends);
+  });
+  table.row("(silu product)", 3 * kTopK * t * kInner, 0,
+            [&] { inner = nn::silu_product_cuda(gate_up, {}); });
+  table.row("(grouped_mm, experts down)", 0, 2 * kTopK * t * h * kInner, [&] {
+    outputs = at::_grouped_mm(inner, experts.down.dense().transpose(1, 2), order.ends);
+  });
+  table.row("(linear, shared up)", 0, 4 * t * h * kSharedInner,
+            [&] { gate_up = at::linear(x, shared.gate_up.dense()); });
+  for (const Quantization quantization : {Quantization::kInt8, Quantization::kNf4}) {
+    Weight weight = Weight::empty({kExperts, 2 * kInner, kHidden}, quantization, torch::kCUDA,
+                                  torch::kBFloat16);
+    weight.assign(experts.gate_up, "experts");
+    const double kept = static_cast<double>(weight.nbytes()) / kBytes;
+    table.row(fmt::format("(experts up from {})", quantization_name(quantization)),
+              kept + static_cast<double>(experts.gate_up.dense().numel()), 0,
+              [&] { gate_up = nn::compute_weight(weight, torch::kBFloat16); });
+  }
+  fmt::print("{:<28} {:8.3f} ms at {} tokens; what is in brackets is not among them\n",
+             "the layer's steps", total * 1e3, tokens);
 }
 
 }  // namespace

@@ -9,9 +9,12 @@ python=$(command -v "${1:-.venv/bin/python}")
 out=${OUT:-out/gpu}
 mkdir -p "$out"
 
-cmake --preset cuda -DFOREGATE_PYTHON="$python" -DCMAKE_CUDA_ARCHITECTURES="${FOREGATE_ARCHITECTURES:-native}" \
-  > "$out/configure.log"
-cmake --build build/cuda -j "$(nproc)" -t foregate foregate_bench_gpu_ops foregate_kernels_tests \
+# Hopper's own instructions are compiled for "90a" only.
+capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)
+[ "$capability" != 90 ] || capability=90a
+cmake --preset cuda -DFOREGATE_PYTHON="$python" \
+  -DCMAKE_CUDA_ARCHITECTURES="${FOREGATE_ARCHITECTURES:-$capability-real}" > "$out/configure.log"
+cmake --build build/cuda -j "$(nproc)" -t foregate foregate_bench_gpu_ops foregate_bench_grouped_gemm foregate_kernels_tests \
   foregate_engine_tests foregate_collect_tests > "$out/build.log"
 
 for tests in kernels engine collect; do
@@ -21,4 +24,5 @@ done
 for tokens in ${FOREGATE_BATCHES:-16384 32768 65536}; do
   build/cuda/bench/foregate_bench_gpu_ops "$tokens"
 done | tee "$out/steps.txt"
+build/cuda/bench/foregate_bench_grouped_gemm | tee "$out/grouped_gemm.txt"
 "$python" bench/gpu/compare.py --foregate build/cuda/apps/foregate/foregate --json "$out/compare.json"

@@ -80,6 +80,7 @@ BenchmarkResult benchmark_collect(const BenchmarkOptions& options) {
   collecting.dtype = options.dtype;
   collecting.quantization = options.quantization;
   collecting.batch_tokens = options.batch_tokens;
+  collecting.max_memory = options.max_memory;
   collecting.random_weights = true;
   result.summary = collect(collecting);
   const double length = static_cast<double>(result.tokens()) /

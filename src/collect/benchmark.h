@@ -19,6 +19,7 @@ struct BenchmarkOptions {
   int64_t shortest = 64;  ///< tokens of the shortest text
   int64_t longest = 512;
   int64_t batch_tokens = 0;    ///< 0: as collecting chooses
+  int64_t max_memory = 0;      ///< bytes of the device's memory to take; 0: what is free
   std::filesystem::path work;  ///< made, and removed afterwards
 };
 

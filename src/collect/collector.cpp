@@ -15,6 +15,7 @@
 #include "collect/sizing.h"
 #include "models/quantized_checkpoint.h"
 #include "tensor/device.h"
+#include "tensor/device_memory.h"
 #include "tensor/dtype.h"
 #include "text/tokenizer.h"
 #include "trace/features.h"
@@ -133,12 +134,17 @@ CollectSummary collect(const CollectOptions& options) {
   }
   const Tokenizer tokenizer = Tokenizer::load(options.model / "tokenizer.json");
   const CollectOptions effective = with_choices(options);
+  if (options.max_memory > 0) {
+    limit_device_memory(parse_device(options.device), options.max_memory);
+  }
   const fs::path weights = weights_folder(effective);
+  const double ready = clock.seconds();
   Engine engine(weights, {.device = options.device,
                           .dtype = options.dtype,
                           .quantization = effective.quantization,
                           .random_weights = options.random_weights});
   const double loaded = clock.seconds();
+  log::info("weights loaded in {:.2f} s", loaded - ready);
   const SamplingPlan plan = make_plan(effective);
   const double planned = clock.seconds();
 

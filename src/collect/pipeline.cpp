@@ -125,22 +125,33 @@ std::string Pipeline::remark(double seconds) const {
 }
 
 void Pipeline::forward_range(const Work& work, BatchRange range, bool last_of_shard) {
+  const int64_t tokens = num_tokens(*work, range);
+  if (tokens > most_tokens_ && range.num_texts > 1) {
+    forward_halves(work, range, last_of_shard);
+    return;
+  }
   try {
     forwarding_.start();
     BatchResult result = forward_batch(work, range);
     forwarding_.stop();
     result.last_of_shard = last_of_shard;
     results_.push(std::move(result));
+    return;
   } catch (const OutOfMemoryError&) {
     forwarding_.stop();
     if (range.num_texts < 2) throw;
-    const BatchRange front{range.first_text, range.num_texts / 2};
-    const BatchRange back{range.first_text + front.num_texts, range.num_texts - front.num_texts};
-    log::warning("out of memory with {} texts at once; trying {}", range.num_texts,
-                 front.num_texts);
-    forward_range(work, front, false);
-    forward_range(work, back, last_of_shard);
   }
+  most_tokens_ = tokens / 2;
+  log::warning("out of memory with {} tokens at once; going on with at most {}",
+               with_commas(tokens), with_commas(most_tokens_));
+  forward_halves(work, range, last_of_shard);
+}
+
+void Pipeline::forward_halves(const Work& work, BatchRange range, bool last_of_shard) {
+  const BatchRange front{range.first_text, range.num_texts / 2};
+  const BatchRange back{range.first_text + front.num_texts, range.num_texts - front.num_texts};
+  forward_range(work, front, false);
+  forward_range(work, back, last_of_shard);
 }
 
 BatchResult Pipeline::forward_batch(const Work& work, BatchRange range) {

@@ -42,7 +42,9 @@ class Pipeline {
   void read_texts();
   void forward_shards();
   BatchResult forward_batch(const Work& work, BatchRange range);
+  /// Runs a batch, or halves of it if it is larger than what memory held before.
   void forward_range(const Work& work, BatchRange range, bool last_of_shard);
+  void forward_halves(const Work& work, BatchRange range, bool last_of_shard);
   void write_results();
   std::string remark(double seconds) const;
 
@@ -53,6 +55,7 @@ class Pipeline {
   BoundedQueue<Work> work_{2};
   BoundedQueue<BatchResult> results_{2};
   int64_t tokens_done_ = 0;
+  int64_t most_tokens_ = INT64_MAX;  ///< of a batch; less once one ran out of memory
   Stopwatch total_;
   Stopwatch reading_;
   Stopwatch forwarding_;

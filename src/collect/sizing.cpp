@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t kCpuBatchTokens = 4096;
 // Larger products run nearer to a GPU's peak.
-constexpr int64_t kGpuBatchTokens = 16384;
+constexpr int64_t kGpuBatchTokens = 32768;
 constexpr int64_t kLargeGpuBatchTokens = 65536;
 constexpr int64_t kLargeGpuBytes = int64_t{40} << 30;
 constexpr int64_t kBatchStep = 256;

@@ -23,6 +23,14 @@ int64_t ShardWork::num_feature_tokens() const {
   return tokens;
 }
 
+int64_t num_tokens(const ShardWork& work, BatchRange range) {
+  int64_t tokens = 0;
+  for (size_t i = range.first_text; i < range.first_text + range.num_texts; ++i) {
+    tokens += static_cast<int64_t>(work.texts[i].ids.size());
+  }
+  return tokens;
+}
+
 std::vector<BatchRange> cut_batches(const ShardWork& work, int64_t budget) {
   const int64_t total = work.num_tokens();
   const int64_t batches = std::max<int64_t>(1, (total + budget - 1) / budget);

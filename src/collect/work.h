@@ -35,6 +35,8 @@ struct BatchRange {
   size_t num_texts = 0;
 };
 
+int64_t num_tokens(const ShardWork& work, BatchRange range);
+
 /// Cuts a shard into batches of at most `budget` tokens and about equal size; a text longer than
 /// the budget is a batch of its own. Depends on the shard alone, so that a resumed run forms the
 /// same batches.

@@ -17,6 +17,7 @@ class Needs {
         quantization_(quantization),
         element_(static_cast<int64_t>(c10::elementSize(dtype))),
         on_cpu_(device.is_cpu()),
+        fused_(device.is_cuda() && dtype == torch::kBFloat16),
         query_(config.num_heads * config.head_dim),
         qkv_(query_ + 2 * config.num_kv_heads * config.head_dim) {}
 
@@ -54,7 +55,9 @@ class Needs {
   int64_t per_token() const {
     const int64_t hidden = config_.hidden_size;
     const int64_t attention = 2 * qkv_ + query_ + hidden;
-    const int64_t routed = config_.top_k * (2 * hidden + 3 * config_.expert_intermediate_size);
+    const int64_t routed =
+        config_.top_k * (fused_ ? hidden + config_.expert_intermediate_size
+                                : 2 * hidden + 3 * config_.expert_intermediate_size);
     const int64_t shared = 3 * config_.shared_intermediate_size + hidden;
     const int64_t dense = 3 * config_.dense_intermediate_size + hidden;
     const int64_t layer = 2 * hidden + std::max({attention, routed + hidden, shared, dense});
@@ -85,6 +88,7 @@ class Needs {
   Quantization quantization_;
   int64_t element_;
   bool on_cpu_;
+  bool fused_;     ///< gate and up rows of the routed experts never lie in memory
   int64_t query_;  ///< widths of the projections
   int64_t qkv_;
 };

@@ -62,7 +62,8 @@ __global__ void __launch_bounds__(kThreads)
 // A pair's slot: its expert's and block's start, then equal pairs in warps and lanes before it.
 __global__ void __launch_bounds__(kThreads)
     place_kernel(const int64_t* __restrict__ chosen, const int32_t* __restrict__ starts,
-                 int32_t* __restrict__ slots, int64_t pairs, int experts) {
+                 int32_t* __restrict__ slots, int32_t* __restrict__ tokens, int64_t pairs, int k,
+                 int experts) {
   __shared__ uint16_t in_warp[kWarps][kMaxSortedExperts];
   const int thread = static_cast<int>(threadIdx.x);
   for (int i = thread; i < kWarps * static_cast<int>(kMaxSortedExperts); i += kThreads) {
@@ -87,8 +88,10 @@ __global__ void __launch_bounds__(kThreads)
   }
   __syncthreads();
   if (!holds) return;
-  slots[pair] =
+  const int32_t slot =
       starts[int64_t{expert} * gridDim.x + blockIdx.x] + in_warp[thread / 32][expert] + rank;
+  slots[pair] = slot;
+  tokens[slot] = static_cast<int32_t>(pair / k);
 }
 
 }  // namespace
@@ -97,15 +100,17 @@ int64_t expert_sort_workspace(int64_t pairs, int64_t experts) {
   return num_blocks(pairs) * experts;
 }
 
-cudaError_t expert_sort(const int64_t* chosen, int32_t* slots, int32_t* ends, int32_t* workspace,
-                        int64_t pairs, int64_t experts, cudaStream_t stream) {
+cudaError_t expert_sort(const int64_t* chosen, int32_t* slots, int32_t* tokens, int32_t* ends,
+                        int32_t* workspace, int64_t pairs, int64_t k, int64_t experts,
+                        cudaStream_t stream) {
   if (experts < 1 || experts > kMaxSortedExperts) return cudaErrorInvalidValue;
   if (pairs == 0) return cudaMemsetAsync(ends, 0, experts * sizeof(int32_t), stream);
   const auto blocks = static_cast<unsigned>(num_blocks(pairs));
   const auto bins = static_cast<int>(experts);
   count_kernel<<<blocks, kThreads, 0, stream>>>(chosen, workspace, pairs, bins);
   scan_kernel<<<1, kThreads, 0, stream>>>(workspace, ends, static_cast<int>(blocks), bins);
-  place_kernel<<<blocks, kThreads, 0, stream>>>(chosen, workspace, slots, pairs, bins);
+  place_kernel<<<blocks, kThreads, 0, stream>>>(chosen, workspace, slots, tokens, pairs,
+                                                static_cast<int>(k), bins);
   return cudaGetLastError();
 }
 

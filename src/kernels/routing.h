@@ -32,9 +32,10 @@ int64_t expert_sort_workspace(int64_t pairs, int64_t experts);
 /// Stable counting sort of (token, rank) pairs by expert; experts <= kMaxSortedExperts.
 cudaError_t expert_sort(const int64_t* chosen,  // [pairs], 0 <= chosen < experts
                         int32_t* slots,         // [pairs]: place of each pair among the sorted
+                        int32_t* tokens,        // [pairs]: token of each place, pair / k
                         int32_t* ends,          // [experts]: end of each expert's slots
                         int32_t* workspace,     // [expert_sort_workspace]
-                        int64_t pairs, int64_t experts, cudaStream_t stream);
+                        int64_t pairs, int64_t k, int64_t experts, cudaStream_t stream);
 
 /// out[slots[t * k + i]] = x[t] for every rank i.
 cudaError_t dispatch_rows(const void* x,         // [tokens, hidden]

@@ -6,6 +6,7 @@
 #include "models/stored_weight.h"
 #include "models/weight_plan.h"
 #include "tensor/checkpoint.h"
+#include "tensor/upload.h"
 
 namespace foregate {
 namespace {
@@ -42,13 +43,21 @@ class WeightReader {
     read_stored(checkpoint_, storage, name, destination.sizes(),
                 [&](int64_t first, const Weight& rows) {
                   destination.narrow(first, rows.size(0))
-                      .assign(rows, checkpoint_.directory().string() + ": " + name);
+                      .assign(on_device(rows), checkpoint_.directory().string() + ": " + name);
                 });
+  }
+
+  // Where it is converted or quantised.
+  Weight on_device(const Weight& rows) const {
+    if (!rows.is_quantized()) return uploader_.upload(rows.dense());
+    return {rows.quantization(), uploader_.upload(rows.codes()), uploader_.upload(rows.scales()),
+            rows.size(-1)};
   }
 
   const Checkpoint& checkpoint_;
   const WeightStorage& storage_;
   const LoadOptions& options_;
+  mutable Uploader uploader_{options_.device};
 };
 
 // Reads one layer's tensors, fusing those that are multiplied together. Destinations are made once

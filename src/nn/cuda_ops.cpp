@@ -6,15 +6,18 @@
 #include <torch/torch.h>
 
 #include "kernels/activation.h"
+#include "kernels/dequantize.h"
+#include "kernels/grouped_gemm.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/routing.h"
+#include "tensor/quantized_rows.h"
 
 namespace foregate::nn {
 namespace {
 
-kernels::DType kernel_dtype(const torch::Tensor& tensor) {
-  switch (tensor.scalar_type()) {
+kernels::DType kernel_dtype(torch::ScalarType dtype) {
+  switch (dtype) {
     case torch::kFloat32:
       return kernels::DType::kFloat32;
     case torch::kBFloat16:
@@ -22,8 +25,12 @@ kernels::DType kernel_dtype(const torch::Tensor& tensor) {
     case torch::kFloat16:
       return kernels::DType::kFloat16;
     default:
-      TORCH_CHECK(false, "no CUDA kernels for ", tensor.scalar_type());
+      TORCH_CHECK(false, "no CUDA kernels for ", dtype);
   }
+}
+
+kernels::DType kernel_dtype(const torch::Tensor& tensor) {
+  return kernel_dtype(tensor.scalar_type());
 }
 
 // Calls `launch` with the current stream of the tensor's device.
@@ -101,20 +108,75 @@ torch::Tensor row_gate_cuda(const torch::Tensor& x, const torch::Tensor& weight)
   return gate;
 }
 
+torch::Tensor dequantize_cuda(const Weight& weight, torch::ScalarType dtype) {
+  const torch::Tensor codes = weight.codes().contiguous();
+  const torch::Tensor scales = weight.scales().contiguous();
+  torch::Tensor result = torch::empty(weight.sizes(), codes.options().dtype(dtype));
+  const int64_t columns = weight.size(-1);
+  const int64_t rows = columns == 0 ? 0 : result.numel() / columns;
+  on_stream_of(codes, [&](cudaStream_t stream) {
+    if (weight.quantization() == Quantization::kInt8) {
+      return kernels::dequantize_int8(codes.const_data_ptr<int8_t>(),
+                                      scales.const_data_ptr<float>(), result.mutable_data_ptr(),
+                                      rows, columns, kernel_dtype(dtype), stream);
+    }
+    return kernels::dequantize_nf4(codes.const_data_ptr<uint8_t>(), scales.const_data_ptr<float>(),
+                                   kNf4Values.data(), result.mutable_data_ptr(), rows, columns,
+                                   kernel_dtype(dtype), stream);
+  });
+  return result;
+}
+
 ExpertOrder sort_by_expert_cuda(const torch::Tensor& chosen, int64_t num_experts) {
   TORCH_CHECK(num_experts <= kernels::kMaxSortedExperts, "sorting by expert: ", num_experts,
               " experts; the kernel holds ", kernels::kMaxSortedExperts);
   const auto options = chosen.options().dtype(torch::kInt32);
-  ExpertOrder order{torch::empty(chosen.sizes(), options), torch::empty({num_experts}, options)};
+  ExpertOrder order{torch::empty(chosen.sizes(), options), torch::empty({chosen.numel()}, options),
+                    torch::empty({num_experts}, options)};
   torch::Tensor workspace =
       torch::empty({kernels::expert_sort_workspace(chosen.numel(), num_experts)}, options);
   on_stream_of(chosen, [&](cudaStream_t stream) {
     return kernels::expert_sort(
         chosen.const_data_ptr<int64_t>(), order.slots.mutable_data_ptr<int32_t>(),
-        order.ends.mutable_data_ptr<int32_t>(), workspace.mutable_data_ptr<int32_t>(),
-        chosen.numel(), num_experts, stream);
+        order.tokens.mutable_data_ptr<int32_t>(), order.ends.mutable_data_ptr<int32_t>(),
+        workspace.mutable_data_ptr<int32_t>(), chosen.numel(), chosen.size(1), num_experts, stream);
   });
   return order;
+}
+
+bool has_grouped_linear_cuda(const torch::Tensor& x, const torch::Tensor& weight) {
+  return x.is_cuda() && x.scalar_type() == torch::kBFloat16 &&
+         weight.scalar_type() == torch::kBFloat16 && x.is_contiguous() && weight.is_contiguous() &&
+         kernels::can_run({.x = x.const_data_ptr(),
+                           .weight = weight.const_data_ptr(),
+                           .rows = x.size(0),
+                           .groups = weight.dim() == 3 ? weight.size(0) : 1,
+                           .n = weight.size(-2),
+                           .k = weight.size(-1)});
+}
+
+bool is_hopper_cuda(const torch::Tensor& x) {
+  return kernels::is_hopper(x.device().index());
+}
+
+torch::Tensor grouped_linear_cuda(const torch::Tensor& x, const GroupedLinear& linear) {
+  const int64_t n = linear.weight.size(-2);
+  const int64_t rows = linear.x_rows.defined() ? linear.x_rows.size(0) : x.size(0);
+  torch::Tensor result = torch::empty({rows, linear.silu_product ? n / 2 : n}, x.options());
+  const kernels::GroupedGemm problem{
+      .x = x.const_data_ptr(),
+      .x_rows = linear.x_rows.defined() ? linear.x_rows.const_data_ptr<int32_t>() : nullptr,
+      .weight = linear.weight.const_data_ptr(),
+      .ends = linear.ends.defined() ? linear.ends.const_data_ptr<int32_t>() : nullptr,
+      .out = result.mutable_data_ptr(),
+      .rows = rows,
+      .groups = linear.ends.defined() ? linear.weight.size(0) : 1,
+      .n = n,
+      .k = x.size(1),
+      .silu_product = linear.silu_product,
+      .row_scale = linear.row_scale.defined() ? linear.row_scale.const_data_ptr<float>() : nullptr};
+  on_stream_of(x, [&](cudaStream_t stream) { return kernels::grouped_gemm(problem, stream); });
+  return result;
 }
 
 torch::Tensor dispatch_rows_cuda(const torch::Tensor& x, const torch::Tensor& slots) {

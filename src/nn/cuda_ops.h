@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include "nn/router.h"
+#include "tensor/weight.h"
 
 namespace foregate::nn {
 
@@ -41,14 +42,38 @@ torch::Tensor silu_product_cuda(const torch::Tensor& gate_up,     // [N, 2I]
 torch::Tensor row_gate_cuda(const torch::Tensor& x,        // [T, H]
                             const torch::Tensor& weight);  // [1, H] -> [T] float32
 
+/// The values of a quantised weight, in one kernel.
+torch::Tensor dequantize_cuda(const Weight& weight,      // [rows, N] or [E, rows, N]
+                              torch::ScalarType dtype);  // -> of the same shape
+
 /// Where the k rows of each token lie when rows are sorted by expert.
 struct ExpertOrder {
-  torch::Tensor slots;  ///< [T, k] int32
-  torch::Tensor ends;   ///< [E] int32: end of each expert's rows
+  torch::Tensor slots;   ///< [T, k] int32
+  torch::Tensor tokens;  ///< [T * k] int32: the token of each row
+  torch::Tensor ends;    ///< [E] int32: end of each expert's rows
 };
 
 ExpertOrder sort_by_expert_cuda(const torch::Tensor& chosen,  // [T, k] int64
                                 int64_t num_experts);
+
+/// Products of rows sorted by group with their group's matrix.
+struct GroupedLinear {
+  torch::Tensor weight;       ///< [G, N, K]
+  torch::Tensor x_rows;       ///< [R] int32: the rows of x to take; undefined: x as it is
+  torch::Tensor ends;         ///< [G] int32 on the device; undefined if there is one group
+  bool silu_product = false;  ///< N is gate rows, then up rows: return silu(gate) * up
+  torch::Tensor row_scale;    ///< [R] float32, with silu_product only; may be undefined
+};
+
+/// Whether grouped_linear_cuda takes these rows: bfloat16, sizes in whole 16 bytes.
+bool has_grouped_linear_cuda(const torch::Tensor& x, const torch::Tensor& weight);
+
+/// Whether grouped_linear_cuda runs on Hopper's own instructions: it takes `x_rows`, and with one
+/// group and what is fused into it, it is faster than a library's product and a kernel behind it.
+bool is_hopper_cuda(const torch::Tensor& x);
+
+torch::Tensor grouped_linear_cuda(const torch::Tensor& x,        // [R, K] bfloat16, or [any, K]
+                                  const GroupedLinear& linear);  // -> [R, N] or [R, N / 2]
 
 torch::Tensor dispatch_rows_cuda(const torch::Tensor& x,       // [T, H]
                                  const torch::Tensor& slots);  // [T, k] -> [T * k, H]

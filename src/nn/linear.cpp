@@ -2,10 +2,16 @@
 
 #include <torch/torch.h>
 
+#include "nn/cuda_ops.h"
+
 namespace foregate::nn {
 
 torch::Tensor compute_weight(const Weight& weight, torch::ScalarType dtype) {
-  return weight.is_quantized() ? weight.dequantize(dtype) : weight.dense();
+  if (!weight.is_quantized()) return weight.dense();
+  if constexpr (kCudaKernels) {
+    if (weight.device().is_cuda()) return dequantize_cuda(weight, dtype);
+  }
+  return weight.dequantize(dtype);
 }
 
 torch::Tensor linear(const torch::Tensor& x, const Weight& weight, const torch::Tensor& bias) {

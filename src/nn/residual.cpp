@@ -8,7 +8,7 @@
 namespace foregate::nn {
 namespace {
 
-// Grouped products come in bfloat16 only and want rows of whole 16 bytes.
+// Rows of whole 16 bytes before, between and behind the two products.
 bool has_grouped_product(const torch::Tensor& x, const ExpertWeights& weights) {
   return kCudaKernels && x.is_cuda() && x.scalar_type() == torch::kBFloat16 &&
          weights.gate_up.size(2) % 8 == 0 && weights.down.size(2) % 8 == 0;
@@ -19,16 +19,31 @@ bool has_grouped_product(const torch::Tensor& x, const ExpertWeights& weights) {
 [[maybe_unused]] void add_experts_grouped(torch::Tensor& residual, const torch::Tensor& x,
                                           const Routing& routing, const ExpertWeights& weights) {
   const ExpertOrder order = sort_by_expert_cuda(routing.experts, weights.gate_up.size(0));
-  torch::Tensor inner;
-  {
-    const torch::Tensor rows = dispatch_rows_cuda(x, order.slots);
-    const torch::Tensor gate_up = at::_grouped_mm(
-        rows, compute_weight(weights.gate_up, x.scalar_type()).transpose(1, 2), order.ends);
-    inner = silu_product_cuda(gate_up, {});
-  }
-  const torch::Tensor outputs = at::_grouped_mm(
-      inner, compute_weight(weights.down, x.scalar_type()).transpose(1, 2), order.ends);
+  const bool gathers = is_hopper_cuda(x);
+  const torch::Tensor inner =
+      grouped_linear_cuda(gathers ? x : dispatch_rows_cuda(x, order.slots),
+                          {.weight = compute_weight(weights.gate_up, x.scalar_type()),
+                           .x_rows = gathers ? order.tokens : torch::Tensor(),
+                           .ends = order.ends,
+                           .silu_product = true});
+  const torch::Tensor outputs = grouped_linear_cuda(
+      inner,
+      {.weight = compute_weight(weights.down, x.scalar_type()), .x_rows = {}, .ends = order.ends});
   combine_rows_cuda(residual, outputs, order.slots, routing.gate_weights);
+}
+
+// silu(gate) * up of an MLP, each row times its scale if there are scales.
+[[maybe_unused]] torch::Tensor inner_rows_cuda(const torch::Tensor& x, const Weight& weight,
+                                               const torch::Tensor& row_scale) {
+  const torch::Tensor gate_up = compute_weight(weight, x.scalar_type());
+  if (has_grouped_linear_cuda(x, gate_up) && gate_up.size(0) % 16 == 0 && is_hopper_cuda(x)) {
+    return grouped_linear_cuda(x, {.weight = gate_up,
+                                   .x_rows = {},
+                                   .ends = {},
+                                   .silu_product = true,
+                                   .row_scale = row_scale});
+  }
+  return silu_product_cuda(at::linear(x, gate_up), row_scale);
 }
 
 }  // namespace
@@ -47,7 +62,7 @@ void add_mlp(torch::Tensor& residual, const torch::Tensor& x, const MlpWeights& 
     if (x.is_cuda()) {
       // Scaling the inner rows is scaling the output.
       const torch::Tensor scale = gate.defined() ? row_gate_cuda(x, gate) : torch::Tensor();
-      const torch::Tensor inner = silu_product_cuda(linear(x, weights.gate_up), scale);
+      const torch::Tensor inner = inner_rows_cuda(x, weights.gate_up, scale);
       residual.addmm_(inner, compute_weight(weights.down, x.scalar_type()).t());
       return;
     }

@@ -1,11 +1,15 @@
 #include "tensor/device.h"
 
 #include <fmt/core.h>
-#include <torch/cuda.h>
+#include <torch/types.h>
 
 #include <charconv>
+#include <vector>
 
 #include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "tensor/gpus.h"
 
 namespace foregate {
 namespace {
@@ -36,19 +40,31 @@ torch::Device parse_device(const std::string& name) {
         "rebuild with a CUDA torch wheel",
         name));
   }
-  const auto count = static_cast<int>(torch::cuda::device_count());
-  if (count == 0) {
+  const std::vector<Gpu> gpus = visible_gpus();
+  if (gpus.empty()) {
     throw DeviceError(fmt::format(
         "device \"{}\": no CUDA device is visible; check nvidia-smi and CUDA_VISIBLE_DEVICES, or "
         "use --device cpu",
         name));
   }
-  if (index >= count) {
+  if (index >= static_cast<int>(gpus.size())) {
     throw DeviceError(fmt::format(
         "device \"{}\": this machine shows {} CUDA device{}, numbered from 0; use a smaller number",
-        name, count, count == 1 ? "" : "s"));
+        name, gpus.size(), gpus.size() == 1 ? "" : "s"));
   }
+  require_compiled_for(gpus[static_cast<size_t>(index)]);
   return torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+std::string choose_device(const std::string& name) {
+  if (name != kCuda || !at::hasCUDA()) return parse_device(name).str();
+  const std::vector<Gpu> gpus = visible_gpus();
+  if (gpus.size() < 2) return parse_device(name).str();
+  const Gpu& freest = freest_gpu(gpus);
+  log::info("using cuda:{}, {}: {} of {} free, the most of {} GPUs", freest.index, freest.name,
+            human_bytes(static_cast<uint64_t>(freest.free)),
+            human_bytes(static_cast<uint64_t>(freest.total)), gpus.size());
+  return parse_device(fmt::format("{}:{}", kCuda, freest.index)).str();
 }
 
 }  // namespace foregate

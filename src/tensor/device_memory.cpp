@@ -1,6 +1,9 @@
 #include "tensor/device_memory.h"
 
+#include <algorithm>
+
 #ifdef FOREGATE_CUDA
+#include <ATen/Context.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
@@ -12,6 +15,7 @@ DeviceMemory device_memory([[maybe_unused]] torch::Device device) {
   DeviceMemory memory;
 #ifdef FOREGATE_CUDA
   if (!device.is_cuda()) return memory;
+  at::globalContext().lazyInitDevice(device.type());  // before it the allocator knows no device
   const c10::cuda::CUDAGuard guard(device);
   size_t free = 0;
   size_t total = 0;
@@ -23,6 +27,15 @@ DeviceMemory device_memory([[maybe_unused]] torch::Device device) {
       c10::cuda::CUDACachingAllocator::getDeviceStats(device.index()).allocated_bytes[0].peak;
 #endif
   return memory;
+}
+
+void limit_device_memory([[maybe_unused]] torch::Device device, [[maybe_unused]] int64_t bytes) {
+#ifdef FOREGATE_CUDA
+  if (!device.is_cuda()) return;
+  const double share =
+      static_cast<double>(bytes) / static_cast<double>(device_memory(device).total);
+  c10::cuda::CUDACachingAllocator::setMemoryFraction(std::min(share, 1.0), device.index());
+#endif
 }
 
 }  // namespace foregate

@@ -15,4 +15,8 @@ struct DeviceMemory {
 
 DeviceMemory device_memory(torch::Device device);
 
+/// Lets this process's tensors take at most `bytes` of the device: what asks for more runs out of
+/// memory, as on a smaller card. Does nothing for the CPU.
+void limit_device_memory(torch::Device device, int64_t bytes);
+
 }  // namespace foregate

@@ -1,5 +1,5 @@
 // Writes what the engine routes, for tests/engine/live_parity_test.py to compare with transformers:
-//   dump_routing MODEL_DIR IDS.safetensors OUT.safetensors [DTYPE]
+//   dump_routing MODEL_DIR IDS.safetensors OUT.safetensors [DTYPE [DEVICE]]
 // IDS holds token_ids [T] and cu_seqlens [texts + 1], int32; all texts run as one packed batch.
 
 #include <fmt/core.h>
@@ -18,10 +18,11 @@ std::vector<int32_t> values_of(const SafetensorsFile& file, const char* name) {
   return {data, data + tensor.numel()};
 }
 
-void dump(const char* model, const char* ids, const char* output, const char* dtype) {
+void dump(const char* model, const char* ids, const char* output, const char* dtype,
+          const char* device) {
   const SafetensorsFile file(ids);
   const PackedBatch batch{values_of(file, "token_ids"), values_of(file, "cu_seqlens")};
-  Engine engine(model, {.dtype = dtype, .routing_only = false});
+  Engine engine(model, {.device = device, .dtype = dtype, .routing_only = false});
   testing::RoutingRecorder recorder;
   engine.forward(batch, recorder);
   write_safetensors(output, {{"logits", torch::stack(recorder.logits)},
@@ -34,12 +35,14 @@ void dump(const char* model, const char* ids, const char* output, const char* dt
 }  // namespace foregate
 
 int main(int argc, char** argv) {
-  if (argc != 4 && argc != 5) {
-    fmt::print(stderr, "usage: dump_routing MODEL_DIR IDS.safetensors OUT.safetensors [DTYPE]\n");
+  if (argc < 4 || argc > 6) {
+    fmt::print(stderr,
+               "usage: dump_routing MODEL_DIR IDS.safetensors OUT.safetensors [DTYPE [DEVICE]]\n");
     return 2;
   }
   try {
-    foregate::dump(argv[1], argv[2], argv[3], argc == 5 ? argv[4] : "float32");
+    foregate::dump(argv[1], argv[2], argv[3], argc > 4 ? argv[4] : "float32",
+                   argc > 5 ? argv[5] : "cpu");
   } catch (const foregate::Error& error) {
     fmt::print(stderr, "{}\n", error.what());
     return 1;

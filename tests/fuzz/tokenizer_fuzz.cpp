@@ -1,8 +1,5 @@
 // A tokenizer.json, which must load and encode or be refused with one of our errors.
-#include <cstdlib>
-#include <string>
-
-#include "base/error.h"
+#include "fuzz/errors.h"
 #include "fuzz/scratch_file.h"
 #include "text/tokenizer.h"
 
@@ -25,10 +22,7 @@ void encode_all(const Tokenizer& tokenizer) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const foregate::ScratchFile file(".json");
-  try {
-    foregate::encode_all(foregate::Tokenizer::load(file.write(data, size)));
-  } catch (const foregate::Error& error) {
-    if (std::string(error.what()).find('\n') != std::string::npos) std::abort();
-  }
+  foregate::answer_or_error(
+      [&] { foregate::encode_all(foregate::Tokenizer::load(file.write(data, size))); });
   return 0;
 }

@@ -23,6 +23,7 @@ TEST_P(ExpertsOnGpu, SortIsStable) {
       slots.index_copy_(0, sorted, torch::arange(tokens * k));
       EXPECT_TRUE(torch::equal(order.slots.cpu().view(-1).to(torch::kInt64), slots))
           << tokens << " tokens, " << experts << " experts";
+      EXPECT_TRUE(torch::equal(order.tokens.cpu().to(torch::kInt64), sorted.floor_divide(k)));
       const torch::Tensor ends = torch::bincount(chosen.view(-1), {}, experts).cumsum(0);
       EXPECT_TRUE(torch::equal(order.ends.cpu().to(torch::kInt64), ends));
     }

@@ -5,6 +5,7 @@
 #include <torch/cuda.h>
 
 #include "tensor/dtype.h"
+#include "tensor/gpus.h"
 #include "test_files.h"
 
 namespace foregate {
@@ -34,6 +35,36 @@ TEST(ParseDevice, CudaThatIsThere) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "this machine has no CUDA device";
   EXPECT_EQ(parse_device("cuda"), torch::Device(torch::kCUDA, 0));
   EXPECT_THROW(parse_device("cuda:4096"), DeviceError);
+}
+
+TEST(ChooseDevice, LeavesTheCpuAndChecksTheRest) {
+  EXPECT_EQ(choose_device("cpu"), "cpu");
+  EXPECT_THROW(choose_device("gpu"), UsageError);
+  if (torch::cuda::is_available()) EXPECT_EQ(choose_device("cuda").substr(0, 5), "cuda:");
+}
+
+TEST(Gpus, TheFreestIsTheFirstOfEquals) {
+  const std::vector<Gpu> gpus = {
+      {.index = 0, .free = 5}, {.index = 1, .free = 9}, {.index = 2, .free = 9}};
+  EXPECT_EQ(freest_gpu(gpus).index, 1);
+  EXPECT_EQ(freest_gpu({{.index = 3}}).index, 3);
+}
+
+TEST(Gpus, MachineCodeRunsWithinItsGeneration) {
+  const auto runs = [](const char* architectures, int major, int minor) {
+    return runs_on(architectures, {.major = major, .minor = minor});
+  };
+  EXPECT_TRUE(runs("80-real,86-real,89-real,90a-real", 8, 0));
+  EXPECT_TRUE(runs("80-real", 8, 9));
+  EXPECT_TRUE(runs("80-real,90a-real", 9, 0));
+  EXPECT_TRUE(runs("90a", 9, 0));
+  EXPECT_TRUE(runs("120", 12, 1));
+  EXPECT_FALSE(runs("89-real", 8, 6));
+  EXPECT_FALSE(runs("80,86,89,90a", 7, 5));
+  EXPECT_FALSE(runs("80,86,89,90a", 10, 0));
+  EXPECT_FALSE(runs("100a-real", 10, 3));
+  EXPECT_FALSE(runs("native", 9, 0));
+  EXPECT_FALSE(runs("", 9, 0));
 }
 
 TEST(ParseDtype, KnowsTheComputeDtypes) {

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+namespace foregate::kernels {
+
+/// Products of rows, sorted by group, with their group's matrix; bfloat16, added up in float32.
+struct GroupedGemm {
+  const void* x = nullptr;          ///< [rows, k]; [any, k] with x_rows
+  const int32_t* x_rows = nullptr;  ///< [rows]: the row of x that each is, or null: as they lie
+  const void* weight = nullptr;     ///< [groups, n, k]
+  const int32_t* ends = nullptr;  ///< [groups] on the device: end of each group's rows; null if one
+  void* out = nullptr;            ///< [rows, n], or [rows, n / 2] with silu_product
+  int64_t rows = 0;
+  int64_t groups = 1;
+  int64_t n = 0;
+  int64_t k = 0;
+  /// Weight rows are gate rows, then up rows; out = silu(gate) * up, taken from the float32 sums
+  /// and rounded once.
+  bool silu_product = false;
+  const float* row_scale = nullptr;  ///< [rows], times the output, or null; with silu_product only
+};
+
+/// Hopper takes `x_rows`, and its products of one group too are faster than a library's with a
+/// kernel behind it.
+bool is_hopper(int device);
+
+/// Whether sizes and addresses are whole 16 bytes, which the copies and stores work in.
+bool can_run(const GroupedGemm& problem);
+
+/// Runs on Hopper by its own matrix instructions, on what came before (sm_80 on) by theirs.
+cudaError_t grouped_gemm(const GroupedGemm& problem, cudaStream_t stream);
+
+/// The two, by name: `grouped_gemm` chooses by the device.
+cudaError_t grouped_gemm_sm80(const GroupedGemm& problem, cudaStream_t stream);
+cudaError_t grouped_gemm_sm90(const GroupedGemm& problem, cudaStream_t stream);
+
+}  // namespace foregate::kernels

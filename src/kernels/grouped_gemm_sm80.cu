@@ -1,0 +1,256 @@
+#include "kernels/gemm_tiles.cuh"
+#include "kernels/grouped_gemm.h"
+
+// For Ampere and Ada: operands come to shared memory by asynchronous copies, some stages ahead,
+// from there to registers one step ahead, and go to the tensor cores by mma.sync. Two blocks share
+// a multiprocessor, so that one computes while the other writes.
+
+namespace foregate::kernels {
+namespace {
+
+constexpr int kRows = 128;
+constexpr int kHalf = 64;   // weight rows of each half of a tile
+constexpr int kDepth = 32;  // of a stage
+constexpr int kSteps = kDepth / 16;
+constexpr int kThreads = 128;
+constexpr int kPack = 8;  // values of one 16-byte copy
+constexpr int kRowPacks = kDepth / kPack;
+// Sums of a warp: 64 rows by 32 columns of either half.
+constexpr int kWarpRows = 64;
+constexpr int kWarpColumns = 32;
+constexpr int kRowWarps = kRows / kWarpRows;
+static_assert(kRowWarps * (kHalf / kWarpColumns) * 32 == kThreads);
+
+struct Stage {
+  __nv_bfloat16 x[kRows * kDepth];
+  __nv_bfloat16 weight[2 * kHalf * kDepth];
+};
+
+__device__ uint32_t shared_address(const void* pointer) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
+}
+
+// Where the 16 bytes `pack` of `row` lie: two rows fill the 32 banks, and the order of packs
+// changes from pair to pair, so that 8 rows at one pack meet no bank twice.
+__device__ int offset_of(int row, int pack) {
+  return (row * kRowPacks + (pack ^ (row / 2 % kRowPacks))) * kPack;
+}
+
+// Copies 16 bytes, or clears them.
+__device__ void copy_pack(__nv_bfloat16* target, const __nv_bfloat16* source, bool present) {
+  asm volatile(
+      "cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(shared_address(target)),
+      "l"(source), "r"(present ? 16 : 0)
+      : "memory");
+}
+
+template <int kPending>
+__device__ void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+__device__ void load_matrices(uint32_t (&fragment)[4], const __nv_bfloat16* place) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(fragment[0]), "=r"(fragment[1]), "=r"(fragment[2]), "=r"(fragment[3])
+               : "r"(shared_address(place))
+               : "memory");
+}
+
+__device__ void multiply_add(float (&sum)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// The copies of one tile. Every thread brings one pack of each of kPasses rows of x, and of weight.
+class Loader {
+ public:
+  __device__ Loader(const GemmArguments& arguments, const __nv_bfloat16* x,
+                    const __nv_bfloat16* weight, const GemmTile& tile)
+      : depth_(arguments.k),
+        pack_(static_cast<int>(threadIdx.x) % kRowPacks),
+        row_(static_cast<int>(threadIdx.x) / kRowPacks),
+        rows_left_(tile.end - tile.row - row_),
+        x_(x + int64_t{tile.row + row_} * depth_ + pack_ * kPack) {
+    const int columns[2] = {tile.weight_a + row_, tile.weight_b + row_};
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      columns_left_[half] = arguments.n - columns[half];
+      weight_[half] =
+          weight + (int64_t{tile.group} * arguments.n + columns[half]) * depth_ + pack_ * kPack;
+    }
+  }
+
+  __device__ void start(Stage& stage, int k) const {
+    const bool inside = k + pack_ * kPack < depth_;
+#pragma unroll
+    for (int pass = 0; pass < kPasses; ++pass) {
+      const int rows = pass * kPassRows;
+      const bool present = inside && rows < rows_left_;
+      copy_pack(stage.x + offset_of(row_ + rows, pack_),
+                x_ + (present ? int64_t{rows} * depth_ + k : 0), present);
+    }
+#pragma unroll
+    for (int pass = 0; pass < kPasses; ++pass) {
+      const int half = pass / (kPasses / 2);
+      const int rows = pass % (kPasses / 2) * kPassRows;
+      const bool present = inside && rows < columns_left_[half];
+      copy_pack(stage.weight + offset_of(row_ + pass * kPassRows, pack_),
+                weight_[half] + (present ? int64_t{rows} * depth_ + k : 0), present);
+    }
+  }
+
+ private:
+  static constexpr int kPassRows = kThreads / kRowPacks;
+  static constexpr int kPasses = kRows / kPassRows;
+  static_assert(kRows == 2 * kHalf && kHalf % kPassRows == 0);
+
+  int depth_;
+  int pack_;
+  int row_;
+  int rows_left_;
+  int columns_left_[2];
+  const __nv_bfloat16* x_;
+  const __nv_bfloat16* weight_[2];
+};
+
+constexpr int kRowBlocks = kWarpRows / 16;
+constexpr int kColumnBlocks = 2 * kWarpColumns / 8;
+
+// [16 rows][8 columns; those of the second half behind those of the first].
+using Sums = float[kRowBlocks][kColumnBlocks][4];
+
+// What one step of 16 multiplies.
+struct Operands {
+  uint32_t x[kRowBlocks][4];
+  uint32_t weight[kColumnBlocks / 2][4];
+
+  __device__ void load(const Stage& stage, int step, int first_row, int first_column) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int i = 0; i < kRowBlocks; ++i) {
+      // Lanes 0 to 15 point to the rows' first 8 columns, the others to the next 8.
+      load_matrices(x[i],
+                    stage.x + offset_of(first_row + i * 16 + lane % 16, step * 2 + lane / 16));
+    }
+#pragma unroll
+    for (int j = 0; j < kColumnBlocks / 2; ++j) {
+      // Two blocks of 8 columns, each in two halves of the step.
+      const int half = j / (kWarpColumns / 16) * kHalf;
+      const int column = half + first_column + j % (kWarpColumns / 16) * 16 + lane / 16 * 8;
+      load_matrices(weight[j],
+                    stage.weight + offset_of(column + lane % 8, step * 2 + lane / 8 % 2));
+    }
+  }
+
+  __device__ void multiply(Sums& sums) const {
+#pragma unroll
+    for (int i = 0; i < kRowBlocks; ++i) {
+#pragma unroll
+      for (int j = 0; j < kColumnBlocks; ++j) {
+        multiply_add(sums[i][j], x[i], weight[j / 2][j % 2 * 2], weight[j / 2][j % 2 * 2 + 1]);
+      }
+    }
+  }
+};
+
+template <int kStages, bool kSilu>
+__global__ void __launch_bounds__(kThreads, 2)
+    grouped_gemm_kernel(const __nv_bfloat16* __restrict__ x,
+                        const __nv_bfloat16* __restrict__ weight,
+                        const __grid_constant__ GemmArguments arguments) {
+  extern __shared__ __align__(128) unsigned char bytes[];
+  auto* stages = reinterpret_cast<Stage*>(bytes);
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int first_row = warp % kRowWarps * kWarpRows;
+  const int first_column = warp / kRowWarps * kWarpColumns;
+  const int last = (arguments.k + kDepth - 1) / kDepth;
+  TileWalk<kRows, kHalf, kSilu> walk(arguments);
+  GemmTile tile;
+  for (int index = static_cast<int>(blockIdx.x); walk.find(index, tile);
+       index += static_cast<int>(gridDim.x)) {
+    const Loader loader(arguments, x, weight, tile);
+    const auto start = [&](int stage) {
+      if (stage < last) loader.start(stages[stage % kStages], stage * kDepth);
+      asm volatile("cp.async.commit_group;" ::: "memory");
+    };
+    __syncthreads();  // the tile before may still be read
+    for (int stage = 0; stage < kStages - 1; ++stage) start(stage);
+    Sums sums = {};
+    Operands operands[2];
+    wait_for_copies<kStages - 2>();
+    __syncthreads();
+    operands[0].load(stages[0], 0, first_row, first_column);
+    for (int stage = 0; stage < last; ++stage) {
+#pragma unroll
+      for (int step = 0; step < kSteps; ++step) {
+        if (step == 0) start(stage + kStages - 1);
+        if (step == kSteps - 1) {
+          wait_for_copies<kStages - 2>();
+          __syncthreads();
+        }
+        // Behind the last stage this reads what no product uses.
+        operands[(step + 1) % 2].load(stages[(stage + (step + 1) / kSteps) % kStages],
+                                      (step + 1) % kSteps, first_row, first_column);
+        operands[step % 2].multiply(sums);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kRowBlocks; ++i) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        store_row<kWarpColumns / 8, kSilu>(
+            arguments, tile.row + first_row + i * 16 + half * 8 + lane / 4, tile.end,
+            tile.column + first_column, tile.column + kHalf + first_column, walk.outputs(),
+            [&](int side, int block) {
+              const auto& values = sums[i][side * kColumnBlocks / 2 + block];
+              return make_float2(values[2 * half], values[2 * half + 1]);
+            });
+      }
+    }
+  }
+  wait_for_copies<0>();
+}
+
+template <int kStages, bool kSilu>
+cudaError_t launch(const GroupedGemm& problem, int processors, cudaStream_t stream) {
+  const auto kernel = grouped_gemm_kernel<kStages, kSilu>;
+  constexpr int kBytes = kStages * static_cast<int>(sizeof(Stage));
+  const cudaError_t error =
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  if (error != cudaSuccess) return error;
+  kernel<<<static_cast<unsigned>(2 * processors), kThreads, kBytes, stream>>>(
+      static_cast<const __nv_bfloat16*>(problem.x),
+      static_cast<const __nv_bfloat16*>(problem.weight), gemm_arguments(problem));
+  return cudaGetLastError();
+}
+
+template <int kStages>
+cudaError_t launch(const GroupedGemm& problem, int processors, cudaStream_t stream) {
+  return problem.silu_product ? launch<kStages, true>(problem, processors, stream)
+                              : launch<kStages, false>(problem, processors, stream);
+}
+
+}  // namespace
+
+cudaError_t grouped_gemm_sm80(const GroupedGemm& problem, cudaStream_t stream) {
+  int device = 0;
+  int processors = 0;
+  int shared_bytes = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error != cudaSuccess) return error;
+  error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+  if (error != cudaSuccess) return error;
+  error =
+      cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerMultiprocessor, device);
+  if (error != cudaSuccess) return error;
+  // Two blocks with four stages need 130 KB; consumer cards have 100.
+  constexpr int kFourStages = 2 * (4 * static_cast<int>(sizeof(Stage)) + 1024);
+  return shared_bytes >= kFourStages ? launch<4>(problem, processors, stream)
+                                     : launch<3>(problem, processors, stream);
+}
+
+}  // namespace foregate::kernels

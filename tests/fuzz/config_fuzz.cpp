@@ -1,0 +1,12 @@
+// A model's config.json, which must give a geometry that can be summed up, or be refused.
+#include "fuzz/errors.h"
+#include "fuzz/scratch_file.h"
+#include "models/config.h"
+#include "models/summary.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static const foregate::ScratchFile file(".json");
+  foregate::answer_or_error(
+      [&] { foregate::summarize(foregate::read_model_config(file.write(data, size))); });
+  return 0;
+}

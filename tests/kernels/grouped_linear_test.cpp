@@ -1,0 +1,111 @@
+#include "gpu_test.h"
+#include "kernels/grouped_gemm.h"
+#include "nn/cuda_ops.h"
+
+namespace foregate {
+namespace {
+
+using testing::expect_close;
+using testing::gpu;
+
+// Ends of groups of very different sizes, some empty, that add up to `rows`.
+torch::Tensor ragged_ends(int64_t rows, int64_t groups) {
+  const torch::Tensor shares = torch::randn({groups}).mul_(1.5).exp_();
+  const torch::Tensor chosen = torch::multinomial(shares, std::max<int64_t>(rows, 1), true);
+  return torch::bincount(chosen.narrow(0, 0, rows), {}, groups).cumsum(0).to(torch::kInt32);
+}
+
+torch::Tensor reference(const torch::Tensor& x, const nn::GroupedLinear& linear) {
+  const torch::Tensor values = x.to(torch::kFloat64);
+  std::vector<torch::Tensor> parts;
+  int64_t first = 0;
+  for (int64_t g = 0; g < linear.weight.size(0); ++g) {
+    const int64_t end = linear.ends[g].item<int64_t>();
+    parts.push_back(
+        torch::matmul(values.slice(0, first, end), linear.weight[g].to(torch::kFloat64).t()));
+    first = end;
+  }
+  torch::Tensor result = torch::cat(parts);
+  if (!linear.silu_product) return result;
+  const std::vector<torch::Tensor> halves = result.chunk(2, 1);
+  result = torch::silu(halves[0]) * halves[1];
+  return linear.row_scale.defined() ? result * linear.row_scale.unsqueeze(1) : result;
+}
+
+class GroupedLinearOnGpu : public testing::GpuTest {};
+
+TEST_P(GroupedLinearOnGpu, MatchesTheCpu) {
+  for (const int64_t rows : {0, 1, 31, 32, 33, 255, 257, 3000}) {
+    for (const int64_t groups : {1, 7, 60}) {
+      for (const int64_t k : {8, 72, 512}) {
+        const torch::Tensor x = random({rows, k});
+        const torch::Tensor weight = random({groups, 400, k}) * 0.1;
+        const torch::Tensor scale = torch::rand({rows});
+        for (const bool silu : {false, true}) {
+          nn::GroupedLinear linear{
+              weight, {}, ragged_ends(rows, groups), silu, silu ? scale : torch::Tensor()};
+          const torch::Tensor expected = reference(x, linear);
+          linear.weight = gpu(weight);
+          linear.ends = gpu(linear.ends);
+          if (silu) linear.row_scale = gpu(scale);
+          ASSERT_TRUE(nn::has_grouped_linear_cuda(gpu(x), linear.weight));
+          expect_close(nn::grouped_linear_cuda(gpu(x), linear).cpu(), expected, tolerance());
+        }
+      }
+    }
+  }
+}
+
+TEST_P(GroupedLinearOnGpu, GathersRows) {
+  const torch::Tensor any = gpu(random({1, 8}));
+  if (!nn::is_hopper_cuda(any)) GTEST_SKIP() << "this GPU is not a Hopper";
+  for (const int64_t rows : {1, 33, 130, 3000}) {
+    for (const int64_t k : {8, 72, 512}) {
+      for (const bool silu : {false, true}) {
+        const torch::Tensor x = random({50, k});
+        const torch::Tensor x_rows = torch::randint(50, {rows}, torch::kInt32);
+        nn::GroupedLinear linear{random({7, 400, k}) * 0.1, {}, ragged_ends(rows, 7), silu, {}};
+        const torch::Tensor expected = reference(x.index_select(0, x_rows), linear);
+        linear.weight = gpu(linear.weight);
+        linear.ends = gpu(linear.ends);
+        linear.x_rows = gpu(x_rows);
+        expect_close(nn::grouped_linear_cuda(gpu(x), linear).cpu(), expected, tolerance());
+      }
+    }
+  }
+}
+
+// What cards before Hopper run, on whatever card this is.
+TEST_P(GroupedLinearOnGpu, EarlierCardsMatchTheCpu) {
+  for (const bool silu : {false, true}) {
+    const torch::Tensor x = random({1000, 200});
+    const nn::GroupedLinear linear{random({7, 304, 200}) * 0.1, {}, ragged_ends(1000, 7), silu, {}};
+    const torch::Tensor out = torch::full({1000, silu ? 152 : 304}, std::nan(""), gpu(x).options());
+    const torch::Tensor on_gpu[] = {gpu(x), gpu(linear.weight), gpu(linear.ends)};
+    ASSERT_EQ(kernels::grouped_gemm_sm80({.x = on_gpu[0].const_data_ptr(),
+                                          .weight = on_gpu[1].const_data_ptr(),
+                                          .ends = on_gpu[2].const_data_ptr<int32_t>(),
+                                          .out = out.mutable_data_ptr(),
+                                          .rows = 1000,
+                                          .groups = 7,
+                                          .n = 304,
+                                          .k = 200,
+                                          .silu_product = silu},
+                                         nullptr),
+              cudaSuccess);
+    expect_close(out.cpu(), reference(x, linear), tolerance());
+  }
+}
+
+TEST_P(GroupedLinearOnGpu, RefusesWhatIsNotWholeSixteenBytes) {
+  EXPECT_FALSE(nn::has_grouped_linear_cuda(gpu(random({4, 12})), gpu(random({16, 12}))));
+  EXPECT_FALSE(nn::has_grouped_linear_cuda(gpu(random({4, 16})), gpu(random({12, 16}))));
+  EXPECT_TRUE(nn::has_grouped_linear_cuda(gpu(random({4, 16})), gpu(random({16, 16}))));
+  const torch::Tensor unaligned = gpu(random({65})).narrow(0, 1, 64).view({4, 16});
+  EXPECT_FALSE(nn::has_grouped_linear_cuda(unaligned, gpu(random({16, 16}))));
+}
+
+INSTANTIATE_TEST_SUITE_P(BFloat16, GroupedLinearOnGpu, ::testing::Values(torch::kBFloat16));
+
+}  // namespace
+}  // namespace foregate
