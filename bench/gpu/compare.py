@@ -7,6 +7,7 @@ import json
 import pathlib
 import subprocess
 import sys
+from importlib.metadata import version
 
 PEER = pathlib.Path(__file__).with_name("transformers_peer.py")
 
@@ -30,7 +31,8 @@ def gpu_name():
 
 def print_table(run, peer_runs):
     rate, seconds = run["tokens_per_second"], run["seconds"]
-    print(f"\n{gpu_name()}; {run['geometry']}, {run['dtype']}, {run['traces']:,} texts, {run['tokens']:,} tokens")
+    print(f"\n{gpu_name()}; torch {version('torch')}, transformers {version('transformers')}")
+    print(f"{run['geometry']}, {run['dtype']}, {run['traces']:,} texts, {run['tokens']:,} tokens")
     print(f"{'':40} {'tokens/s':>10} {'foregate is':>12}")
     print(f"{'foregate, texts in, Parquet out':40} {rate:10,.0f}")
     for peer in peer_runs:

@@ -117,19 +117,15 @@ void bench(int64_t tokens) {
   });
   torch::Tensor outputs;
   table.row("experts down", 0, 2 * kTopK * t * h * kInner, [&] {
-    outputs = nn::grouped_linear_cuda(
-        inner, {.weight = experts.down.dense(), .x_rows = {}, .ends = order.ends});
+    outputs = nn::grouped_linear_cuda(inner, {.weight = experts.down.dense(), .ends = order.ends});
   });
   table.row("combine", (2 + kTopK) * t * h, 0,
             [&] { nn::combine_rows_cuda(residual, outputs, order.slots, routing.gate_weights); });
   torch::Tensor gate;
   table.row("shared gate", t * h, 0, [&] { gate = nn::row_gate_cuda(x, shared_gate); });
   table.row("shared up, silu product", 0, 4 * t * h * kSharedInner, [&] {
-    inner = nn::grouped_linear_cuda(x, {.weight = shared.gate_up.dense(),
-                                        .x_rows = {},
-                                        .ends = {},
-                                        .silu_product = true,
-                                        .row_scale = gate});
+    inner = nn::grouped_linear_cuda(
+        x, {.weight = shared.gate_up.dense(), .silu_product = true, .row_scale = gate});
   });
   table.row("shared down, added", 0, 2 * t * h * kSharedInner,
             [&] { residual.addmm_(inner, shared.down.dense().t()); });
@@ -138,10 +134,8 @@ void bench(int64_t tokens) {
   table.row("(dispatch rows)", (1 + kTopK) * t * h, 0,
             [&] { rows = nn::dispatch_rows_cuda(x, order.slots); });
   table.row("(experts up of those rows)", 0, 4 * kTopK * t * h * kInner, [&] {
-    inner = nn::grouped_linear_cuda(rows, {.weight = experts.gate_up.dense(),
-                                           .x_rows = {},
-                                           .ends = order.ends,
-                                           .silu_product = true});
+    inner = nn::grouped_linear_cuda(
+        rows, {.weight = experts.gate_up.dense(), .ends = order.ends, .silu_product = true});
   });
   torch::Tensor gate_up;
   table.row("(grouped_mm, experts up)", 0, 4 * kTopK * t * h * kInner, [&] {

@@ -2,7 +2,7 @@
 # Builds foregate for CUDA, checks it on this machine's GPU and measures it beside transformers:
 #   bench/gpu/run.sh [PYTHON]
 # PYTHON (default .venv/bin/python) holds torch for CUDA, pyarrow and transformers. CMAKE_PREFIX_PATH
-# is honoured. Logs and numbers go to $OUT (default out/gpu).
+# is honoured. Logs and numbers go to $OUT (default out/gpu). FOREGATE_MODEL is a trained model to compare precisions on.
 set -eu
 cd "$(dirname "$0")/../.."
 python=$(command -v "${1:-.venv/bin/python}")
@@ -14,7 +14,7 @@ capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 
 [ "$capability" != 90 ] || capability=90a
 cmake --preset cuda -DFOREGATE_PYTHON="$python" \
   -DCMAKE_CUDA_ARCHITECTURES="${FOREGATE_ARCHITECTURES:-$capability-real}" > "$out/configure.log"
-cmake --build build/cuda -j "$(nproc)" -t foregate foregate_bench_gpu_ops foregate_bench_grouped_gemm foregate_kernels_tests \
+cmake --build build/cuda -j "$(nproc)" -t foregate foregate_bench_gpu_ops foregate_bench_grouped_gemm foregate_dump_routing foregate_kernels_tests \
   foregate_engine_tests foregate_collect_tests > "$out/build.log"
 
 for tests in kernels engine collect; do
@@ -24,5 +24,9 @@ done
 for tokens in ${FOREGATE_BATCHES:-16384 32768 65536}; do
   build/cuda/bench/foregate_bench_gpu_ops "$tokens"
 done | tee "$out/steps.txt"
+"$python" bench/gpu/agreement.py --dump build/cuda/tests/engine/foregate_dump_routing \
+  --model "${FOREGATE_MODEL:-examples/demo/model}" | tee "$out/agreement.txt"
+"$python" bench/gpu/load.py --foregate build/cuda/apps/foregate/foregate \
+  --tokenizer examples/demo/model/tokenizer.json | tee "$out/load.txt"
 build/cuda/bench/foregate_bench_grouped_gemm | tee "$out/grouped_gemm.txt"
 "$python" bench/gpu/compare.py --foregate build/cuda/apps/foregate/foregate --json "$out/compare.json"

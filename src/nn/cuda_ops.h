@@ -58,11 +58,11 @@ ExpertOrder sort_by_expert_cuda(const torch::Tensor& chosen,  // [T, k] int64
 
 /// Products of rows sorted by group with their group's matrix.
 struct GroupedLinear {
-  torch::Tensor weight;       ///< [G, N, K]
-  torch::Tensor x_rows;       ///< [R] int32: the rows of x to take; undefined: x as it is
-  torch::Tensor ends;         ///< [G] int32 on the device; undefined if there is one group
+  torch::Tensor weight{};     ///< [G, N, K]
+  torch::Tensor x_rows{};     ///< [R] int32: the rows of x to take; undefined: x as it is
+  torch::Tensor ends{};       ///< [G] int32 on the device; undefined if there is one group
   bool silu_product = false;  ///< N is gate rows, then up rows: return silu(gate) * up
-  torch::Tensor row_scale;    ///< [R] float32, with silu_product only; may be undefined
+  torch::Tensor row_scale{};  ///< [R] float32, with silu_product only; may be undefined
 };
 
 /// Whether grouped_linear_cuda takes these rows: bfloat16, sizes in whole 16 bytes.

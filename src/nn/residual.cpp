@@ -27,8 +27,7 @@ bool has_grouped_product(const torch::Tensor& x, const ExpertWeights& weights) {
                            .ends = order.ends,
                            .silu_product = true});
   const torch::Tensor outputs = grouped_linear_cuda(
-      inner,
-      {.weight = compute_weight(weights.down, x.scalar_type()), .x_rows = {}, .ends = order.ends});
+      inner, {.weight = compute_weight(weights.down, x.scalar_type()), .ends = order.ends});
   combine_rows_cuda(residual, outputs, order.slots, routing.gate_weights);
 }
 
@@ -37,11 +36,8 @@ bool has_grouped_product(const torch::Tensor& x, const ExpertWeights& weights) {
                                                const torch::Tensor& row_scale) {
   const torch::Tensor gate_up = compute_weight(weight, x.scalar_type());
   if (has_grouped_linear_cuda(x, gate_up) && gate_up.size(0) % 16 == 0 && is_hopper_cuda(x)) {
-    return grouped_linear_cuda(x, {.weight = gate_up,
-                                   .x_rows = {},
-                                   .ends = {},
-                                   .silu_product = true,
-                                   .row_scale = row_scale});
+    return grouped_linear_cuda(x,
+                               {.weight = gate_up, .silu_product = true, .row_scale = row_scale});
   }
   return silu_product_cuda(at::linear(x, gate_up), row_scale);
 }

@@ -11,7 +11,7 @@ namespace foregate {
 /// A GPU that CUDA_VISIBLE_DEVICES lets this process see.
 struct Gpu {
   int index = 0;  ///< of cuda:N
-  std::string name;
+  std::string name{};
   int major = 0;  ///< compute capability
   int minor = 0;
   int64_t free = 0;  ///< bytes of its memory; 0 if nothing tells
