@@ -84,7 +84,8 @@ CollectOptions with_choices(const CollectOptions& options) {
   }
   if (fs::exists(options.output / kManifestName)) {
     const Manifest previous = read_manifest(options.output);
-    if (options.quantization.empty()) chosen.quantization = previous.quantization;
+    const bool collected = previous.batch_tokens > 0;  // imports have none
+    if (collected && options.quantization.empty()) chosen.quantization = previous.quantization;
     if (options.batch_tokens == 0) chosen.batch_tokens = previous.batch_tokens;
   }
   SizingRequest request;

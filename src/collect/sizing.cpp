@@ -46,9 +46,13 @@ class Chooser {
     return memory_needs(config_, quantization, request_.dtype, request_.device);
   }
 
-  // The smallest batch that makes sense: what was asked for, or one text.
+  // With the smallest batch there is, one text: larger ones are halved where they turn out too
+  // large.
+  int64_t least_bytes(Quantization quantization) const {
+    return needs(quantization).with_batch(request_.longest_text);
+  }
   bool fits(Quantization quantization) const {
-    return needs(quantization).with_batch(smallest_batch()) <= request_.memory;
+    return least_bytes(quantization) <= request_.memory;
   }
 
   std::optional<Quantization> quantization() const {
@@ -69,14 +73,14 @@ class Chooser {
     if (request_.batch_tokens > 0) return request_.batch_tokens;
     const int64_t room = request_.memory - needs.weights - needs.scratch;
     const int64_t tokens = std::min(room / needs.per_token, largest_batch(request_.device));
-    return std::max(tokens / kBatchStep * kBatchStep, smallest_batch());
+    return std::max(tokens / kBatchStep * kBatchStep, request_.longest_text);
   }
 
   EnvironmentError nothing_fits(const std::string& model) const {
     std::string sizes;
     std::string remedy;
     for (const Quantization kind : kKinds) {
-      const int64_t least = needs(kind).with_batch(smallest_batch());
+      const int64_t least = least_bytes(kind);
       sizes += fmt::format(
           "{}{} {}", sizes.empty() ? "" : ", ",
           kind == Quantization::kNone ? dtype_name(request_.dtype) : quantization_name(kind),
@@ -87,20 +91,16 @@ class Chooser {
     }
     if (remedy.empty()) {
       remedy = fmt::format("use a device with at least {}, or a smaller model",
-                           bytes(needs(Quantization::kNf4).with_batch(smallest_batch())));
+                           bytes(least_bytes(Quantization::kNf4)));
     }
     return EnvironmentError(fmt::format(
         "{} does not fit into the {} of memory that may be used on {}: with batches of {} tokens "
         "it takes {}; {}",
-        model, bytes(request_.memory), request_.device.str(), with_commas(smallest_batch()), sizes,
-        remedy));
+        model, bytes(request_.memory), request_.device.str(), with_commas(request_.longest_text),
+        sizes, remedy));
   }
 
  private:
-  int64_t smallest_batch() const {
-    return request_.batch_tokens > 0 ? request_.batch_tokens : request_.longest_text;
-  }
-
   const ModelConfig& config_;
   const SizingRequest& request_;
 };

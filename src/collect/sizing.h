@@ -17,7 +17,7 @@ struct SizingRequest {
   torch::ScalarType dtype = torch::kFloat32;
   std::optional<Quantization> quantization;  ///< nothing: chosen
   int64_t batch_tokens = 0;                  ///< 0: chosen
-  int64_t longest_text = 0;                  ///< a batch holds at least one of these
+  int64_t longest_text = 0;                  ///< tokens; the smallest batch that must fit
   int64_t memory = 0;                        ///< bytes that may be taken
 };
 

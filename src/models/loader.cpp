@@ -23,12 +23,8 @@ class WeightReader {
     return Weight::empty(shape, options_.quantization, options_.device, options_.dtype);
   }
 
-  void fill(Weight destination, const std::string& name) const {
-    read_stored(checkpoint_, storage_, name, destination.sizes(),
-                [&](int64_t first, const Weight& rows) {
-                  destination.narrow(first, rows.size(0))
-                      .assign(on_device(rows), checkpoint_.directory().string() + ": " + name);
-                });
+  void fill(const Weight& matrix, const std::string& name) const {
+    fill_from(storage_, matrix, name);
   }
 
   /// A tensor that is never quantised.
@@ -36,12 +32,21 @@ class WeightReader {
     torch::Tensor tensor =
         torch::empty(checkpoint_.tensor(name).sizes(),
                      torch::TensorOptions().device(options_.device).dtype(dtype));
-    fill(tensor, name);
+    fill_from(WeightStorage{}, tensor, name);
     return tensor;
   }
   torch::Tensor read(const std::string& name) const { return read(name, options_.dtype); }
 
  private:
+  void fill_from(const WeightStorage& storage, const Weight& destination,
+                 const std::string& name) const {
+    read_stored(checkpoint_, storage, name, destination.sizes(),
+                [&](int64_t first, const Weight& rows) {
+                  destination.narrow(first, rows.size(0))
+                      .assign(on_device(rows), checkpoint_.directory().string() + ": " + name);
+                });
+  }
+
   // Where it is converted or quantised.
   Weight on_device(const Weight& rows) const {
     if (!rows.is_quantized()) return uploader_.upload(rows.dense());
@@ -137,8 +142,8 @@ class LayerLoader {
     return experts;
   }
 
-  void fill(Weight destination, const std::string& pattern, int64_t expert = 0) const {
-    reader_.fill(std::move(destination), weight_name(pattern, layer_, expert));
+  void fill(const Weight& matrix, const std::string& pattern, int64_t expert = 0) const {
+    reader_.fill(matrix, weight_name(pattern, layer_, expert));
   }
 
   torch::Tensor read(const std::string& pattern) const {

@@ -201,7 +201,7 @@ def test_wrong_usage(arguments, saying, tmp_path):
     (("--record", "everything"), ["everything"]),
     (("--record", "features:2"), ["features:2"]),
     (("--dtype", "int3"), ["--dtype"]),
-    (("--quantize", "int8"), ["int8"]),
+    (("--quantize", "int3"), ["--quantize"]),
     (("--device", "tpu"), ["tpu"]),
 ])
 def test_wrong_options(more, saying, tmp_path):

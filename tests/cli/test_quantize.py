@@ -226,7 +226,7 @@ def test_out_of_memory_halves_the_batch(tmp_path):
     """In the smallest address space that a run survives, its large batches do not fit: it halves them and goes on."""
     texts = tmp_path / "long.txt"
     texts.write_text("".join(f"number {i} " + "of many words in a long line " * 300 + "\n" for i in range(32)))
-    command = ["--model", MODEL, "--data", f"long={texts}", "--traces", 32, "--max-length", 512, "--max-memory", "64GB"]
+    command = ["--model", MODEL, "--data", f"long={texts}", "--traces", 32, "--max-length", 512]
     run("collect", *command, "--batch-tokens", 512, "--output", tmp_path / "expected")
 
     def within(megabytes):

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
+#include <unistd.h>
+
+#include <fstream>
 
 #include "test_files.h"
 
@@ -45,6 +48,42 @@ TEST(Safetensors, KeepsMetadataScalarsAndTheMapping) {
   }
   EXPECT_EQ(scalar.dim(), 0);
   EXPECT_EQ(scalar.item<float>(), 2.5F);
+}
+
+// How many of the pages under these bytes are mapped into this process.
+int64_t resident_pages(const torch::Tensor& tensor) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) / page;
+  const auto last =
+      (reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) + tensor.nbytes() - 1) / page;
+  std::ifstream pagemap("/proc/self/pagemap", std::ios::binary);
+  int64_t resident = 0;
+  for (uintptr_t number = first; number <= last; ++number) {
+    uint64_t entry = 0;
+    pagemap.seekg(static_cast<std::streamoff>(number * sizeof(entry)));
+    pagemap.read(reinterpret_cast<char*>(&entry), sizeof(entry));
+    resident += static_cast<int64_t>(entry >> 63);
+  }
+  return resident;
+}
+
+TEST(Safetensors, PagesOfRowsAreLetGoAndComeBack) {
+  const TemporaryFolder folder;
+  const torch::Tensor values =
+      torch::arange(512 * 4096, torch::kFloat32).view({512, 4096});  // 8 MB
+  write_safetensors(folder / "x", {{"before", torch::ones({5})}, {"t", values}});
+  const SafetensorsFile file(folder / "x");
+  const torch::Tensor mapped = file.tensor("t");
+  ASSERT_TRUE(torch::equal(mapped, values));
+  const int64_t all = resident_pages(mapped);
+  EXPECT_GE(all, 2048);
+  file.release_rows("t", 128, 256);
+  EXPECT_LE(resident_pages(mapped), all - 1023);
+  EXPECT_GE(resident_pages(mapped.narrow(0, 384, 128)), 512);
+  file.release_pages("t");
+  EXPECT_LE(resident_pages(mapped), 1);
+  EXPECT_TRUE(torch::equal(mapped, values));
+  EXPECT_TRUE(torch::equal(file.tensor("before"), torch::ones({5})));
 }
 
 TEST(Safetensors, UnalignedTensorsAreReadToo) {
