@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "commands.h"
 #include "engine/geometry.h"
+#include "hub/resolve.h"
 #include "models/config.h"
 #include "models/summary.h"
 #include "output.h"
@@ -22,13 +23,14 @@ namespace {
 constexpr const char* kFooter =
     "examples:\n"
     "  foregate inspect MODEL_DIR\n"
+    "  foregate inspect Qwen/Qwen1.5-MoE-A2.7B\n"
     "  foregate inspect traces --json\n"
     "  foregate inspect predictor\n"
     "  foregate inspect MODEL_DIR/config.json\n"
     "  foregate inspect MODEL_DIR/tokenizer.json";
 
 struct Arguments {
-  std::filesystem::path path;
+  std::string path;
   bool json = false;
 };
 
@@ -179,7 +181,9 @@ void print_fields(const Json& json, int indent, bool bytes) {
 }
 
 void run_inspect(const Arguments& arguments) {
-  const Json result = inspect_path(arguments.path);
+  const std::filesystem::path path =
+      hub::find_model(arguments.path, {.files = {"config.json"}}, hub::read_environment());
+  const Json result = inspect_path(path);
   if (arguments.json) {
     print_json(result);
   } else {
@@ -196,7 +200,8 @@ void add_inspect_command(CLI::App& app) {
   command->footer(kFooter);
   command
       ->add_option("path", arguments->path,
-                   "Model, trace or predictor directory, config.json, tokenizer.json, or shard")
+                   "Model, trace or predictor directory, config.json, tokenizer.json, shard, or "
+                   "OWNER/NAME of a model that was pulled")
       ->required();
   command->add_flag("--json", arguments->json, "Print one JSON document");
   command->callback([arguments] { run_inspect(*arguments); });

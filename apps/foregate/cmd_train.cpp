@@ -27,7 +27,7 @@ constexpr const char* kFooter =
 struct Arguments {
   TrainOptions options;
   std::string lead;
-  std::filesystem::path model;
+  std::string model;
   bool json = false;
 };
 
@@ -74,7 +74,8 @@ void add_train_command(CLI::App& app) {
   command->add_option("--config", options.config,
                       "JSON file with settings of the predictor and its training");
   command->add_option("--model", arguments->model,
-                      "Checkpoint whose routers to start from, instead of those recorded");
+                      "Checkpoint (directory, or OWNER/NAME that was pulled) whose routers to "
+                      "start from, instead of those recorded");
   command->add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str();
   command->add_option("--dtype", options.dtype, "Of the matrix products")
       ->check(CLI::IsMember({"float32", "bfloat16"}))
