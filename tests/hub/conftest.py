@@ -22,8 +22,8 @@ def noise(size, seed=0):
 class Hub(FakeHub):
     """The hub with a cache of its own, and programs that see only these two."""
 
-    def __init__(self, folder):
-        super().__init__()
+    def __init__(self, folder, certificate=None):
+        super().__init__(certificate)
         self.home = folder / "hf"
         self.cache = self.home / "hub"
         kept = {name: value for name, value in os.environ.items()

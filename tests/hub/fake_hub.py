@@ -10,6 +10,7 @@ import http.server
 import json
 import re
 import socket
+import ssl
 import threading
 import time
 import urllib.parse
@@ -101,19 +102,22 @@ class Seen:
 
 
 class FakeHub:
-    """`with FakeHub() as hub:`; repositories go into hub.models and hub.datasets."""
+    """`with FakeHub() as hub:`; repositories go into hub.models and hub.datasets.
+
+    With a `certificate` (a file with key and certificate) the hub itself speaks https.
+    """
 
     PAGE = 50
 
-    def __init__(self):
+    def __init__(self, certificate=None):
         self.models = {}
         self.datasets = {}
         self.faults = []
         self.seen = []
         self.page = self.PAGE
         self._lock = threading.Lock()
-        self._servers = [_serve(self, "hub"), _serve(self, "content")]
-        self.url = f"http://127.0.0.1:{self._servers[0].server_port}"
+        self._servers = [_serve(self, "hub", certificate), _serve(self, "content")]
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self._servers[0].server_port}"
         self.content_url = f"http://localhost:{self._servers[1].server_port}"
 
     def __enter__(self):
@@ -322,8 +326,12 @@ class _Server(http.server.ThreadingHTTPServer):
         pass  # connections that the other side gave up are what the tests are about
 
 
-def _serve(hub, name):
+def _serve(hub, name, certificate=None):
     handler = type("Handler", (_Handler,), {"hub": hub, "name": name})
     server = _Server(("127.0.0.1", 0), handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     return server

@@ -1,5 +1,4 @@
 """What goes wrong on the way: servers that fail, connections that break, contents that are not right, full disks."""
-import os
 import resource
 import signal
 import subprocess
@@ -7,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import LARGE, USUAL, blob_name, contents, noise, tiny_files, usual
+from conftest import LARGE, Hub, blob_name, contents, noise, tiny_files, usual
 from fake_hub import Fault
 
 SIZE = 3_000_000  # of LARGE
@@ -266,6 +265,26 @@ def test_a_disk_that_fills_up_on_the_way(tiny):
 def test_a_cache_that_cannot_be_made(tiny, tmp_path):
     (tmp_path / "file").write_text("in the way")
     tiny.fails("pull", "acme/tiny", env={"HF_HUB_CACHE": str(tmp_path / "file")}, saying=["cannot create", "file"])
+
+
+def test_certificates(tmp_path):
+    """A hub whose certificate nobody knows is refused, and a redirect that gives up encryption is not followed."""
+    certificate = tmp_path / "certificate.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", certificate, "-out", tmp_path / "public.pem"],
+                   check=True, capture_output=True)
+    with certificate.open("a") as file:
+        file.write((tmp_path / "public.pem").read_text())
+    with Hub(tmp_path, certificate) as hub:
+        hub.model("acme/tiny", tiny_files())
+        unknown = {"SSL_CERT_FILE": "", "CURL_CA_BUNDLE": ""}
+        hub.fails("pull", "acme/tiny", env=unknown, saying=["certificate", "SSL_CERT_FILE"])
+        assert hub.seen == []
+        known = {"SSL_CERT_FILE": str(tmp_path / "public.pem"), "HF_TOKEN": "hf_secret"}
+        snapshot = hub.pull("acme/tiny", "--include", "*.json", env=known)
+        assert len(contents(snapshot)) == 3
+        hub.fails("pull", "acme/tiny", env=known, saying=["without encryption"])
+        assert hub.fetched() == []
 
 
 @pytest.mark.parametrize("target, saying", [
