@@ -11,6 +11,7 @@
 #include "base/progress.h"
 #include "collect/collector.h"
 #include "commands.h"
+#include "hub/resolve.h"
 #include "output.h"
 #include "tensor/gpus.h"
 
@@ -19,7 +20,7 @@ namespace {
 
 constexpr const char* kFooter =
     "examples:\n"
-    "  foregate collect --model Qwen1.5-MoE-A2.7B --data imdb=imdb/test.csv --data "
+    "  foregate collect --model Qwen/Qwen1.5-MoE-A2.7B --data imdb=imdb/test.csv --data "
     "ag_news=ag_news/test.csv \\\n"
     "      --traces 20000 --output traces\n"
     "  foregate collect --model DIR --data mine=texts.jsonl:body --record features:0.1 --output "
@@ -31,6 +32,7 @@ constexpr const char* kFooter =
 
 struct Arguments {
   CollectOptions options;
+  std::string model;
   std::vector<std::string> data;
   std::vector<std::string> record;
   std::string dtype;
@@ -89,7 +91,15 @@ void print_summary(const CollectSummary& summary, const CollectOptions& options,
 
 void run_collect(Arguments& arguments) {
   CollectOptions& options = arguments.options;
-  for (const std::string& data : arguments.data) options.data.push_back(DatasetSpec::parse(data));
+  const hub::Environment environment = hub::read_environment();
+  for (const std::string& data : arguments.data) {
+    DatasetSpec spec = DatasetSpec::parse(data);
+    spec.path = hub::find_dataset(spec.path.string(), environment);
+    options.data.push_back(std::move(spec));
+  }
+  options.model = hub::find_model(
+      arguments.model, {.files = {"config.json", "tokenizer.json"}, .weights = true}, environment);
+  options.model_name = hub::model_name(options.model);
   for (const std::string& record : arguments.record) parse_record(record, options);
   if (!arguments.max_memory.empty()) {
     options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
@@ -109,9 +119,15 @@ void add_collect_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("collect", "Run texts through an MoE model and record its routing");
   command->footer(kFooter);
-  command->add_option("--model", options.model, "Checkpoint directory in the Hugging Face layout")
+  command
+      ->add_option("--model", arguments->model,
+                   "Checkpoint directory in the Hugging Face layout, or OWNER/NAME that was pulled")
       ->required();
-  command->add_option("--data", arguments->data, "NAME=PATH[:COLUMN], once for each dataset")
+  command
+      ->add_option(
+          "--data", arguments->data,
+          "NAME=PATH[:COLUMN], once for each dataset; PATH may be OWNER/NAME[/FILE] that was "
+          "pulled")
       ->required()
       ->allow_extra_args(false);
   command->add_option("-o,--output", options.output, "Trace directory to make or continue")

@@ -21,7 +21,7 @@ constexpr const char* kFooter =
 
 struct Arguments {
   std::filesystem::path traces;
-  std::filesystem::path model;
+  std::string model;
   std::vector<std::string> predictors;
   std::vector<std::string> leads;
   std::string split = "test";
@@ -61,7 +61,8 @@ void add_evaluate_command(CLI::App& app) {
       ->check(CLI::IsMember({"test", "all"}))
       ->capture_default_str();
   command->add_option("--model", arguments->model,
-                      "Checkpoint whose routers to check and predict with, instead of those "
+                      "Checkpoint (directory, or OWNER/NAME that was pulled) whose routers to "
+                      "check and predict with, instead of those "
                       "recorded with the trace");
   command->add_option("--seed", arguments->seed, "Of the random predictor and the bootstrap")
       ->capture_default_str();

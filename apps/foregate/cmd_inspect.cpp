@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "commands.h"
 #include "engine/geometry.h"
+#include "hub/resolve.h"
 #include "inspect_fidelity.h"
 #include "models/config.h"
 #include "models/summary.h"
@@ -23,6 +24,7 @@ namespace {
 constexpr const char* kFooter =
     "examples:\n"
     "  foregate inspect MODEL_DIR\n"
+    "  foregate inspect Qwen/Qwen1.5-MoE-A2.7B\n"
     "  foregate inspect traces --json\n"
     "  foregate inspect predictor\n"
     "  foregate inspect MODEL_DIR/config.json\n"
@@ -30,7 +32,7 @@ constexpr const char* kFooter =
     "  foregate inspect MODEL_DIR --fidelity --quantize int8 --data imdb=imdb/test.csv";
 
 struct Arguments {
-  std::filesystem::path path;
+  std::string path;
   FidelityArguments fidelity;
   bool json = false;
 };
@@ -183,11 +185,13 @@ void print_fields(const Json& json, int indent, bool bytes) {
 }
 
 void run_inspect(Arguments& arguments) {
+  const std::filesystem::path path =
+      hub::find_model(arguments.path, {.files = {"config.json"}}, hub::read_environment());
   if (arguments.fidelity.wanted) {
-    run_fidelity(arguments.path, arguments.fidelity, arguments.json);
+    run_fidelity(path, arguments.fidelity, arguments.json);
     return;
   }
-  const Json result = inspect_path(arguments.path);
+  const Json result = inspect_path(path);
   if (arguments.json) {
     print_json(result);
   } else {
@@ -204,7 +208,8 @@ void add_inspect_command(CLI::App& app) {
   command->footer(kFooter);
   command
       ->add_option("path", arguments->path,
-                   "Model, trace or predictor directory, config.json, tokenizer.json, or shard")
+                   "Model, trace or predictor directory, config.json, tokenizer.json, shard, or "
+                   "OWNER/NAME of a model that was pulled")
       ->required();
   command->add_flag("--json", arguments->json, "Print one JSON document");
   add_fidelity_options(*command, arguments->fidelity);

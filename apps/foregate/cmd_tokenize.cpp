@@ -4,8 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/interrupt.h"
 #include "commands.h"
+#include "hub/resolve.h"
 #include "output.h"
 #include "text/tokenizer.h"
 
@@ -16,6 +18,7 @@ constexpr const char* kFooter =
     "examples:\n"
     "  echo 'Hello, world' | foregate tokenize --tokenizer MODEL_DIR/tokenizer.json\n"
     "  foregate tokenize --tokenizer MODEL_DIR/tokenizer.json --json < texts.jsonl\n"
+    "  foregate tokenize --tokenizer Qwen/Qwen1.5-MoE-A2.7B < texts.txt\n"
     "With --json every line of input is a JSON object with a \"text\", and every line of output "
     "{\"ids\": [...]}.";
 
@@ -33,7 +36,10 @@ std::string text_of(const std::string& line, int64_t number) {
 }
 
 void run_tokenize(const Arguments& arguments) {
-  const Tokenizer tokenizer = Tokenizer::load(arguments.tokenizer);
+  fs::path path =
+      hub::find_model(arguments.tokenizer, {.files = {"tokenizer.json"}}, hub::read_environment());
+  if (fs::is_directory(path)) path /= "tokenizer.json";
+  const Tokenizer tokenizer = Tokenizer::load(path);
   std::string line;
   for (int64_t number = 1; std::getline(std::cin, line); ++number) {
     check_interrupted("lines printed so far are whole");
@@ -59,7 +65,11 @@ void add_tokenize_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("tokenize", "Show the token ids of lines of text from standard input");
   command->footer(kFooter);
-  command->add_option("--tokenizer", arguments->tokenizer, "A tokenizer.json")->required();
+  command
+      ->add_option(
+          "--tokenizer", arguments->tokenizer,
+          "A tokenizer.json, a model's directory, or OWNER/NAME of a model that was pulled")
+      ->required();
   command->add_flag("--no-special", arguments->no_special,
                     "Without the tokens a post-processor adds");
   command->add_flag("--json", arguments->json, "JSON lines in and out");

@@ -28,7 +28,7 @@ constexpr const char* kFooter =
 struct Arguments {
   TrainOptions options;
   std::string lead;
-  std::filesystem::path model;
+  std::string model;
   bool json = false;
 };
 
@@ -76,7 +76,8 @@ void add_train_command(CLI::App& app) {
   command->add_option("--config", options.config,
                       "JSON file with settings of the predictor and its training");
   command->add_option("--model", arguments->model,
-                      "Checkpoint whose routers to start from, instead of those recorded");
+                      "Checkpoint (directory, or OWNER/NAME that was pulled) whose routers to "
+                      "start from, instead of those recorded");
   command
       ->add_option("--device", options.device,
                    "cpu, cuda (the GPU with the most free memory) or cuda:N")

@@ -11,6 +11,7 @@ namespace foregate {
 
 void add_bench_command(CLI::App& app);
 void add_collect_command(CLI::App& app);
+void add_pull_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
 void add_import_command(CLI::App& app);

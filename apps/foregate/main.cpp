@@ -19,6 +19,7 @@ constexpr const char* kDescription =
 
 constexpr const char* kFooter =
     "examples:\n"
+    "  foregate pull Qwen/Qwen1.5-MoE-A2.7B\n"
     "  foregate collect --model MODEL_DIR --data imdb=imdb.csv --data squad=dev-v2.0.json --output "
     "traces\n"
     "  foregate train --traces traces --predictor statistics --lead layer-1 --output predictor\n"
@@ -55,6 +56,7 @@ int run(int argc, char** argv) {
       "Only warnings and errors on stderr");
   app.require_subcommand(1);
   app.fallthrough();
+  add_pull_command(app);
   add_collect_command(app);
   add_import_command(app);
   add_export_command(app);

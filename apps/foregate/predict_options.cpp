@@ -1,13 +1,16 @@
 #include "predict_options.h"
 
 #include "engine/engine.h"
+#include "hub/resolve.h"
 #include "predict/registry.h"
 
 namespace foregate {
 
-std::optional<Routers> routers_of_model(const std::filesystem::path& model) {
+std::optional<Routers> routers_of_model(const std::string& model) {
   if (model.empty()) return std::nullopt;
-  const RouterWeights weights = Engine(model, {}).router_weights();
+  const std::filesystem::path directory =
+      hub::find_model(model, {.files = {"config.json"}, .weights = true}, hub::read_environment());
+  const RouterWeights weights = Engine(directory, {}).router_weights();
   return Routers{weights.weight, weights.norm_weight, weights.norm_epsilon};
 }
 
@@ -20,7 +23,7 @@ std::string predictor_list() {
 Evaluation run_evaluation(const std::filesystem::path& traces,
                           const std::vector<std::string>& predictors,
                           const std::vector<std::string>& leads, const std::string& split,
-                          const std::filesystem::path& model, uint64_t seed) {
+                          const std::string& model, uint64_t seed) {
   EvaluateOptions options;
   options.traces = traces;
   options.predictors = predictors;

@@ -10,9 +10,9 @@
 
 namespace foregate {
 
-/// The routers of a checkpoint, or nothing for an empty path (then those recorded with a trace are
-/// used).
-std::optional<Routers> routers_of_model(const std::filesystem::path& model);
+/// The routers of a checkpoint (a directory, or OWNER/NAME of one that was pulled), or nothing for
+/// an empty name (then those recorded with a trace are used).
+std::optional<Routers> routers_of_model(const std::string& model);
 
 /// "random, frequency, ...": the predictors there are, for help texts.
 std::string predictor_list();
@@ -21,6 +21,6 @@ std::string predictor_list();
 Evaluation run_evaluation(const std::filesystem::path& traces,
                           const std::vector<std::string>& predictors,
                           const std::vector<std::string>& leads, const std::string& split,
-                          const std::filesystem::path& model, uint64_t seed);
+                          const std::string& model, uint64_t seed);
 
 }  // namespace foregate

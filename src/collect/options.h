@@ -16,6 +16,7 @@ inline constexpr int64_t kDefaultShardTraces = 512;
 /// What `foregate collect` does.
 struct CollectOptions {
   std::filesystem::path model;  ///< checkpoint directory in the Hugging Face layout
+  std::string model_name;       ///< for the manifest; empty: the directory's name
   std::vector<DatasetSpec> data;
   std::filesystem::path output;            ///< trace directory, made or continued
   int64_t traces = kDefaultTraces;         ///< shared equally over the datasets

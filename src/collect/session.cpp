@@ -79,7 +79,9 @@ bool keeps_features(const std::string& dataset, int64_t row, uint64_t seed, doub
 Manifest planned_manifest(const CollectOptions& options, const Engine& engine,
                           const SamplingPlan& plan) {
   Manifest manifest;
-  manifest.model = fs::weakly_canonical(options.model).filename().string();
+  manifest.model = options.model_name.empty()
+                       ? fs::weakly_canonical(options.model).filename().string()
+                       : options.model_name;
   manifest.model_type = engine.model_type();
   manifest.config_sha256 = sha256_of_file(options.model / "config.json");
   manifest.tokenizer_sha256 = sha256_of_file(options.model / "tokenizer.json");

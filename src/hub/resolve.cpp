@@ -27,6 +27,19 @@ std::optional<fs::path> find_snapshot(const RepoId& repo, const Environment& env
   return cache.snapshot(*commit);
 }
 
+/// Whoever looks for a name with '/' may mean a repository; "config.jsn" is a slip of the finger.
+bool has_owner(const std::string& name) {
+  return name.find('/') != std::string::npos;
+}
+
+[[noreturn]] void throw_not_here(const std::string& name, const char* kind, const char* command,
+                                 const Environment& environment) {
+  throw EnvironmentError(
+      fmt::format("no such file or directory: {0}, and no {1} of that name in the Hugging Face "
+                  "cache {2}; if it is on the hub, run: {3} {0}",
+                  name, kind, environment.cache.string(), command));
+}
+
 /// The first file of the weights that is not there; empty if all are.
 std::string missing_weights(const fs::path& model) {
   if (fs::exists(model / kSingleFile)) return "";
@@ -64,12 +77,8 @@ fs::path find_model(const std::string& argument, const ModelNeeds& needs,
   std::error_code error;
   if (fs::exists(argument, error) || !RepoId::is_valid(argument)) return argument;
   const auto snapshot = find_snapshot({RepoKind::kModel, argument}, environment);
-  if (!snapshot) {
-    throw EnvironmentError(fmt::format(
-        "there is no model directory {0}, and no model of that name in the Hugging Face cache {1}; "
-        "of a model on the hub, run: foregate pull {0}",
-        argument, environment.cache.string()));
-  }
+  if (!snapshot && !has_owner(argument)) return argument;
+  if (!snapshot) throw_not_here(argument, "model", "foregate pull", environment);
   require_files(*snapshot, argument, needs);
   return *snapshot;
 }
@@ -88,11 +97,8 @@ fs::path find_dataset(const std::string& argument, const Environment& environmen
     if (!snapshot) continue;
     return end == argument.size() ? *snapshot : *snapshot / argument.substr(end + 1);
   }
-  if (!RepoId::is_valid(argument)) return argument;
-  throw EnvironmentError(
-      fmt::format("no such file or directory: {0}, and no dataset of that name in the Hugging Face "
-                  "cache {1}; of a dataset on the hub, run: foregate pull --dataset {0}",
-                  argument, environment.cache.string()));
+  if (!RepoId::is_valid(argument) || !has_owner(argument)) return argument;
+  throw_not_here(argument, "dataset", "foregate pull --dataset", environment);
 }
 
 std::string model_name(const fs::path& directory) {

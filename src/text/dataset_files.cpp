@@ -65,9 +65,9 @@ std::optional<Format> format_of_content(const fs::path& path) {
   return std::nullopt;
 }
 
-bool is_data_file(const fs::directory_entry& entry) {
-  const std::string name = entry.path().filename().string();
-  return entry.is_regular_file() && !name.starts_with('.') && format_of_extension(entry.path()) &&
+bool is_data_file(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return !name.starts_with('.') && format_of_extension(path) &&
          std::ranges::find(kMetadata, name) == kMetadata.end();
 }
 
@@ -78,7 +78,7 @@ std::vector<fs::path> files_below(const fs::path& directory) {
     const bool hidden = entries->path().filename().string().starts_with('.');
     if (hidden && entries->is_directory()) {
       entries.disable_recursion_pending();
-    } else if (is_data_file(*entries)) {
+    } else if (entries->is_regular_file()) {
       files.push_back(entries->path());
     }
   }
@@ -94,10 +94,7 @@ std::vector<fs::path> directory_files(const fs::path& directory) {
     throw EnvironmentError(fmt::format("cannot list the directory {}: {}", directory.string(),
                                        failure.code().message()));
   }
-  const auto is_text = [](const fs::path& file) {
-    return format_of_extension(file) == Format::kText;
-  };
-  if (!std::ranges::all_of(files, is_text)) std::erase_if(files, is_text);
+  files = readable_files(files);
   if (files.empty()) {
     throw DataError(fmt::format("{}: no data file in the directory; expected one of {}",
                                 directory.string(), kKnownFormats));
@@ -117,6 +114,16 @@ std::vector<fs::path> matching_paths(const std::string& pattern) {
 }
 
 }  // namespace
+
+std::vector<fs::path> readable_files(const std::vector<fs::path>& paths) {
+  const auto is_text = [](const fs::path& file) {
+    return format_of_extension(file) == Format::kText;
+  };
+  std::vector<fs::path> files;
+  std::ranges::copy_if(paths, std::back_inserter(files), is_data_file);
+  if (!std::ranges::all_of(files, is_text)) std::erase_if(files, is_text);
+  return files;
+}
 
 std::vector<fs::path> dataset_files(const fs::path& path) {
   std::error_code error;

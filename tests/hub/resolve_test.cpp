@@ -65,6 +65,7 @@ TEST_F(ResolveTest, ADirectoryOfThatNameWins) {
 TEST_F(ResolveTest, PathsAreLeftAlone) {
   EXPECT_EQ(find_model("/no/such/model", {.files = {"config.json"}}, environment_),
             "/no/such/model");
+  EXPECT_EQ(find_model("config.jsn", {.files = {"config.json"}}, environment_), "config.jsn");
   EXPECT_EQ(find_model("a/b/c", {.weights = true}, environment_), "a/b/c");
 }
 
@@ -93,6 +94,7 @@ TEST_F(ResolveTest, Datasets) {
   EXPECT_EQ(find_dataset("squad", environment_), snapshot("datasets--squad"));
   EXPECT_EQ(find_dataset("squad/dev.json", environment_), snapshot("datasets--squad") / "dev.json");
   EXPECT_EQ(find_dataset("/data/none.csv", environment_), "/data/none.csv");
+  EXPECT_EQ(find_dataset("none.csv", environment_), "none.csv");
   EXPECT_THROW(find_dataset("stanfordnlp/other", environment_), EnvironmentError);
 }
 
