@@ -156,7 +156,7 @@ std::string axis_labels(const HeatMap& map, const Layout& layout, double bottom)
 std::string edge_label(double edge, Unit unit) {
   if (unit == Unit::kPercent)
     return fmt::format("{:.{}f}%", 100 * edge, edge < 0.01 ? 2 : edge < 0.1 ? 1 : 0);
-  return fmt::format("{:.2g}{}", edge, unit == Unit::kRatio ? "×" : "");
+  return unit == Unit::kRatio ? fmt::format("{:.3g}×", edge) : fmt::format("{:.2g}", edge);
 }
 
 std::string legend(const HeatMap& map, double left, double y) {
