@@ -61,6 +61,13 @@ ColorScale sequential_scale(double largest) {
   return scale;
 }
 
+ColorScale even_scale(double lowest, double largest) {
+  if (!(largest > lowest)) largest = lowest + 1;
+  ColorScale scale{"s", {}};
+  for (int i = 1; i < 10; ++i) scale.edges.push_back(lowest + (largest - lowest) * i / 10);
+  return scale;
+}
+
 ColorScale ratio_scale() {
   return {"d", {0.25, 0.5, 0.67, 0.87, 1.15, 1.5, 2, 4}};
 }

@@ -18,6 +18,9 @@ struct ColorScale {
 /// long tails.
 ColorScale sequential_scale(double largest);
 
+/// Ten classes of equal width from `lowest` to `largest`.
+ColorScale even_scale(double lowest, double largest);
+
 /// Nine classes for a ratio to what would be even: the middle is about 1, both ends 4 times off.
 ColorScale ratio_scale();
 

@@ -28,7 +28,8 @@ Layout layout_of(const HeatMap& map) {
   Layout layout;
   layout.left = names + 36;
   const auto columns = static_cast<double>(std::max<size_t>(1, map.column_labels.size()));
-  layout.cell_width = std::clamp(room / columns, 1.0, 32.0);
+  // Few columns have long names, which need the room.
+  layout.cell_width = std::clamp(room / columns, 1.0, columns <= 12 && !map.square ? 64.0 : 32.0);
   layout.cell_height = map.square ? layout.cell_width : 18;
   return layout;
 }
@@ -155,7 +156,7 @@ std::string axis_labels(const HeatMap& map, const Layout& layout, double bottom)
 std::string edge_label(double edge, Unit unit) {
   if (unit == Unit::kPercent)
     return fmt::format("{:.{}f}%", 100 * edge, edge < 0.01 ? 2 : edge < 0.1 ? 1 : 0);
-  return fmt::format("{:.3g}{}", edge, unit == Unit::kRatio ? "×" : "");
+  return unit == Unit::kRatio ? fmt::format("{:.3g}×", edge) : fmt::format("{:.2g}", edge);
 }
 
 std::string legend(const HeatMap& map, double left, double y) {

@@ -14,6 +14,7 @@ constexpr double kRight = 840;
 constexpr double kPlotHeight = 240;
 constexpr int kWidth = 860;
 constexpr size_t kColors = 8;
+constexpr size_t kDense = 40;  // Columns from which on points are drawn small.
 
 std::string line_class(size_t index, const Series& series) {
   const bool dashed = series.dashed || index >= kColors;
@@ -118,8 +119,12 @@ std::string line(const LineChart& chart, size_t index, const Frame& frame) {
     points += fmt::format(
         "<circle class=\"l{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\"><title>{}, {} {}: {}</title>"
         "</circle>\n",
-        index % kColors, frame.x(i), frame.y(value), series.dashed ? 2 : 3, escape(series.name),
-        escape(chart.x_title), escape(chart.x_labels[i]), format_value(value, chart.unit));
+        index % kColors, frame.x(i), frame.y(value),
+        frame.columns > kDense ? 1.5
+        : series.dashed        ? 2
+                               : 3,
+        escape(series.name), escape(chart.x_title), escape(chart.x_labels[i]),
+        format_value(value, chart.unit));
   }
   if (path.empty()) return {};
   return fmt::format("<path class=\"series {}\" d=\"{}\"/>\n", line_class(index, series), path) +

@@ -85,7 +85,7 @@ Panel cache_panel(const RoutingStatistics& statistics, const std::string& name, 
   chart.x_title = "experts in the cache";
   chart.y_title = "hit rate";
   for (int size = 1; size <= experts; ++size) chart.x_labels.push_back(std::to_string(size));
-  Series fixed{"experts kept at random (c/E)", {}, true};
+  Series fixed{"c experts loaded beforehand at random", {}, true};
   for (int size = 1; size <= experts; ++size)
     fixed.values.push_back(static_cast<double>(size) / experts);
   chart.series = {{"LRU", rates_of(statistics, layer, &ExpertCache::lru_hit_rate)},
@@ -115,7 +115,9 @@ Figure cache_figure(const RoutingStatistics& statistics) {
   figure.reading =
       "Share of the needed experts that a cache of so many experts a layer still holds, if it "
       "evicts the least recently used (LRU), and at the very best (Belady's optimum, which knows "
-      "the future). Every text begins with an empty cache. Between the two lines is what better "
+      "the future). Every text begins with an empty cache, so that first uses miss; the dashed "
+      "line "
+      "is c experts chosen at random and loaded beforehand. Between the two lines is what better "
       "eviction can win; above the upper one only prefetching helps.";
   figure.choice = "Show";
   figure.panels.push_back(cache_panel(statistics, "mean of all layers", -1));

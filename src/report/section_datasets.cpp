@@ -147,8 +147,8 @@ Figure pairwise_figure(const RoutingStatistics& statistics) {
   figure.title = "How far the datasets are from each other";
   figure.reading =
       "Jensen-Shannon divergence between two datasets' use of the experts: 0 bits is the same, 1 "
-      "bit has no expert in common. Pale pairs share their experts, and a predictor fitted on one "
-      "serves the other.";
+      "bit has no expert in common. Pairs of weak colour share their experts, and a predictor "
+      "fitted on one serves the other.";
   figure.choice = "Show";
   const size_t rows = std::min(kMaxRows, statistics.datasets.size());
   const ColorScale scale = sequential_scale(largest_divergence(statistics, rows));

@@ -54,16 +54,22 @@ Figure map_figure(const RoutingStatistics& statistics, const std::vector<double>
   map.hole = "the layer itself";
   map.square = true;
   map.titles = false;
+  double lowest = std::numeric_limits<double>::infinity();
   double largest = 0;
-  for (const double value : bits) largest = std::isnan(value) ? largest : std::max(largest, value);
-  map.scale = sequential_scale(largest);
+  for (const double value : bits) {
+    if (std::isnan(value)) continue;
+    lowest = std::min(lowest, value);
+    largest = std::max(largest, value);
+  }
+  map.scale = even_scale(lowest, largest);
   Figure figure;
   figure.id = "layer-information";
   figure.title = "Mutual information between all layers";
   figure.reading = fmt::format(
       "How many bits an expert chosen at one layer tells about one chosen at another, for the same "
-      "token; a layer's whole choice of one expert is log2 {} = {:.2f} bits at most. A bright band "
-      "along the diagonal means that near layers decide alike; blocks are groups of layers.",
+      "token; a layer's whole choice of one expert is log2 {} = {:.2f} bits at most. A strong band "
+      "along the diagonal means that near layers decide alike; blocks are groups of layers. The "
+      "colours run from the least to the most of all pairs.",
       statistics.geometry.num_experts, std::log2(statistics.geometry.num_experts));
   if (static_cast<int>(layers.size()) < statistics.geometry.num_moe_layers) {
     figure.reading += fmt::format(" Counted are {} of {} layers.", layers.size(),

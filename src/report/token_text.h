@@ -7,7 +7,7 @@
 
 namespace foregate {
 
-/// A token as it is shown: its text with spaces and line ends made visible if the input knows it,
+/// A token as it is shown: its text with spaces and line ends made visible, if the input knows it,
 /// else "#id".
 std::string token_label(const ReportInput& input, int32_t id);
 
