@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "commands.h"
 #include "output.h"
@@ -13,6 +14,7 @@ constexpr const char* kFooter =
     "examples:\n"
     "  foregate evaluate --traces traces\n"
     "  foregate evaluate --traces traces --predictor adapter --predictor frequency --json\n"
+    "  foregate evaluate --traces traces --predictor adapter --budget 12 --threshold 0.1\n"
     "  foregate evaluate --traces traces --predictor transition --lead layer-1 --lead layer-2\n"
     "Predictors given by name are fitted on the training split first; trained ones are given as "
     "the directory that\n"
@@ -25,14 +27,17 @@ struct Arguments {
   std::vector<std::string> predictors;
   std::vector<std::string> leads;
   std::string split = "test";
+  std::string held_out;
+  std::vector<int> budgets;
+  std::optional<double> threshold;
   uint64_t seed = 0;
   bool json = false;
 };
 
 void run_evaluate(const Arguments& arguments) {
-  const Evaluation evaluation =
-      run_evaluation(arguments.traces, arguments.predictors, arguments.leads, arguments.split,
-                     arguments.model, arguments.seed);
+  const Evaluation evaluation = run_evaluation(
+      arguments.traces, arguments.predictors, arguments.leads, arguments.split, arguments.model,
+      arguments.seed, arguments.budgets, arguments.threshold, arguments.held_out);
   if (arguments.json) {
     print_json(evaluation.to_json());
   } else {
@@ -60,10 +65,22 @@ void add_evaluate_command(CLI::App& app) {
   command->add_option("--split", arguments->split, "Texts to measure on")
       ->check(CLI::IsMember({"test", "all"}))
       ->capture_default_str();
+  command
+      ->add_option("--hold-out", arguments->held_out,
+                   "Dataset to measure on, with nothing learned from it, instead of the test split")
+      ->excludes("--split");
   command->add_option("--model", arguments->model,
                       "Checkpoint (directory, or OWNER/NAME that was pulled) whose routers to "
                       "check and predict with, instead of those "
                       "recorded with the trace");
+  command
+      ->add_option("--budget", arguments->budgets,
+                   "Also measure fetching this many experts, repeatable; k and 2k always are")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--threshold", arguments->threshold,
+                   "Also measure fetching every expert at least this probable")
+      ->check(CLI::Range(0.0, 1.0));
   command->add_option("--seed", arguments->seed, "Of the random predictor and the bootstrap")
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "Print one JSON document");

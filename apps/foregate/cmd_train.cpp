@@ -18,11 +18,13 @@ namespace {
 constexpr const char* kFooter =
     "examples:\n"
     "  foregate train --traces traces --predictor statistics --lead layer-1 --output statistics\n"
-    "  foregate train --traces traces --predictor gate-adapter --lead layer-1 --output adapter\n"
+    "  foregate train --traces traces --predictor gate-mlp --lead layer-1 --output gate-mlp\n"
+    "  foregate train --traces traces --predictor transformer --lead next-token --device cuda "
+    "--output transformer\n"
     "  foregate train --traces traces --predictor mlp --lead pre-attention --config settings.json "
     "--output mlp\n"
-    "next-gate, gate-adapter and mlp read hidden states: collect the traces with --record "
-    "features.\n"
+    "next-gate, gate-adapter, gate-mlp and mlp read hidden states: collect the traces with "
+    "--record features.\n"
     "Stopped at any moment, the same command continues from the last checkpoint.";
 
 struct Arguments {
@@ -73,11 +75,16 @@ void add_train_command(CLI::App& app) {
   command->add_option("--lead", arguments->lead, "next-token, layer-H or pre-attention")
       ->required();
   command->add_option("-o,--output", options.output, "Predictor directory to make")->required();
+  command->add_option("--hold-out", options.held_out,
+                      "Dataset to learn nothing from, to be measured on by evaluate --hold-out");
   command->add_option("--config", options.config,
                       "JSON file with settings of the predictor and its training");
   command->add_option("--model", arguments->model,
                       "Checkpoint (directory, or OWNER/NAME that was pulled) whose routers to "
                       "start from, instead of those recorded");
+  command->add_option("--tensorboard", options.tensorboard,
+                      "Folder for event files of TensorBoard: loss, learning rate, validation "
+                      "recall; default: none");
   command
       ->add_option("--device", options.device,
                    "cpu, cuda (the GPU with the most free memory) or cuda:N")

@@ -21,6 +21,8 @@ std::string predictor_list();
 Evaluation run_evaluation(const std::filesystem::path& traces,
                           const std::vector<std::string>& predictors,
                           const std::vector<std::string>& leads, const std::string& split,
-                          const std::string& model, uint64_t seed);
+                          const std::string& model, uint64_t seed,
+                          const std::vector<int>& budgets = {},
+                          std::optional<double> threshold = {}, const std::string& held_out = "");
 
 }  // namespace foregate

@@ -41,6 +41,7 @@ void add_by_name(const PredictorKind& kind, const EvaluateOptions& options, cons
                            .predictor = make_predictor(kind.name, lead, corpus.geometry()),
                            .to_fit = true,
                            .learns = kind.learns,
+                           .trained = kind.trained,
                            .seen_texts = {}});
   }
 }
@@ -81,6 +82,14 @@ void add_directory(const std::string& directory, const EvaluateOptions& options,
                     "the former, or on texts it never saw with --split all",
                     directory, stored.info.trace, corpus.path().string()));
   }
+  if (!options.all_texts && stored.info.held_out != options.held_out) {
+    throw UsageError(fmt::format(
+        "{} was trained with {}; evaluate it with the same, or its training texts would be test "
+        "texts",
+        directory,
+        stored.info.held_out.empty() ? "no dataset held out"
+                                     : "--hold-out " + stored.info.held_out));
+  }
   const PredictorKind* kind = find_predictor_kind(stored.info.name);
   const TokenIds token_ids = corpus.manifest().token_ids;
   if (kind->learns && token_ids != TokenIds::kTokenizer &&
@@ -94,6 +103,7 @@ void add_directory(const std::string& directory, const EvaluateOptions& options,
                          .predictor = std::move(stored.predictor),
                          .to_fit = false,
                          .learns = kind->learns,
+                         .trained = kind->trained,
                          .seen_texts = std::move(stored.seen_texts)});
 }
 

@@ -16,6 +16,7 @@ struct Contestant {
   std::unique_ptr<Predictor> predictor;
   bool to_fit = false;  ///< given by name: learns from this trace's training split
   bool learns = false;
+  bool trained = false;                     ///< by gradient: no baseline for others
   std::unordered_set<uint64_t> seen_texts;  ///< of a directory: what it learned from
 };
 

@@ -1,7 +1,10 @@
 #include "predict/corpus.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <torch/torch.h>
+
+#include <algorithm>
 
 #include "base/error.h"
 #include "base/half.h"
@@ -29,6 +32,7 @@ RoutedText to_tensors(const Trace& trace, const Geometry& geometry) {
   const std::vector<int64_t> shape = {tokens, geometry.num_moe_layers, geometry.top_k};
   RoutedText text;
   text.dataset = trace.dataset;
+  text.prompt_tokens = trace.prompt_tokens;
   const auto* bytes = reinterpret_cast<const char*>(trace.token_ids.data());
   text.hash = stable_hash({bytes, trace.token_ids.size() * sizeof(int32_t)});
   text.token_ids = as_int64(trace.token_ids, {tokens});
@@ -39,7 +43,7 @@ RoutedText to_tensors(const Trace& trace, const Geometry& geometry) {
 
 }  // namespace
 
-Corpus::Corpus(const std::filesystem::path& directory)
+Corpus::Corpus(const std::filesystem::path& directory, const std::string& held_out)
     : traces_(directory),
       digest_(sha256_of_file(directory / kManifestName)),
       splits_(split_traces(traces_, split_options_)),
@@ -49,6 +53,30 @@ Corpus::Corpus(const std::filesystem::path& directory)
     features_.push_back(file.empty() ? nullptr
                                      : std::make_unique<FeatureShard>(
                                            file, geometry(), manifest().shards[shard].rows));
+  }
+  if (!held_out.empty()) hold_out(held_out);
+}
+
+void Corpus::hold_out(const std::string& dataset) {
+  std::vector<std::string> names;
+  for (const DatasetEntry& entry : manifest().datasets) names.push_back(entry.name);
+  if (std::find(names.begin(), names.end(), dataset) == names.end() || names.size() < 2) {
+    throw UsageError(
+        fmt::format("--hold-out {}: expected one of at least two datasets of {}, which has: {}",
+                    dataset, path().string(), fmt::join(names, ", ")));
+  }
+  size_t text = 0;
+  for (size_t shard = 0; shard < manifest().shards.size(); ++shard) {
+    TraceColumns columns;
+    columns.experts = false;
+    ShardReader reader = traces_.open_shard(shard, columns);
+    for (Trace trace; reader.next(trace); ++text) {
+      if (trace.dataset == dataset) {
+        splits_[text] = Split::kTest;
+      } else if (splits_[text] == Split::kTest) {
+        splits_[text] = Split::kTrain;
+      }
+    }
   }
 }
 

@@ -33,8 +33,10 @@ struct TextSelection {
 /// with the trace.
 class Corpus {
  public:
-  /// Throws EnvironmentError or DataError for a missing, broken or unfinished trace.
-  explicit Corpus(const std::filesystem::path& directory);
+  /// Throws EnvironmentError or DataError for a missing, broken or unfinished trace. With
+  /// `held_out`, all texts of that dataset are the test split, and test texts of the others are
+  /// training texts; UsageError if there is no such dataset or no other.
+  explicit Corpus(const std::filesystem::path& directory, const std::string& held_out = "");
 
   const std::filesystem::path& path() const { return traces_.path(); }
   const Manifest& manifest() const { return traces_.manifest(); }
@@ -58,6 +60,7 @@ class Corpus {
   int64_t count(const TextSelection& selection) const;
 
  private:
+  void hold_out(const std::string& dataset);
   bool selected(const TextSelection& selection, size_t shard, int64_t row, size_t text) const;
   void attach_features(size_t shard, int64_t row, RoutedText& text) const;
 

@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <unordered_map>
+
+#include "predict/text_memory.h"
 
 namespace foregate {
 namespace {
@@ -41,6 +44,9 @@ class Counter {
       for (int64_t l = begin; l < end; ++l) add_layer(slots, experts.const_data_ptr<int64_t>(), l);
     });
     tokens_ += text.num_tokens();
+    for (int64_t t = 1; t < text.num_tokens(); ++t) {
+      add_pair(pair_id(id[t - 1], id[t]), experts.const_data_ptr<int64_t>() + t * layers_ * k_);
+    }
   }
 
   RoutingCounts finish() const {
@@ -71,6 +77,7 @@ class Counter {
     counts.before_experts = sorted(before_experts_, {seen, layers_, num_experts_});
     counts.previous = whole(previous_, {layers_, num_experts_, num_experts_});
     counts.transitions = whole(transitions_, {layers_, window, num_experts_, num_experts_});
+    sort_pairs(counts);
     return counts;
   }
 
@@ -88,6 +95,26 @@ class Counter {
       }
     }
     return found->second;
+  }
+
+  void add_pair(int64_t pair, const int64_t* chosen) {
+    if (static_cast<int64_t>(pair_of_.size()) == PairTable::kMaxTokens) return;
+    if (++pair_tokens_[pair] > PairTable::kOccurrences) return;
+    pair_of_.push_back(pair);
+    pair_experts_.insert(pair_experts_.end(), chosen, chosen + layers_ * k_);
+  }
+
+  void sort_pairs(RoutingCounts& counts) const {
+    const auto tokens = static_cast<int64_t>(pair_of_.size());
+    const auto [pairs, order] =
+        torch::tensor(pair_of_, torch::kInt64).sort(std::optional<bool>(true));
+    const auto [ids, inverse, sizes] =
+        torch::unique_consecutive(pairs, /*return_inverse=*/false, /*return_counts=*/true);
+    counts.pair_ids = ids;
+    counts.pair_begin = torch::cat({torch::zeros({1}, torch::kInt64), sizes.cumsum(0)});
+    counts.pair_experts = torch::from_blob(const_cast<int16_t*>(pair_experts_.data()),
+                                           {tokens, layers_, k_}, torch::kInt16)
+                              .index_select(0, order);
   }
 
   // Adds one to [row of each expert of `from`][each expert of `to`].
@@ -128,6 +155,9 @@ class Counter {
   int64_t tokens_ = 0;
   std::map<int64_t, size_t> slots_;
   std::vector<int64_t> id_of_slot_;
+  std::unordered_map<int64_t, int64_t> pair_tokens_;
+  std::vector<int64_t> pair_of_;       // of each decision kept
+  std::vector<int16_t> pair_experts_;  // [M][L][k]
   std::vector<int32_t> experts_, first_, id_tokens_, id_experts_, id_first_, before_tokens_,
       before_experts_, previous_, transitions_;
 };

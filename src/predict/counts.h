@@ -25,6 +25,12 @@ struct RoutingCounts {
   torch::Tensor before_tokens;   ///< [S] int32: tokens that followed the id
   torch::Tensor before_experts;  ///< [S, L, E] int32: of these, tokens that chose e
 
+  /// Pairs of ids that followed each other, pair_id(), and the decisions of the later one; see
+  /// PairTable. Pair p's are rows pair_begin[p] to pair_begin[p + 1] of pair_experts.
+  torch::Tensor pair_ids;      ///< [P] int64, ascending
+  torch::Tensor pair_begin;    ///< [P + 1] int64
+  torch::Tensor pair_experts;  ///< [M, L, k] int16
+
   torch::Tensor previous;     ///< [L, E, E] int32: tokens that chose b after one that chose a
   torch::Tensor transitions;  ///< [L, W, E, E] int32: tokens that chose b at l and a at l-1-w
 };

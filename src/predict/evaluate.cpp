@@ -57,10 +57,13 @@ void fit_named(std::vector<Contestant>& contestants, const EvaluateOptions& opti
 /// Scores of all contestants and the control over the texts, gathered in one pass.
 class Contest {
  public:
-  Contest(const std::vector<Contestant>& contestants, const Corpus& corpus)
+  Contest(const std::vector<Contestant>& contestants, const Corpus& corpus,
+          const EvaluateOptions& options)
       : contestants_(contestants), seen_(contestants.size()) {
     for (const Contestant& contestant : contestants) {
-      scorers_.emplace_back(*contestant.predictor, contestant.label);
+      scorers_.emplace_back(*contestant.predictor, contestant.label,
+                            fit_calibration(*contestant.predictor, corpus), options.budgets,
+                            options.threshold);
     }
     if (corpus.routers()) control_.emplace(*corpus.routers());
   }
@@ -81,6 +84,7 @@ class Contest {
       EvaluationRow& row = evaluation.rows.emplace_back(scorers_[i].row(seed));
       row.learned_texts = seen_[i];
     }
+    add_gains(evaluation, seed);
     evaluation.has_control = control_ && control_->decisions() > 0;
     if (!evaluation.has_control) return;
     control_->require_perfect(evaluation.trace);
@@ -89,6 +93,21 @@ class Contest {
   }
 
  private:
+  /// Compares every row with the best untrained one of its lead.
+  void add_gains(Evaluation& evaluation, uint64_t seed) const {
+    const auto recall = [&](size_t i) { return evaluation.rows[i].recall(evaluation.top_k); };
+    for (size_t i = 0; i < scorers_.size(); ++i) {
+      size_t best = scorers_.size();
+      for (size_t j = 0; j < scorers_.size(); ++j) {
+        if (contestants_[j].trained || evaluation.rows[j].lead != evaluation.rows[i].lead) continue;
+        if (best == scorers_.size() || recall(j) > recall(best)) best = j;
+      }
+      if (best == scorers_.size() || best == i) continue;
+      evaluation.rows[i].baseline = evaluation.rows[best].predictor;
+      evaluation.rows[i].gain = scorers_[i].gain_over(scorers_[best], seed);
+    }
+  }
+
   const std::vector<Contestant>& contestants_;
   std::vector<PredictorScorer> scorers_;
   std::vector<int64_t> seen_;
@@ -98,13 +117,19 @@ class Contest {
 }  // namespace
 
 Evaluation evaluate(const EvaluateOptions& options) {
-  Corpus corpus(options.traces);
+  Corpus corpus(options.traces, options.held_out);
+  for (const int budget : options.budgets) {
+    const int experts = corpus.geometry().num_experts;
+    if (budget >= 1 && budget <= experts) continue;
+    throw UsageError(
+        fmt::format("--budget is {}; expected 1 to the model's {} experts", budget, experts));
+  }
   if (options.routers) corpus.set_routers(*options.routers, "the model's routers");
   std::vector<Contestant> contestants = choose_contestants(options, corpus);
   const TextSelection selection = select_texts(options, corpus, contestants);
   fit_named(contestants, options, corpus);
 
-  Contest contest(contestants, corpus);
+  Contest contest(contestants, corpus, options);
   std::optional<Progress> progress;
   if (options.progress) progress.emplace("evaluating", "texts", corpus.count(selection));
   int64_t done = 0;
@@ -118,6 +143,7 @@ Evaluation evaluate(const EvaluateOptions& options) {
   evaluation.trace = options.traces.string();
   evaluation.model = corpus.manifest().model;
   evaluation.split = options.all_texts ? "all" : "test";
+  if (!options.held_out.empty()) evaluation.split = "held-out " + options.held_out;
   evaluation.num_experts = corpus.geometry().num_experts;
   evaluation.top_k = corpus.geometry().top_k;
   evaluation.num_moe_layers = corpus.geometry().num_moe_layers;

@@ -16,6 +16,9 @@ struct EvaluateOptions {
   std::filesystem::path traces;
   std::vector<std::string> predictors;  ///< names or directories; empty: all that need no training
   std::vector<Lead> leads;              ///< for names; empty: all that make sense for the trace
+  std::vector<int> budgets;             ///< m of recall@m and so on, beside k and 2k
+  std::optional<double> threshold;      ///< see EvaluationRow::at_threshold
+  std::string held_out;                 ///< dataset that is the test; empty: the usual split
   bool all_texts = false;               ///< every text instead of the test split
   std::optional<Routers> routers;       ///< the model's own; empty: those recorded with the trace
   uint64_t seed = 0;

@@ -16,7 +16,7 @@ constexpr int64_t kMaxRank = 4096;
 GateAdapterPredictor::GateAdapterPredictor(std::string name, Lead lead, Geometry geometry,
                                            const JsonReader& settings)
     : TrainedStatePredictor(std::move(name), lead, std::move(geometry),
-                            TrainerSettings::from_json(settings)),
+                            TrainerSettings::from_json(settings, {})),
       rank_(settings.integer("rank", 1, kMaxRank, kDefaultRank)) {}
 
 NamedTensors GateAdapterPredictor::initial_parameters(const FitInputs& inputs) const {
@@ -33,14 +33,14 @@ NamedTensors GateAdapterPredictor::initial_parameters(const FitInputs& inputs) c
 }
 
 torch::Tensor GateAdapterPredictor::logits(const NamedTensors& parameters,
-                                           const torch::Tensor& states,
+                                           const StateInputs& inputs,
                                            torch::ScalarType dtype) const {
   // W (g * z) = (W * g) z: scaling the weights instead of the states, and one product for router
   // and low rank, leave no gradient to be taken with respect to the states.
   const torch::Tensor scaled = parameters.at("router") * parameters.at("gain").unsqueeze(1);
   const torch::Tensor both = torch::cat({scaled.transpose(1, 2), parameters.at("down")}, 2);
   const std::vector<torch::Tensor> parts =
-      layer_matmul(states, both, dtype).split_with_sizes({geometry().num_experts, rank_}, 2);
+      layer_matmul(inputs.states, both, dtype).split_with_sizes({geometry().num_experts, rank_}, 2);
   return parts[0] + layer_matmul(torch::silu(parts[1]), parameters.at("up"), dtype) +
          parameters.at("bias").unsqueeze(1);
 }

@@ -2,13 +2,23 @@
 
 #include <torch/types.h>
 
+#include <vector>
+
+#include "predict/corpus.h"
+
 namespace foregate {
 
-/// The weights of a log-linear mixture, softmax(evidence * weights), that give the chosen experts
-/// (ranked, the first one counted twice) the highest likelihood. Convex; found by L-BFGS from
-/// `start`, to which a slight ridge pulls.
-torch::Tensor fit_log_linear(const torch::Tensor& evidence,  // [n, E, F] float32
+/// The weights of a log-linear mixture, softmax(sum over i of weights[i] * evidence[i]), that give
+/// the chosen experts (ranked, the first one counted twice) the highest likelihood. Convex; found
+/// by Newton's method from `start`, to which a slight ridge pulls.
+torch::Tensor fit_log_linear(const torch::Tensor& evidence,  // [F, n, E] float32
                              const torch::Tensor& experts,   // [n, k] int64, ranked
                              const torch::Tensor& start);    // [F] float32 -> [F] float32
+
+/// Whole validation texts to fit a mixture on, 16,384 tokens in all or so: enough for a few dozen
+/// weights a layer.
+std::vector<RoutedText> sample_validation(
+    const Corpus& corpus, uint64_t seed,
+    TextSelection::Features features = TextSelection::Features::kLeaveOut);
 
 }  // namespace foregate

@@ -16,7 +16,7 @@ constexpr int64_t kMaxWidth = 65536;
 MlpPredictor::MlpPredictor(std::string name, Lead lead, Geometry geometry,
                            const JsonReader& settings)
     : TrainedStatePredictor(std::move(name), lead, std::move(geometry),
-                            TrainerSettings::from_json(settings)),
+                            TrainerSettings::from_json(settings, {})),
       width_(settings.integer("width", 1, kMaxWidth, kDefaultWidth)) {}
 
 NamedTensors MlpPredictor::initial_parameters(const FitInputs& inputs) const {
@@ -34,10 +34,11 @@ NamedTensors MlpPredictor::initial_parameters(const FitInputs& inputs) const {
           {"output_bias", torch::zeros({num_layers(), experts})}};
 }
 
-torch::Tensor MlpPredictor::logits(const NamedTensors& parameters, const torch::Tensor& states,
+torch::Tensor MlpPredictor::logits(const NamedTensors& parameters, const StateInputs& inputs,
                                    torch::ScalarType dtype) const {
-  const torch::Tensor inner = torch::silu(layer_matmul(states, parameters.at("input"), dtype) +
-                                          parameters.at("input_bias").unsqueeze(1));
+  const torch::Tensor inner =
+      torch::silu(layer_matmul(inputs.states, parameters.at("input"), dtype) +
+                  parameters.at("input_bias").unsqueeze(1));
   return layer_matmul(inner, parameters.at("output"), dtype) +
          parameters.at("output_bias").unsqueeze(1);
 }

@@ -15,7 +15,7 @@ class MlpPredictor : public TrainedStatePredictor {
 
   NamedTensors initial_parameters(const FitInputs& inputs) const override;
   void set_weights(const NamedTensors& weights, const std::string& where) override;
-  torch::Tensor logits(const NamedTensors& parameters, const torch::Tensor& states,
+  torch::Tensor logits(const NamedTensors& parameters, const StateInputs& inputs,
                        torch::ScalarType dtype) const override;
   Json settings() const override;
 

@@ -14,9 +14,9 @@ void NextGatePredictor::set_weights(const NamedTensors& weights, const std::stri
                              torch::kFloat32, where)}};
 }
 
-torch::Tensor NextGatePredictor::logits(const NamedTensors& parameters, const torch::Tensor& states,
+torch::Tensor NextGatePredictor::logits(const NamedTensors& parameters, const StateInputs& inputs,
                                         torch::ScalarType dtype) const {
-  return layer_matmul(states, parameters.at("router").transpose(1, 2), dtype);
+  return layer_matmul(inputs.states, parameters.at("router").transpose(1, 2), dtype);
 }
 
 }  // namespace foregate

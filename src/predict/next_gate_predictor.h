@@ -13,7 +13,7 @@ class NextGatePredictor : public StatePredictor {
 
   void fit(const FitInputs& inputs) override;
   void set_weights(const NamedTensors& weights, const std::string& where) override;
-  torch::Tensor logits(const NamedTensors& parameters, const torch::Tensor& states,
+  torch::Tensor logits(const NamedTensors& parameters, const StateInputs& inputs,
                        torch::ScalarType dtype) const override;
 };
 

@@ -23,8 +23,9 @@ struct TrainingEnvironment {
   std::string device = "cpu";
   std::string dtype = "float32";  ///< of the matrix products; parameters stay float32
   uint64_t seed = 0;
-  std::filesystem::path checkpoint;  ///< where an unfinished training is kept; empty: nowhere
-  std::string identity;              ///< of the data; a checkpoint of other data is refused
+  std::filesystem::path checkpoint;   ///< where an unfinished training is kept; empty: nowhere
+  std::filesystem::path tensorboard;  ///< folder for event files; empty: none
+  std::string identity;               ///< of the data; a checkpoint of other data is refused
   bool progress = false;
   std::function<bool()> should_stop;  ///< asks for an orderly stop; empty: never
 };

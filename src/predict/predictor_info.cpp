@@ -53,6 +53,7 @@ Json PredictorInfo::to_json() const {
                    {"split_seed", split_seed},
                    {"validation_share", split.validation},
                    {"test_share", split.test}};
+  if (!held_out.empty()) json["trace"]["held_out"] = held_out;
   json["seed"] = seed;
   json["dtype"] = dtype;
   json["settings"] = parse_json(settings, "settings");
@@ -77,6 +78,7 @@ PredictorInfo PredictorInfo::from_json(const JsonReader& reader) {
   info.split_seed = read_unsigned(trace, "split_seed");
   info.split.validation = trace.number("validation_share", 0, 1);
   info.split.test = trace.number("test_share", 0, 1);
+  info.held_out = trace.string("held_out", "");
   info.seed = read_unsigned(reader, "seed");
   info.dtype = reader.string("dtype");
   info.settings = reader.object("settings").json().dump();

@@ -30,6 +30,7 @@ struct PredictorInfo {
   std::string trace_sha256;   ///< of that directory's manifest
   uint64_t split_seed = 0;    ///< the manifest's seed, which fixes the split
   SplitOptions split;
+  std::string held_out;  ///< the dataset it was not to see, all of which is test; empty: none
   uint64_t seed = 0;
   std::string dtype = "float32";  ///< the products of its training were computed in
   std::vector<std::pair<std::string, double>> validation;  ///< metric on the validation split

@@ -9,12 +9,14 @@
 #include "base/error.h"
 #include "predict/frequency_predictor.h"
 #include "predict/gate_adapter_predictor.h"
+#include "predict/gate_mlp_predictor.h"
 #include "predict/mlp_predictor.h"
 #include "predict/next_gate_predictor.h"
 #include "predict/previous_token_predictor.h"
 #include "predict/random_predictor.h"
 #include "predict/statistics_predictor.h"
 #include "predict/token_table_predictor.h"
+#include "predict/transformer_predictor.h"
 #include "predict/transition_predictor.h"
 
 namespace foregate {
@@ -82,10 +84,14 @@ const std::vector<PredictorKind>& predictor_kinds() {
        plain<TransitionPredictor>},
       {"statistics", "a fitted mixture of all counts", kYes, kYes, kNo, kNo, kYes, kNo,
        plain<StatisticsPredictor>},
+      {"transformer", "a trained sequence model of ids and routing", kYes, kYes, kNo, kNo, kYes,
+       kYes, with_settings<TransformerPredictor>},
       {"next-gate", "the target layer's router on the state at hand", kNo, kYes, kYes, kYes, kNo,
        kNo, plain<NextGatePredictor>},
       {"gate-adapter", "next-gate with a trained correction", kNo, kYes, kYes, kYes, kYes, kYes,
        with_settings<GateAdapterPredictor>},
+      {"gate-mlp", "next-gate with a trained network on state, ids and earlier tokens' experts",
+       kNo, kYes, kYes, kYes, kYes, kYes, with_settings<GateMlpPredictor>},
       {"mlp", "a trained network on the hidden state", kNo, kYes, kYes, kYes, kYes, kYes,
        with_settings<MlpPredictor>},
   };

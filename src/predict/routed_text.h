@@ -13,6 +13,7 @@ namespace foregate {
 struct RoutedText {
   std::string dataset;
   uint64_t hash = 0;            ///< of the token ids: tells whether a text was trained on
+  int64_t prompt_tokens = 0;    ///< the first ones; the rest was generated
   torch::Tensor token_ids;      ///< [n] int64
   torch::Tensor experts;        ///< [n, L, k] int64, ranked by gate weight
   torch::Tensor gate_weights;   ///< [n, L, k] float32; undefined if the trace has none

@@ -5,17 +5,35 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "base/stopwatch.h"
 
 namespace foregate {
 namespace {
 
 constexpr int64_t kDecisionsPerThread = 256;
 
-/// k and 2k, as far as there are that many experts.
-std::vector<int> budgets_of(const Geometry& geometry) {
-  const int twice = std::min(2 * geometry.top_k, geometry.num_experts);
-  if (twice == geometry.top_k) return {twice};
-  return {geometry.top_k, twice};
+/// Shares of the true experts that people plan for.
+constexpr double kRecallTargets[] = {0.90, 0.95, 0.99};
+
+/// k, 2k and those asked for, as far as there are that many experts.
+std::vector<int> budgets_of(const Geometry& geometry, const std::vector<int>& more) {
+  std::set<int> budgets = {geometry.top_k, std::min(2 * geometry.top_k, geometry.num_experts)};
+  budgets.insert(more.begin(), more.end());
+  return {budgets.begin(), budgets.end()};
+}
+
+/// The smallest m at which the m highest-scored hold this share of the true experts.
+int experts_needed(const std::vector<int64_t>& ranks, double share) {
+  const auto total = static_cast<double>(std::accumulate(ranks.begin(), ranks.end(), int64_t{0}));
+  double found = 0;
+  for (size_t m = 0; m < ranks.size(); ++m) {
+    found += static_cast<double>(ranks[m]);
+    if (found >= share * total) return static_cast<int>(m) + 1;
+  }
+  return static_cast<int>(ranks.size());
 }
 
 std::vector<std::string> metric_names(const std::vector<int>& budgets) {
@@ -32,7 +50,10 @@ std::vector<std::string> metric_names(const std::vector<int>& budgets) {
 }  // namespace
 
 Truth::Truth(const RoutedText& text)
-    : tokens(text.num_tokens()), layers(text.experts.size(1)), top_k(text.experts.size(2)) {
+    : tokens(text.num_tokens()),
+      prompt_tokens(text.prompt_tokens),
+      layers(text.experts.size(1)),
+      top_k(text.experts.size(2)) {
   const torch::Tensor chosen = text.experts.contiguous();
   const int64_t* begin = chosen.const_data_ptr<int64_t>();
   experts.assign(begin, begin + chosen.numel());
@@ -53,40 +74,74 @@ void PredictorScorer::Sums::add(const TextScore& score) {
   metrics.back() += score.top1;
 }
 
-PredictorScorer::PredictorScorer(const Predictor& predictor, std::string label)
+PredictorScorer::PredictorScorer(const Predictor& predictor, std::string label,
+                                 Calibration calibration, const std::vector<int>& budgets,
+                                 std::optional<double> threshold)
     : predictor_(predictor),
       label_(std::move(label)),
-      budgets_(budgets_of(predictor.geometry())),
-      names_(metric_names(budgets_)) {}
+      calibration_(calibration),
+      threshold_(threshold),
+      budgets_(budgets_of(predictor.geometry(), budgets)),
+      names_(metric_names(budgets_)),
+      ranks_(static_cast<size_t>(predictor.geometry().num_experts)),
+      confidence_(threshold.value_or(1)) {
+  const std::string recall = fmt::format("recall@{}", predictor.geometry().top_k);
+  recall_ = static_cast<size_t>(std::find(names_.begin(), names_.end(), recall) - names_.begin());
+}
 
 void PredictorScorer::add(const RoutedText& text, const Truth& truth) {
-  const Geometry& geometry = predictor_.geometry();
+  Stopwatch watch;
+  watch.start();
   const torch::Tensor scores = predictor_.score(text).contiguous();  // [n, L', E]
-  const float* score = scores.const_data_ptr<float>();
-  const int first_layer = predictor_.first_layer();
-  const auto width = static_cast<size_t>(geometry.num_experts);
-  const auto k = static_cast<size_t>(truth.top_k);
-  std::vector<TextScorer> scorers(static_cast<size_t>(predictor_.num_layers()),
-                                  TextScorer(geometry.num_experts, geometry.top_k, budgets_));
+  seconds_ += watch.seconds();
+  tokens_ += truth.tokens;
+  const torch::Tensor probabilities = calibration_.probabilities(scores).contiguous();
+  gate_mass_ = gate_mass_ && !truth.gate_weights.empty();
+
+  const auto layers = static_cast<size_t>(predictor_.num_layers());
+  std::vector<LayerScore> parts(layers, empty_score());
   // Short texts are not worth waking threads for.
   const int64_t grain = 1 + kDecisionsPerThread / std::max<int64_t>(truth.tokens, 1);
   at::parallel_for(0, predictor_.num_layers(), grain, [&](int64_t begin, int64_t end) {
     for (int64_t l = begin; l < end; ++l) {
-      for (int64_t t = 0; t < truth.tokens; ++t) {
-        const float* row = score + (t * predictor_.num_layers() + l) * geometry.num_experts;
-        const int64_t at = (t * truth.layers + first_layer + l) * truth.top_k;
-        std::span<const float> gates;
-        if (!truth.gate_weights.empty()) gates = {truth.gate_weights.data() + at, k};
-        scorers[static_cast<size_t>(l)].add({row, width}, {truth.experts.data() + at, k}, gates);
-      }
+      add_layer(scores, probabilities, truth, l, parts[static_cast<size_t>(l)]);
     }
   });
-  gate_mass_ = gate_mass_ && !truth.gate_weights.empty();
   Sums& sums = texts_.emplace_back();
-  for (size_t l = 0; l < scorers.size(); ++l) {
-    sums.add(scorers[l].score());
-    datasets_[text.dataset].add(scorers[l].score());
-    layers_[first_layer + static_cast<int>(l)].add(scorers[l].score());
+  for (size_t l = 0; l < layers; ++l) {
+    const int layer = predictor_.first_layer() + static_cast<int>(l);
+    for (const auto& [phase, scorer] :
+         {std::pair("prompt", &parts[l].prompt), std::pair("generated", &parts[l].generated)}) {
+      const TextScore& score = scorer->score();
+      if (score.decisions == 0) continue;
+      for (Sums* sum : {&sums, &datasets_[text.dataset], &layers_[layer], &phases_[phase]}) {
+        sum->add(score);
+      }
+      for (size_t i = 0; i < ranks_.size(); ++i) ranks_[i] += score.ranks[i];
+    }
+    confidence_.add(parts[l].confidence);
+  }
+}
+
+PredictorScorer::LayerScore PredictorScorer::empty_score() const {
+  const Geometry& geometry = predictor_.geometry();
+  const TextScorer scorer(geometry.num_experts, geometry.top_k, budgets_);
+  return {scorer, scorer, ConfidenceScore(confidence_.threshold())};
+}
+
+void PredictorScorer::add_layer(const torch::Tensor& scores, const torch::Tensor& probabilities,
+                                const Truth& truth, int64_t layer, LayerScore& sums) const {
+  const auto width = static_cast<size_t>(predictor_.geometry().num_experts);
+  const auto k = static_cast<size_t>(truth.top_k);
+  for (int64_t t = 0; t < truth.tokens; ++t) {
+    const int64_t row = (t * predictor_.num_layers() + layer) * predictor_.geometry().num_experts;
+    const int64_t at = (t * truth.layers + predictor_.first_layer() + layer) * truth.top_k;
+    const std::span<const uint16_t> experts(truth.experts.data() + at, k);
+    std::span<const float> gates;
+    if (!truth.gate_weights.empty()) gates = {truth.gate_weights.data() + at, k};
+    TextScorer& scorer = t < truth.prompt_tokens ? sums.prompt : sums.generated;
+    scorer.add({scores.const_data_ptr<float>() + row, width}, experts, gates);
+    sums.confidence.add({probabilities.const_data_ptr<float>() + row, width}, experts);
   }
 }
 
@@ -104,14 +159,36 @@ EvaluationRow PredictorScorer::row(uint64_t seed) const {
     for (const Sums& text : texts_) values.push_back(text.metrics[i]);
     row.metrics.emplace_back(names_[i], bootstrap_ratio(values, decisions, 1000, seed));
   }
-  // The first metric is recall@k.
-  for (const auto& [dataset, sums] : datasets_) {
-    row.recall_by_dataset[dataset] = sums.metrics[0] / std::max(1.0, sums.decisions);
+  const auto recall = [&](const Sums& sums) {
+    return sums.metrics[recall_] / std::max(1.0, sums.decisions);
+  };
+  for (const auto& [dataset, sums] : datasets_) row.recall_by_dataset[dataset] = recall(sums);
+  for (const auto& [layer, sums] : layers_) row.recall_by_layer.emplace_back(layer, recall(sums));
+  if (phases_.size() > 1) {
+    for (const auto& [phase, sums] : phases_) row.recall_by_phase[phase] = recall(sums);
   }
-  for (const auto& [layer, sums] : layers_) {
-    row.recall_by_layer.emplace_back(layer, sums.metrics[0] / std::max(1.0, sums.decisions));
+  for (const double share : kRecallTargets) {
+    row.experts_for_recall.emplace_back(share, experts_needed(ranks_, share));
+  }
+  row.calibration_error = confidence_.calibration_error();
+  if (threshold_) {
+    row.at_threshold = {*threshold_, confidence_.mean_fetched(), confidence_.recall()};
+  }
+  row.microseconds = 1e6 * seconds_ / static_cast<double>(std::max<int64_t>(tokens_, 1));
+  for (const auto& [name, tensor] : predictor_.weights()) {
+    row.weight_bytes += static_cast<int64_t>(tensor.nbytes());
   }
   return row;
+}
+
+Interval PredictorScorer::gain_over(const PredictorScorer& other, uint64_t seed) const {
+  std::vector<double> differences;
+  std::vector<double> decisions;
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    differences.push_back(texts_[i].metrics[recall_] - other.texts_[i].metrics[other.recall_]);
+    decisions.push_back(texts_[i].decisions);
+  }
+  return bootstrap_ratio(differences, decisions, 1000, seed);
 }
 
 }  // namespace foregate

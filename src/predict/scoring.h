@@ -2,10 +2,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "predict/calibration.h"
 #include "predict/predictor.h"
+#include "stats/confidence.h"
 #include "stats/evaluation.h"
 #include "stats/metrics.h"
 
@@ -16,6 +19,7 @@ struct Truth {
   explicit Truth(const RoutedText& text);
 
   int64_t tokens;
+  int64_t prompt_tokens;
   int64_t layers;
   int64_t top_k;
   std::vector<uint16_t> experts;    // [n][L][k]
@@ -25,13 +29,29 @@ struct Truth {
 /// Scores one predictor text by text and sums up.
 class PredictorScorer {
  public:
-  PredictorScorer(const Predictor& predictor, std::string label);
+  /// `budgets`: m of recall@m and so on, in addition to k and 2k. `threshold`: see
+  /// EvaluationRow::at_threshold.
+  PredictorScorer(const Predictor& predictor, std::string label, Calibration calibration = {},
+                  const std::vector<int>& budgets = {}, std::optional<double> threshold = {});
 
   void add(const RoutedText& text, const Truth& truth);
   /// Intervals are bootstrapped over the texts, with this seed.
   EvaluationRow row(uint64_t seed) const;
+  /// The difference in recall@k to another scorer that saw the same texts at the same lead.
+  Interval gain_over(const PredictorScorer& other, uint64_t seed) const;
 
  private:
+  /// One layer of one text.
+  struct LayerScore {
+    TextScorer prompt;
+    TextScorer generated;
+    ConfidenceScore confidence;
+  };
+  LayerScore empty_score() const;
+  void add_layer(const torch::Tensor& scores,         // [n, L', E]
+                 const torch::Tensor& probabilities,  // [n, L', E]
+                 const Truth& truth, int64_t layer, LayerScore& sums) const;
+
   /// Sums over the decisions of one text, or of one dataset's or layer's.
   struct Sums {
     double decisions = 0;
@@ -41,12 +61,20 @@ class PredictorScorer {
 
   const Predictor& predictor_;
   std::string label_;
+  Calibration calibration_;
+  std::optional<double> threshold_;
   std::vector<int> budgets_;
   std::vector<std::string> names_;
+  size_t recall_ = 0;  // where recall@k is among the names
   bool gate_mass_ = true;
   std::vector<Sums> texts_;
   std::map<std::string, Sums> datasets_;
   std::map<int, Sums> layers_;
+  std::map<std::string, Sums> phases_;
+  std::vector<int64_t> ranks_;  // [E] true experts found at each place
+  ConfidenceScore confidence_;
+  double seconds_ = 0;  // spent in score()
+  int64_t tokens_ = 0;
 };
 
 }  // namespace foregate

@@ -1,12 +1,12 @@
 #pragma once
 
 #include "predict/predictor.h"
+#include "predict/states.h"
 #include "predict/trainer_settings.h"
 
 namespace foregate {
 
-/// Base of the predictors that read hidden states: logits of every predictable layer from the
-/// normalised states of normalised_states().
+/// Base of the predictors that read hidden states: logits of every predictable layer.
 class StatePredictor : public Predictor {
  public:
   using Predictor::Predictor;
@@ -15,8 +15,7 @@ class StatePredictor : public Predictor {
   torch::Tensor score(const RoutedText& text) const final;
   NamedTensors weights() const final { return parameters_; }
 
-  virtual torch::Tensor logits(const NamedTensors& parameters,
-                               const torch::Tensor& states,         // [L', n, H] float32
+  virtual torch::Tensor logits(const NamedTensors& parameters, const StateInputs& inputs,
                                torch::ScalarType dtype) const = 0;  // -> [L', n, E] float32
 
  protected:

@@ -19,8 +19,8 @@ StateTask::StateTask(const StatePredictor& predictor, const Corpus& corpus,
       seed_(environment.seed),
       device_(parse_device(environment.device)),
       dtype_(parse_dtype(environment.dtype)),
-      training_(corpus, Split::kTrain, predictor.lead()),
-      validation_(corpus, Split::kValidation, predictor.lead()) {
+      training_(corpus, Split::kTrain, predictor.lead(), device_),
+      validation_(corpus, Split::kValidation, predictor.lead(), device_) {
   if (training_.num_tokens() > 0) return;
   throw DataError(
       fmt::format("{}: no text of the training split has features; collect more texts or a larger "
@@ -43,10 +43,8 @@ std::vector<int64_t> StateTask::draw(int64_t step) const {
 
 torch::Tensor StateTask::loss(const NamedTensors& parameters, int64_t step) {
   const StateRows::Batch batch = training_.gather(draw(step));
-  const torch::Tensor logits =
-      predictor_.logits(parameters, batch.states.to(device_), dtype_);  // [L', B, E]
-  const torch::Tensor truth =
-      multi_hot(batch.experts.to(device_), predictor_.geometry().num_experts);
+  const torch::Tensor logits = predictor_.logits(parameters, batch.inputs, dtype_);  // [L', B, E]
+  const torch::Tensor truth = multi_hot(batch.experts, predictor_.geometry().num_experts);
   const auto decisions = static_cast<double>(logits.size(0) * logits.size(1));
   return torch::binary_cross_entropy_with_logits(logits, truth, {}, {}, at::Reduction::Sum) /
          decisions;
@@ -62,8 +60,8 @@ double StateTask::validate(const NamedTensors& parameters) {
     std::vector<int64_t> tokens;
     for (int64_t i = first; i < first + size; ++i) tokens.push_back(i * rows.num_tokens() / count);
     const StateRows::Batch batch = rows.gather(tokens);
-    const torch::Tensor logits = predictor_.logits(parameters, batch.states.to(device_), dtype_);
-    sum += recall_at_k(logits, batch.experts.to(device_)) * static_cast<double>(size);
+    const torch::Tensor logits = predictor_.logits(parameters, batch.inputs, dtype_);
+    sum += recall_at_k(logits, batch.experts) * static_cast<double>(size);
   }
   return sum / static_cast<double>(count);
 }

@@ -7,6 +7,8 @@
 #include <array>
 #include <cmath>
 
+#include "tensor/device_memory.h"
+
 namespace foregate {
 namespace {
 
@@ -79,18 +81,45 @@ torch::Tensor normalised_states(const torch::Tensor& states, int64_t layers) {
   return out;
 }
 
-StateRows::StateRows(const Corpus& corpus, Split split, const Lead& lead)
-    : layers_(corpus.geometry().num_moe_layers - lead.first_layer()) {
-  std::vector<torch::Tensor> experts;
+StateInputs inputs_of(const RoutedText& text, const Lead& lead, const Geometry& geometry) {
+  const int64_t layers = geometry.num_moe_layers - lead.first_layer();
+  const torch::Tensor tokens = torch::arange(text.num_tokens(), torch::kInt64);
+  const torch::Tensor experts = text.experts.slice(1, lead.first_layer()).to(torch::kInt32);
+  return {normalised_states(visible_states(text, lead), layers),
+          history_of({text.token_ids, tokens, experts}, tokens, geometry)};
+}
+
+StateRows::StateRows(const Corpus& corpus, Split split, const Lead& lead, torch::Device device)
+    : geometry_(corpus.geometry()),
+      layers_(corpus.geometry().num_moe_layers - lead.first_layer()),
+      device_(device) {
+  // An empty piece in front: a split may have no text.
+  std::vector<torch::Tensor> ids = {torch::empty({0}, torch::kInt64)};
+  std::vector<torch::Tensor> places = ids;
+  std::vector<torch::Tensor> experts = {torch::empty({0, layers_, geometry_.top_k}, torch::kInt32)};
   const TextSelection selection{.split = split, .features = TextSelection::Features::kRequire};
   corpus.for_each(selection, [&](const RoutedText& text) {
     if (text.num_tokens() == 0) return;
     pieces_.push_back({num_tokens_, visible_states(text, lead)});
+    ids.push_back(text.token_ids);
+    places.push_back(torch::arange(text.num_tokens(), torch::kInt64));
     experts.push_back(text.experts.slice(1, lead.first_layer()).to(torch::kInt32));
     num_tokens_ += text.num_tokens();
   });
-  experts_ = experts.empty() ? torch::empty({0, layers_, corpus.geometry().top_k}, torch::kInt32)
-                             : torch::cat(experts);
+  rows_ = {torch::cat(ids).to(device), torch::cat(places).to(device),
+           torch::cat(experts).to(device)};
+  if (device.is_cuda() && num_tokens_ > 0) move_states();
+}
+
+void StateRows::move_states() {
+  const torch::Tensor& first = pieces_.front().states;
+  const int64_t bytes = num_tokens_ * layers_ * first.size(2) * first.element_size();
+  if (bytes > device_memory(device_).free / 2) return;
+  states_ = torch::empty({num_tokens_, layers_, first.size(2)}, first.options().device(device_));
+  for (const Piece& piece : pieces_) {
+    const torch::Tensor states = piece.states.slice(1, 0, layers_);
+    states_.narrow(0, piece.first, states.size(0)).copy_(states);
+  }
 }
 
 const StateRows::Piece& StateRows::piece_of(int64_t token) const {
@@ -100,7 +129,7 @@ const StateRows::Piece& StateRows::piece_of(int64_t token) const {
   return *std::prev(next);
 }
 
-StateRows::Batch StateRows::gather(const std::vector<int64_t>& tokens) const {
+torch::Tensor StateRows::gather_states(const std::vector<int64_t>& tokens) const {
   const auto size = static_cast<int64_t>(tokens.size());
   const int64_t hidden = pieces_.front().states.size(2);
   torch::Tensor states = torch::empty({layers_, size, hidden}, torch::kFloat32);
@@ -112,8 +141,20 @@ StateRows::Batch StateRows::gather(const std::vector<int64_t>& tokens) const {
       normalise_any(piece.states, token - piece.first, layers_, data + i * hidden, size * hidden);
     }
   });
-  const torch::Tensor index = torch::tensor(tokens, torch::kInt64);
-  return {states, experts_.index_select(0, index).to(torch::kInt64).transpose(0, 1)};
+  return states;
+}
+
+StateRows::Batch StateRows::gather(const std::vector<int64_t>& tokens) const {
+  const torch::Tensor index = torch::tensor(tokens, torch::kInt64).to(device_);
+  StateInputs inputs;
+  inputs.history = history_of(rows_, index, geometry_);
+  if (states_.defined()) {
+    const torch::Tensor x = states_.index_select(0, index).to(torch::kFloat32).transpose(0, 1);
+    inputs.states = x * x.square().mean(-1, /*keepdim=*/true).add(kEpsilon).rsqrt();
+  } else {
+    inputs.states = gather_states(tokens).to(device_);
+  }
+  return {inputs, rows_.experts.index_select(0, index).to(torch::kInt64).transpose(0, 1)};
 }
 
 }  // namespace foregate

@@ -8,6 +8,7 @@
 #include "predict/corpus.h"
 #include "predict/lead.h"
 #include "predict/routed_text.h"
+#include "predict/token_history.h"
 
 namespace foregate {
 
@@ -21,16 +22,26 @@ torch::Tensor normalised_states(
     const torch::Tensor& states,  // [n, L, H] float32, bfloat16, float16
     int64_t layers);              // -> [L', n, H] float32
 
-/// Every token of a split that has hidden states, for drawing batches at random. States stay in the
-/// mapped files, 4 bytes an expert come into memory.
+/// What a state predictor looks at for some tokens.
+struct StateInputs {
+  torch::Tensor states;  ///< [L', n, H] float32, normalised
+  TokenHistory history;
+};
+/// All tokens of a text, whose states must be defined.
+StateInputs inputs_of(const RoutedText& text, const Lead& lead, const Geometry& geometry);
+
+/// Every token of a split that has hidden states, for drawing batches at random. For training on
+/// the CPU, states stay in the mapped files and 4 bytes an expert come into memory; for a GPU
+/// everything is moved there, as far as it fits.
 class StateRows {
  public:
   struct Batch {
-    torch::Tensor states;   ///< [L', B, H] float32, normalised
+    StateInputs inputs;
     torch::Tensor experts;  ///< [L', B, k] int64
   };
 
-  StateRows(const Corpus& corpus, Split split, const Lead& lead);
+  StateRows(const Corpus& corpus, Split split, const Lead& lead,
+            torch::Device device = torch::kCPU);
 
   int64_t num_tokens() const { return num_tokens_; }
   Batch gather(const std::vector<int64_t>& tokens) const;
@@ -41,11 +52,16 @@ class StateRows {
     torch::Tensor states;  // [n, L, H], mapped
   };
   const Piece& piece_of(int64_t token) const;
+  torch::Tensor gather_states(const std::vector<int64_t>& tokens) const;
+  void move_states();
 
+  Geometry geometry_;
   int64_t layers_;  // L'
+  torch::Device device_;
   int64_t num_tokens_ = 0;
   std::vector<Piece> pieces_;
-  torch::Tensor experts_;  // [tokens, L', k] int32
+  torch::Tensor states_;  // [tokens, L', H] on a GPU; undefined if they stay in the files
+  TokenRows rows_;
 };
 
 }  // namespace foregate

@@ -4,33 +4,13 @@
 
 #include <algorithm>
 
-#include "base/random.h"
 #include "predict/mixture.h"
 
 namespace foregate {
 namespace {
 
-// Enough tokens to fit a dozen weights a layer.
-constexpr double kMixtureTokens = 16384;
-
 // Ingredients in front of the earlier layers'.
-constexpr int64_t kTokenIngredients = 5;
-
-/// Whole validation texts, kMixtureTokens in all or so.
-std::vector<RoutedText> sample_validation(const Corpus& corpus, uint64_t seed) {
-  const TextSelection selection{.split = Split::kValidation};
-  const double mean_tokens =
-      static_cast<double>(corpus.manifest().num_tokens()) /
-      std::max<double>(1, static_cast<double>(corpus.manifest().num_traces()));
-  const double share =
-      kMixtureTokens / std::max(1.0, mean_tokens * static_cast<double>(corpus.count(selection)));
-  Random random(seed);
-  std::vector<RoutedText> texts;
-  corpus.for_each(selection, [&](const RoutedText& text) {
-    if (random.uniform() < share && text.num_tokens() > 0) texts.push_back(text);
-  });
-  return texts;
-}
+constexpr int64_t kTokenIngredients = 9;
 
 }  // namespace
 
@@ -51,6 +31,9 @@ void StatisticsPredictor::fit(const FitInputs& inputs) {
                           {"id_first", counts.id_first},
                           {"before_tokens", counts.before_tokens},
                           {"before_experts", counts.before_experts},
+                          {"pair_ids", counts.pair_ids},
+                          {"pair_begin", counts.pair_begin},
+                          {"pair_experts", counts.pair_experts},
                           {"previous", pair_evidence(counts.previous, frequency, k)},
                           {"mixture", initial_mixture()}};
   if (lead().kind == Lead::Kind::kLayer) {
@@ -63,41 +46,55 @@ void StatisticsPredictor::fit(const FitInputs& inputs) {
 
 StatisticsPredictor::Clues StatisticsPredictor::clues_of(const RoutedText& text) const {
   Clues clues;
-  clues.chosen = multi_hot(text.experts, geometry().num_experts);
-  clues.before = clues.chosen.roll(1, 0);
+  clues.experts = text.experts;
   clues.slots = by_id_.slots(text.token_ids);
   clues.before_slots = by_id_before_.slots(text.token_ids).roll(1, 0);
-  if (text.num_tokens() > 0) {
-    clues.before[0].zero_();
-    clues.before_slots[0] = weights_.at("ids").size(0);
-  }
+  if (text.num_tokens() > 0) clues.before_slots[0] = weights_.at("ids").size(0);
+  clues.pairs = pairs_.find(text.token_ids);
+  clues.same_id = latest_alike(text.token_ids, 1);
+  clues.same_pair = latest_alike(text.token_ids, 2);
   return clues;
 }
 
-torch::Tensor StatisticsPredictor::ingredients(const Clues& clues, int layer) const {
+void StatisticsPredictor::each_ingredient(
+    const Clues& clues, int layer, const std::function<void(const torch::Tensor&)>& take) const {
   const int64_t tokens = clues.slots.size(0);
-  std::vector<torch::Tensor> evidence = {
-      safe_log(frequency_[layer]).expand({tokens, -1}), by_id_.evidence(clues.slots, layer),
-      first_by_id_.evidence(clues.slots, layer), by_id_before_.evidence(clues.before_slots, layer),
-      clues.before.select(1, layer).matmul(previous_[layer])};
-  if (lead().kind == Lead::Kind::kLayer) {
-    for (int w = lead().distance - 1; w < RoutingCounts::kWindow; ++w) {
-      const int source = layer - 1 - w;
-      evidence.push_back(source < 0
-                             ? torch::zeros({tokens, geometry().num_experts})
-                             : clues.chosen.select(1, source).matmul(transitions_[layer][w]));
-    }
+  const int64_t width = geometry().num_experts;
+  const torch::Tensor experts = clues.experts.select(1, layer);
+  const torch::Tensor frequency = frequency_[layer];
+  take(safe_log(frequency).expand({tokens, -1}));
+  take(by_id_.evidence(clues.slots, layer));
+  take(first_by_id_.evidence(clues.slots, layer));
+  take(by_id_before_.evidence(clues.before_slots, layer));
+  torch::Tensor after_previous = sum_rows(previous_[layer], experts).roll(1, 0);
+  if (tokens > 0) after_previous[0].zero_();
+  take(after_previous);
+  // Each of these adds to what the one before it knows.
+  take(counted_evidence(all_earlier(experts, width), frequency));
+  const torch::Tensor given_id = by_id_.probability(clues.slots, layer);
+  const EarlierCounts same_id = earlier_alike(clues.same_id, experts, width);
+  take(counted_evidence(same_id, given_id));
+  take(counted_evidence(earlier_alike(clues.same_pair, experts, width),
+                        counted_probability(same_id, given_id)));
+  take(counted_evidence(pairs_.counts(clues.pairs, layer), given_id));
+  if (lead().kind != Lead::Kind::kLayer) return;
+  for (int w = lead().distance - 1; w < RoutingCounts::kWindow; ++w) {
+    const int source = layer - 1 - w;
+    take(source < 0 ? torch::zeros({tokens, width})
+                    : sum_rows(transitions_[layer][w], clues.experts.select(1, source)));
   }
-  return torch::stack(evidence, -1);
 }
 
 torch::Tensor StatisticsPredictor::score(const RoutedText& text) const {
   const Clues clues = clues_of(text);
-  std::vector<torch::Tensor> layers;
-  for (int l = first_layer(); l < geometry().num_moe_layers; ++l) {
-    layers.push_back(ingredients(clues, l).matmul(mixture_[l - first_layer()]));
+  torch::Tensor scores = torch::zeros({num_layers(), text.num_tokens(), geometry().num_experts});
+  for (int64_t i = 0; i < num_layers(); ++i) {
+    const float* weight = mixture_[i].const_data_ptr<float>();
+    torch::Tensor sum = scores[i];
+    each_ingredient(clues, first_layer() + static_cast<int>(i),
+                    [&](const torch::Tensor& evidence) { sum.add_(evidence, *weight++); });
   }
-  return torch::stack(layers, 1);
+  return scores.transpose(0, 1).contiguous();
 }
 
 torch::Tensor StatisticsPredictor::initial_mixture() const {
@@ -110,17 +107,23 @@ torch::Tensor StatisticsPredictor::initial_mixture() const {
 torch::Tensor StatisticsPredictor::fit_mixture(const std::vector<RoutedText>& texts) const {
   if (texts.empty()) return mixture_;
   std::vector<Clues> clues;
-  for (const RoutedText& text : texts) clues.push_back(clues_of(text));
+  std::vector<torch::Tensor> chosen;
+  for (const RoutedText& text : texts) {
+    clues.push_back(clues_of(text));
+    chosen.push_back(text.experts);
+  }
+  const torch::Tensor truth = torch::cat(chosen);
   torch::Tensor mixture = mixture_.clone();
   for (int l = first_layer(); l < geometry().num_moe_layers; ++l) {
-    std::vector<torch::Tensor> evidence;
-    std::vector<torch::Tensor> truth;
-    for (size_t i = 0; i < texts.size(); ++i) {
-      evidence.push_back(ingredients(clues[i], l));
-      truth.push_back(texts[i].experts.select(1, l));
+    std::vector<std::vector<torch::Tensor>> evidence(static_cast<size_t>(num_ingredients()));
+    for (const Clues& text : clues) {
+      auto next = evidence.begin();
+      each_ingredient(text, l, [&](const torch::Tensor& part) { (next++)->push_back(part); });
     }
+    std::vector<torch::Tensor> ingredients;
+    for (const auto& parts : evidence) ingredients.push_back(torch::cat(parts));
     mixture[l - first_layer()] =
-        fit_log_linear(torch::cat(evidence), torch::cat(truth), mixture_[l - first_layer()]);
+        fit_log_linear(torch::stack(ingredients), truth.select(1, l), mixture_[l - first_layer()]);
   }
   return mixture;
 }
@@ -142,6 +145,7 @@ void StatisticsPredictor::set_weights(const NamedTensors& weights, const std::st
   first_by_id_ =
       table("id_tokens", "id_first", take("first_frequency", {layers, experts}, torch::kFloat32));
   by_id_before_ = table("before_tokens", "before_experts", frequency_);
+  pairs_ = PairTable(weights, geometry(), where);
   previous_ = take("previous", {layers, experts, experts}, torch::kFloat32);
   if (lead().kind == Lead::Kind::kLayer) {
     transitions_ =

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "predict/token_windows.h"
+
 namespace foregate {
 namespace {
 
@@ -28,11 +30,7 @@ IdTable::IdTable(const torch::Tensor& ids, const torch::Tensor& totals, const to
       frequency_(frequency) {}
 
 torch::Tensor IdTable::slots(const torch::Tensor& token_ids) const {
-  const int64_t seen = ids_.size(0);
-  if (seen == 0) return torch::zeros_like(token_ids);
-  const torch::Tensor place = torch::searchsorted(ids_, token_ids.contiguous());
-  const torch::Tensor found = ids_.index_select(0, place.clamp_max(seen - 1)).eq(token_ids);
-  return torch::where(found, place, torch::full_like(place, seen));
+  return places_of(ids_, token_ids);
 }
 
 torch::Tensor IdTable::probability(const torch::Tensor& slots, int64_t layer) const {
@@ -61,6 +59,13 @@ torch::Tensor pair_evidence(const torch::Tensor& pairs, const torch::Tensor& fre
   const torch::Tensor conditional =
       (count + kPairPseudoCounts * base) / (total + kPairPseudoCounts);
   return safe_log(conditional) - safe_log(base);
+}
+
+torch::Tensor sum_rows(const torch::Tensor& table, const torch::Tensor& experts) {
+  if (experts.numel() == 0) return torch::zeros({experts.size(0), table.size(1)});
+  namespace F = torch::nn::functional;
+  return F::embedding_bag(experts.contiguous(), table.contiguous(),
+                          F::EmbeddingBagFuncOptions().mode(torch::kSum));
 }
 
 }  // namespace foregate

@@ -48,6 +48,10 @@ torch::Tensor pair_evidence(const torch::Tensor& pairs,      // [L, ..., E, E] i
                             const torch::Tensor& frequency,  // [L, E] float32: of b
                             int64_t top_k);                  // -> [L, ..., E, E] float32
 
+/// Sum of the chosen experts' rows of a table: what all of them say together.
+torch::Tensor sum_rows(const torch::Tensor& table,     // [E, E] float32
+                       const torch::Tensor& experts);  // [n, k] int64 -> [n, E] float32
+
 /// log of a probability, kept finite.
 torch::Tensor safe_log(const torch::Tensor& probability);
 

@@ -36,6 +36,7 @@ PredictorInfo info_of(const Predictor& predictor, const TrainOptions& options,
   info.trace_sha256 = corpus.digest();
   info.split_seed = manifest.seed;
   info.split = corpus.split_options();
+  info.held_out = options.held_out;
   info.seed = options.seed;
   info.dtype = options.dtype;
   return info;
@@ -92,7 +93,7 @@ std::vector<uint64_t> texts_seen(const Corpus& corpus) {
 }  // namespace
 
 TrainSummary train_predictor(const TrainOptions& options) {
-  Corpus corpus(options.traces);
+  Corpus corpus(options.traces, options.held_out);
   if (options.routers) corpus.set_routers(*options.routers, "the model's routers");
   const auto predictor = make_configured(options, corpus.geometry());
   if (predictor->needs_features()) corpus.require_features(predictor->name());
@@ -105,6 +106,7 @@ TrainSummary train_predictor(const TrainOptions& options) {
   environment.dtype = options.dtype;
   environment.seed = options.seed;
   environment.checkpoint = options.output / kCheckpointFile;
+  environment.tensorboard = options.tensorboard;
   environment.identity = identity_of(info);
   environment.progress = options.progress;
   environment.should_stop = options.should_stop ? options.should_stop : interrupted;

@@ -16,8 +16,10 @@ struct TrainOptions {
   std::filesystem::path traces;
   std::string predictor;
   Lead lead;
+  std::string held_out;  ///< dataset to keep for the test; empty: the usual split
   std::filesystem::path output;
-  std::filesystem::path config;  ///< JSON object of settings; empty: defaults
+  std::filesystem::path config;       ///< JSON object of settings; empty: defaults
+  std::filesystem::path tensorboard;  ///< folder for TensorBoard's event files; empty: none
   std::string device = "cpu";
   std::string dtype = "float32";  ///< of the matrix products
   uint64_t seed = 0;

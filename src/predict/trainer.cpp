@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "predict/event_file.h"
 #include "predict/training_state.h"
 #include "tensor/device.h"
 
@@ -44,6 +46,7 @@ class Trainer {
     if (environment_.progress) {
       progress_.emplace(label_, "steps", settings_.steps, false, state_.step);
     }
+    if (!environment_.tensorboard.empty()) events_.emplace(environment_.tensorboard);
     last_checkpoint_ = Clock::now();
     if (state_.step == 0) validate();  // The start may be the best there is.
     while (state_.step < settings_.steps && !out_of_patience()) one_step();
@@ -61,7 +64,9 @@ class Trainer {
 
   double learning_rate() const {
     const double done = static_cast<double>(state_.step) / static_cast<double>(settings_.steps);
-    return settings_.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * done));
+    const double rise = std::min(1.0, static_cast<double>(state_.step + 1) /
+                                          static_cast<double>(settings_.warmup_steps + 1));
+    return settings_.learning_rate * rise * 0.5 * (1 + std::cos(std::numbers::pi * done));
   }
 
   void one_step() {
@@ -73,7 +78,12 @@ class Trainer {
       throw DataError(fmt::format("{}: the loss is {} at step {}; lower learning_rate", label_,
                                   last_loss_, state_.step));
     }
-    adamw_step(state_, learning_rate(), settings_.weight_decay);
+    const double rate = learning_rate();
+    adamw_step(state_, rate, settings_.weight_decay);
+    if (events_) {
+      events_->add("loss", state_.step, last_loss_);
+      events_->add("learning_rate", state_.step, rate);
+    }
     if (state_.step % settings_.validate_every == 0 || state_.step == settings_.steps) validate();
     if (progress_) {
       progress_->update(state_.step, fmt::format("loss {:.3f}, validation recall {:.1f}% (best)",
@@ -87,6 +97,7 @@ class Trainer {
     const double recall = task_.validate(state_.parameters);
     log::debug("{}: step {}, loss {:.4f}, validation recall {:.4f}", label_, state_.step,
                last_loss_, recall);
+    if (events_) events_->add("validation_recall", state_.step, recall);
     if (recall <= state_.best_recall) return;
     state_.best_recall = recall;
     state_.best_step = state_.step;
@@ -125,6 +136,7 @@ class Trainer {
   TrainingState state_;
   double last_loss_ = 0;
   std::optional<Progress> progress_;
+  std::optional<EventFile> events_;
   Clock::time_point last_checkpoint_;
 };
 

@@ -9,13 +9,15 @@ constexpr int64_t kMany = 1'000'000'000;
 
 }  // namespace
 
-TrainerSettings TrainerSettings::from_json(const JsonReader& reader) {
-  TrainerSettings s;
+TrainerSettings TrainerSettings::from_json(const JsonReader& reader,
+                                           const TrainerSettings& defaults) {
+  TrainerSettings s = defaults;
   s.steps = reader.integer("steps", 1, kMany, s.steps);
   s.batch_tokens = reader.integer("batch_tokens", 1, kMany, s.batch_tokens);
   s.run_tokens = reader.integer("run_tokens", 1, s.batch_tokens, s.run_tokens);
   s.learning_rate = reader.number("learning_rate", 0, 1e3, s.learning_rate);
   s.weight_decay = reader.number("weight_decay", 0, 1e3, s.weight_decay);
+  s.warmup_steps = reader.integer("warmup_steps", 0, kMany, s.warmup_steps);
   s.validate_every = reader.integer("validate_every", 1, kMany, s.validate_every);
   s.validation_tokens = reader.integer("validation_tokens", 1, kMany, s.validation_tokens);
   s.patience = reader.integer("patience", 0, kMany, s.patience);
@@ -29,6 +31,7 @@ Json TrainerSettings::to_json() const {
           {"run_tokens", run_tokens},
           {"learning_rate", learning_rate},
           {"weight_decay", weight_decay},
+          {"warmup_steps", warmup_steps},
           {"validate_every", validate_every},
           {"validation_tokens", validation_tokens},
           {"patience", patience},

@@ -2,31 +2,70 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
+
+#include "predict/mixture.h"
 #include "predict/tables.h"
 
 namespace foregate {
+
+int64_t TransitionPredictor::num_ingredients() const {
+  return 1 + 2 * std::max(0, RoutingCounts::kWindow - lead().distance + 1);
+}
 
 void TransitionPredictor::fit(const FitInputs& inputs) {
   const RoutingCounts& counts = inputs.counts.get();
   frequency_ = expert_frequency(counts.experts, counts.tokens);
   evidence_ = pair_evidence(counts.transitions, frequency_, geometry().top_k);
+  mixture_ = torch::ones({num_layers(), num_ingredients()});
+  std::vector<torch::Tensor> chosen;
+  for (const RoutedText& text : sample_validation(inputs.corpus, inputs.environment.seed)) {
+    chosen.push_back(text.experts);
+  }
+  if (!chosen.empty()) mixture_ = fit_mixture(torch::cat(chosen));
+}
+
+void TransitionPredictor::each_ingredient(
+    const torch::Tensor& experts, int layer,
+    const std::function<void(const torch::Tensor&)>& take) const {
+  take(safe_log(frequency_[layer]).expand({experts.size(0), -1}));
+  for (int w = lead().distance - 1; w < RoutingCounts::kWindow; ++w) {
+    const int source = layer - 1 - w;
+    for (const bool first : {true, false}) {
+      if (source < 0) {
+        take(torch::zeros({experts.size(0), geometry().num_experts}));
+        continue;
+      }
+      const torch::Tensor known = experts.select(1, source);
+      take(sum_rows(evidence_[layer][w], first ? known.slice(1, 0, 1) : known.slice(1, 1)));
+    }
+  }
+}
+
+torch::Tensor TransitionPredictor::fit_mixture(const torch::Tensor& experts) const {
+  torch::Tensor mixture = mixture_.clone();
+  for (int l = first_layer(); l < geometry().num_moe_layers; ++l) {
+    std::vector<torch::Tensor> evidence;
+    each_ingredient(experts, l, [&](const torch::Tensor& part) { evidence.push_back(part); });
+    mixture[l - first_layer()] =
+        fit_log_linear(torch::stack(evidence), experts.select(1, l), mixture_[l - first_layer()]);
+  }
+  return mixture;
 }
 
 torch::Tensor TransitionPredictor::score(const RoutedText& text) const {
-  const torch::Tensor chosen = multi_hot(text.experts, geometry().num_experts);  // [n, L, E]
-  std::vector<torch::Tensor> layers;
-  for (int l = first_layer(); l < geometry().num_moe_layers; ++l) {
-    torch::Tensor score = safe_log(frequency_[l]).expand({text.num_tokens(), -1});
-    for (int w = lead().distance - 1; w < RoutingCounts::kWindow && l - 1 - w >= 0; ++w) {
-      score = score + chosen.select(1, l - 1 - w).matmul(evidence_[l][w]);
-    }
-    layers.push_back(score);
+  torch::Tensor scores = torch::zeros({num_layers(), text.num_tokens(), geometry().num_experts});
+  for (int64_t i = 0; i < num_layers(); ++i) {
+    const float* weight = mixture_[i].const_data_ptr<float>();
+    torch::Tensor sum = scores[i];
+    each_ingredient(text.experts, first_layer() + static_cast<int>(i),
+                    [&](const torch::Tensor& evidence) { sum.add_(evidence, *weight++); });
   }
-  return torch::stack(layers, 1);
+  return scores.transpose(0, 1).contiguous();
 }
 
 NamedTensors TransitionPredictor::weights() const {
-  return {{"frequency", frequency_}, {"evidence", evidence_}};
+  return {{"frequency", frequency_}, {"evidence", evidence_}, {"mixture", mixture_}};
 }
 
 void TransitionPredictor::set_weights(const NamedTensors& weights, const std::string& where) {
@@ -35,6 +74,8 @@ void TransitionPredictor::set_weights(const NamedTensors& weights, const std::st
   frequency_ = take_weight(weights, "frequency", {layers, experts}, torch::kFloat32, where);
   evidence_ = take_weight(weights, "evidence", {layers, RoutingCounts::kWindow, experts, experts},
                           torch::kFloat32, where);
+  mixture_ =
+      take_weight(weights, "mixture", {num_layers(), num_ingredients()}, torch::kFloat32, where);
 }
 
 }  // namespace foregate

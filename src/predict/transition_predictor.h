@@ -1,14 +1,20 @@
 #pragma once
 
+#include <functional>
+
 #include "predict/predictor.h"
 
 namespace foregate {
 
 /// `transition`: expert-to-expert co-activation between MoE layers, combined over the decisions
-/// known as a naive Bayes classifier would:
-///   score(b) = log frequency(b) + sum over known layers j, experts a of j: log P(b | a at j) - log
-///   frequency(b)
-/// with the layers l-h, l-h-1, ... up to RoutingCounts::kWindow in front of l. layer-h.
+/// known:
+///   score(b) = v log frequency(b)
+///     + sum over known layers j: w(j) e(b | first choice at j) + u(j) sum over the others a: e(b |
+///     a)
+///   with e(b | a) = log P(b | a at j) - log frequency(b)
+/// for the layers l-h, l-h-1, ... up to RoutingCounts::kWindow in front of l. All weights at one
+/// would be naive Bayes, which counts what the layers repeat as if it were new; the weights of each
+/// layer are fitted on validation texts. layer-h.
 class TransitionPredictor : public Predictor {
  public:
   using Predictor::Predictor;
@@ -18,9 +24,18 @@ class TransitionPredictor : public Predictor {
   NamedTensors weights() const override;
   void set_weights(const NamedTensors& weights, const std::string& where) override;
 
+  /// F, the number of weights of a layer.
+  int64_t num_ingredients() const;
+
  private:
+  /// Hands the evidence of one ingredient after the other to `take`, [n, E] float32 each.
+  void each_ingredient(const torch::Tensor& experts,  // [n, L, k]
+                       int layer, const std::function<void(const torch::Tensor&)>& take) const;
+  torch::Tensor fit_mixture(const torch::Tensor& experts) const;  // [n, L, k] -> [L', F]
+
   torch::Tensor frequency_;  // [L, E] float32
   torch::Tensor evidence_;   // [L, W, E, E] float32, see pair_evidence()
+  torch::Tensor mixture_;    // [L', F] float32
 };
 
 }  // namespace foregate

@@ -21,14 +21,63 @@ Json row_json(const EvaluationRow& row) {
   for (const auto& [layer, recall] : row.recall_by_layer) {
     layers.push_back({{"moe_layer", layer}, {"recall", recall}});
   }
-  return {{"predictor", row.predictor},
-          {"lead", row.lead},
-          {"decisions", row.decisions},
-          {"texts", row.texts},
-          {"learned_texts", row.learned_texts},
-          {"metrics", metrics},
-          {"recall_by_dataset", row.recall_by_dataset},
-          {"recall_by_layer", layers}};
+  Json needed = Json::array();
+  for (const auto& [share, experts] : row.experts_for_recall) {
+    needed.push_back({{"recall", share}, {"experts", experts}});
+  }
+  Json json = {{"predictor", row.predictor},
+               {"lead", row.lead},
+               {"decisions", row.decisions},
+               {"texts", row.texts},
+               {"learned_texts", row.learned_texts},
+               {"metrics", metrics},
+               {"recall_by_dataset", row.recall_by_dataset},
+               {"recall_by_layer", layers},
+               {"recall_by_phase", row.recall_by_phase},
+               {"experts_for_recall", needed},
+               {"calibration_error", row.calibration_error},
+               {"microseconds_per_token", row.microseconds},
+               {"weight_bytes", row.weight_bytes}};
+  if (!row.baseline.empty()) {
+    json["gain"] = interval_json(row.gain);
+    json["gain"]["over"] = row.baseline;
+  }
+  if (row.at_threshold) {
+    json["at_threshold"] = {{"probability", row.at_threshold->probability},
+                            {"experts", row.at_threshold->experts},
+                            {"recall", row.at_threshold->recall}};
+  }
+  return json;
+}
+
+/// What evaluations before these fields existed do not have.
+void read_additions(const JsonReader& reader, EvaluationRow& row) {
+  if (reader.has("recall_by_phase")) {
+    const JsonReader phases = reader.object("recall_by_phase");
+    for (const auto& [name, value] : phases.json().items()) {
+      row.recall_by_phase[name] = phases.number(name.c_str(), 0, 1);
+    }
+  }
+  if (reader.has("experts_for_recall")) {
+    for (const Json& value : reader.array("experts_for_recall")) {
+      const JsonReader needed(value, reader.where() + ": experts_for_recall");
+      row.experts_for_recall.emplace_back(
+          needed.number("recall", 0, 1), static_cast<int>(needed.integer("experts", 0, INT32_MAX)));
+    }
+  }
+  row.calibration_error = reader.number("calibration_error", 0, 1, 0);
+  row.microseconds = reader.number("microseconds_per_token", 0, 1e12, 0);
+  row.weight_bytes = reader.integer("weight_bytes", 0, INT64_MAX, 0);
+  if (reader.has("gain")) {
+    const JsonReader gain = reader.object("gain");
+    row.baseline = gain.string("over");
+    row.gain = {gain.number("mean", -1, 1), gain.number("low", -1, 1), gain.number("high", -1, 1)};
+  }
+  if (reader.has("at_threshold")) {
+    const JsonReader at = reader.object("at_threshold");
+    row.at_threshold = {at.number("probability", 0, 1), at.number("experts", 0, 1e9),
+                        at.number("recall", 0, 1)};
+  }
 }
 
 EvaluationRow row_from_json(const Json& json, const std::string& where) {
@@ -55,6 +104,7 @@ EvaluationRow row_from_json(const Json& json, const std::string& where) {
     row.recall_by_layer.emplace_back(static_cast<int>(layer.integer("moe_layer", 0, INT32_MAX)),
                                      layer.number("recall", 0, 1));
   }
+  read_additions(reader, row);
   return row;
 }
 
@@ -63,14 +113,10 @@ std::string percent(const Interval& interval) {
                      100 * interval.high);
 }
 
-/// Columns of one lead's rows, padded to the widest cell.
-std::string table_of(const std::vector<const EvaluationRow*>& rows) {
-  std::vector<std::vector<std::string>> cells = {{"predictor"}};
-  for (const auto& [name, interval] : rows.front()->metrics) cells[0].push_back(name);
-  for (const EvaluationRow* row : rows) {
-    cells.push_back({row->title()});
-    for (const auto& [name, interval] : row->metrics) cells.back().push_back(percent(interval));
-  }
+using Cells = std::vector<std::vector<std::string>>;
+
+/// Lines of cells, padded to the widest of each column.
+std::string aligned(const Cells& cells) {
   std::vector<size_t> widths(cells[0].size());
   for (const auto& line : cells) {
     for (size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
@@ -87,7 +133,56 @@ std::string table_of(const std::vector<const EvaluationRow*>& rows) {
   return text;
 }
 
+std::string table_of(const std::vector<const EvaluationRow*>& rows) {
+  Cells cells = {{"predictor"}};
+  for (const auto& [name, interval] : rows.front()->metrics) cells[0].push_back(name);
+  for (const EvaluationRow* row : rows) {
+    cells.push_back({row->title()});
+    for (const auto& [name, interval] : row->metrics) cells.back().push_back(percent(interval));
+  }
+  return aligned(cells);
+}
+
+/// What it takes to rely on each predictor: its gain, the experts to fetch, its honesty, its cost.
+std::string use_table_of(const std::vector<const EvaluationRow*>& rows) {
+  Cells cells = {{"predictor", "gain in recall"}};
+  for (const auto& [share, experts] : rows.front()->experts_for_recall) {
+    cells[0].push_back(fmt::format("experts for {:.0f}%", 100 * share));
+  }
+  if (rows.front()->at_threshold) {
+    cells[0].push_back(fmt::format("fetched at p >= {}", rows.front()->at_threshold->probability));
+  }
+  for (const char* name : {"calibration error", "us/token", "MB"}) cells[0].emplace_back(name);
+  for (const EvaluationRow* row : rows) {
+    auto& line = cells.emplace_back();
+    line.push_back(row->title());
+    line.push_back(row->baseline.empty()
+                       ? "baseline"
+                       : fmt::format("{:+.1f} [{:+.1f}, {:+.1f}]", 100 * row->gain.mean,
+                                     100 * row->gain.low, 100 * row->gain.high));
+    for (const auto& [share, experts] : row->experts_for_recall) {
+      line.push_back(std::to_string(experts));
+    }
+    if (row->at_threshold) {
+      line.push_back(fmt::format("{:.2f}, recall {:.1f}", row->at_threshold->experts,
+                                 100 * row->at_threshold->recall));
+    }
+    line.push_back(fmt::format("{:.2f}", 100 * row->calibration_error));
+    line.push_back(fmt::format("{:.1f}", row->microseconds));
+    line.push_back(fmt::format("{:.1f}", static_cast<double>(row->weight_bytes) / 1e6));
+  }
+  return aligned(cells);
+}
+
 }  // namespace
+
+double EvaluationRow::recall(int budget) const {
+  const std::string wanted = fmt::format("recall@{}", budget);
+  for (const auto& [name, interval] : metrics) {
+    if (name == wanted) return interval.mean;
+  }
+  return 0;
+}
 
 std::string EvaluationRow::title() const {
   if (learned_texts == 0) return predictor;
@@ -153,6 +248,7 @@ std::string Evaluation::to_table() const {
         fmt::format("\n{} ({} decisions in {} texts)\n", lead,
                     with_commas(of_lead.front()->decisions), with_commas(of_lead.front()->texts));
     text += table_of(of_lead);
+    if (!of_lead.front()->experts_for_recall.empty()) text += "\n" + use_table_of(of_lead);
   }
   return text;
 }

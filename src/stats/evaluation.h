@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,7 +23,29 @@ struct EvaluationRow {
   std::vector<std::pair<std::string, Interval>> metrics;
   std::map<std::string, double> recall_by_dataset;      ///< recall@k
   std::vector<std::pair<int, double>> recall_by_layer;  ///< MoE layer index -> recall@k
+  std::map<std::string, double> recall_by_phase;  ///< "prompt", "generated", if there are both
 
+  /// The best at this lead, by recall@k, of those that are not trained by gradient; empty for that
+  /// one itself. And the gain over it: the difference in recall@k on the same texts.
+  std::string baseline;
+  Interval gain;
+
+  /// Share of the true experts to be found -> how many of the highest-scored it takes.
+  std::vector<std::pair<double, int>> experts_for_recall;
+  double calibration_error = 0;  ///< of the calibrated probabilities (stats/confidence.h)
+  /// If a threshold was asked for: fetching every expert at least this probable.
+  struct AtThreshold {
+    double probability = 0;
+    double experts = 0;  ///< fetched a decision
+    double recall = 0;
+  };
+  std::optional<AtThreshold> at_threshold;
+
+  double microseconds = 0;   ///< to score one token at all layers, on this machine's CPU
+  int64_t weight_bytes = 0;  ///< what the predictor keeps
+
+  /// The mean of "recall@M"; 0 if it is not among the metrics.
+  double recall(int budget) const;
   /// The predictor, and if some texts are not held out, how many: for people.
   std::string title() const;
 };
@@ -31,7 +54,7 @@ struct EvaluationRow {
 struct Evaluation {
   std::string trace;  ///< directory
   std::string model;
-  std::string split;  ///< "test" or "all"
+  std::string split;  ///< "test", "all" or "held-out DATASET"
   int num_experts = 0;
   int top_k = 0;
   int num_moe_layers = 0;

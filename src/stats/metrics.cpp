@@ -47,6 +47,7 @@ void TextScorer::reset() {
   score_.recall.assign(budgets_.size(), 0);
   score_.exact_set.assign(budgets_.size(), 0);
   score_.gate_mass.assign(budgets_.size(), 0);
+  score_.ranks.assign(static_cast<size_t>(num_experts_), 0);
 }
 
 void TextScorer::add(std::span<const float> scores, std::span<const uint16_t> experts,
@@ -58,6 +59,7 @@ void TextScorer::add(std::span<const float> scores, std::span<const uint16_t> ex
   for (size_t i = 0; i < experts.size(); ++i) ranks_[i] = rank_of(scores, experts[i]);
 
   ++score_.decisions;
+  for (const int rank : ranks_) ++score_.ranks[static_cast<size_t>(rank)];
   if (ranks_.front() == 0) score_.top1 += 1;
   const float total_mass = std::accumulate(gate_weights.begin(), gate_weights.end(), 0.0f);
   for (size_t b = 0; b < budgets_.size(); ++b) {

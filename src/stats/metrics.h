@@ -24,6 +24,7 @@ struct TextScore {
   std::vector<double> exact_set;
   /// Per m: sum over decisions of covered gate weight / total gate weight.
   std::vector<double> gate_mass;
+  std::vector<int64_t> ranks;  ///< [E] true experts found at each place of the ranking
   double top1 = 0;  ///< decisions whose highest-scored expert is the highest-weighted true one
 };
 

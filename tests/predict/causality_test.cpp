@@ -49,6 +49,8 @@ class EveryPredictor : public ::testing::TestWithParam<Case> {
     Json settings = make_predictor(param.name, param.lead, corpus_->geometry())->settings();
     if (settings.contains("steps")) settings["steps"] = 8;
     if (settings.contains("batch_tokens")) settings["batch_tokens"] = 64;
+    if (settings.contains("width")) settings["width"] = 16;
+    if (settings.contains("context")) settings["context"] = 6;
     auto predictor =
         make_predictor(param.name, param.lead, corpus_->geometry(), JsonReader(settings, "test"));
     predictor->fit({*corpus_, *counts_, {}});

@@ -7,6 +7,7 @@
 #include "predict/mixture.h"
 #include "predict/registry.h"
 #include "predict/tables.h"
+#include "predict/text_memory.h"
 #include "synthetic_trace.h"
 
 namespace foregate {
@@ -77,6 +78,11 @@ TEST_F(Counting, Counts) {
   EXPECT_TRUE(counts.transitions[1][0][0].equal(torch::tensor({1, 2, 0}, torch::kInt32)));
   EXPECT_TRUE(counts.transitions[1][0][1].equal(torch::tensor({0, 0, 1}, torch::kInt32)));
   EXPECT_EQ(counts.transitions.sum().item<int>(), 4);
+  // Pairs of ids 1 1 (B) and 1 2 (A), with what the later one chose at both layers.
+  EXPECT_TRUE(counts.pair_ids.equal(torch::tensor({pair_id(1, 1), pair_id(1, 2)}, torch::kInt64)));
+  EXPECT_TRUE(counts.pair_begin.equal(torch::tensor({0, 1, 2}, torch::kInt64)));
+  EXPECT_TRUE(counts.pair_experts.view({2, 2}).equal(
+      torch::tensor({0, 0, 1, 2}, torch::kInt16).view({2, 2})));
 }
 
 TEST_F(Counting, Frequency) {
@@ -106,7 +112,7 @@ TEST_F(Counting, TokenTableBacksOffByFourPseudoCounts) {
   expect_row(scores[1][1], {1.0 / 5, 2.0 / 5, 2.0 / 5});
 }
 
-TEST_F(Counting, TransitionIsNaiveBayes) {
+TEST_F(Counting, TransitionWithoutValidationTextsIsNaiveBayes) {
   const torch::Tensor scores = fitted("transition", Lead::layer(1))->score(texts_[0]);
   ASSERT_EQ(scores.sizes(), at::IntArrayRef({2, 1, 3}));
   // With eight pseudo-counts: P(. | 0) = (1 + 2, 2 + 4, 0 + 2) / 11, P(. | 1) = (2, 4, 1 + 2) / 9.
@@ -122,11 +128,12 @@ TEST_F(Counting, StatisticsWithoutValidationTextsIsTheTokenTable) {
 TEST_F(Counting, StatisticsWeighsEveryIngredient) {
   const auto predictor = fitted("statistics", Lead::layer(1));
   NamedTensors weights = predictor->weights();
-  const auto score_with = [&](int64_t ingredient) {
+  // The second token of a text at layer 1.
+  const auto score_with = [&](int64_t ingredient, size_t text = 0) {
     weights["mixture"] = torch::zeros_like(weights["mixture"]);
     weights["mixture"][0][ingredient] = 1;
     predictor->set_weights(weights, "test");
-    return predictor->score(texts_[0])[1][0];  // Text A, its second token, layer 1.
+    return predictor->score(texts_[text])[1][0];
   };
   const auto log_ratio = [](double p, double frequency) { return std::log(p / frequency); };
   expect_row(score_with(0), {std::log(0.25), std::log(0.5), std::log(0.25)});
@@ -138,16 +145,53 @@ TEST_F(Counting, StatisticsWeighsEveryIngredient) {
              {log_ratio(2.0 / 6, 0.25), log_ratio(2.0 / 6, 0.5), log_ratio(2.0 / 6, 0.25)});
   // After expert 1 came experts 2 and 0: (1 + 2, 0 + 4, 1 + 2) / 10.
   expect_row(score_with(4), {log_ratio(0.3, 0.25), log_ratio(0.4, 0.5), log_ratio(0.3, 0.25)});
+  // The text so far: expert 1 once, two pseudo-counts of the frequency.
   expect_row(score_with(5),
+             {log_ratio(0.5 / 3, 0.25), log_ratio(2.0 / 3, 0.5), log_ratio(0.5 / 3, 0.25)});
+  // Id 2 was not in text A before. In text B, id 1 chose expert 1; P(e | id 1) is (2, 4, 1) / 7.
+  expect_row(score_with(6), {0, 0, 0});
+  expect_row(score_with(6, 1), {log_ratio(4.0 / 21, 2.0 / 7), log_ratio(15.0 / 21, 4.0 / 7),
+                                log_ratio(2.0 / 21, 1.0 / 7)});
+  expect_row(score_with(7), {0, 0, 0});
+  // Id 2 after id 1 chose expert 2 once; P(e | id 2) is (1, 2, 2) / 5.
+  expect_row(score_with(8),
+             {log_ratio(0.4 / 3, 0.2), log_ratio(0.8 / 3, 0.4), log_ratio(1.8 / 3, 0.4)});
+  expect_row(score_with(9),
              {log_ratio(2.0 / 9, 0.25), log_ratio(4.0 / 9, 0.5), log_ratio(3.0 / 9, 0.25)});
-  expect_row(score_with(6), {0, 0, 0});  // There is no layer before the first.
+  expect_row(score_with(10), {0, 0, 0});  // There is no layer before the first.
+}
+
+TEST(TextMemory, FindsTheLatestAlike) {
+  const torch::Tensor ids = torch::tensor({5, 6, 5, 6, 6, 5}, torch::kInt64);
+  EXPECT_TRUE(latest_alike(ids, 1).equal(torch::tensor({-1, -1, 0, 1, 3, 2}, torch::kInt64)));
+  EXPECT_TRUE(latest_alike(ids, 2).equal(torch::tensor({-1, -1, -1, 1, -1, 2}, torch::kInt64)));
+  EXPECT_EQ(latest_alike(torch::empty({0}, torch::kInt64), 2).size(0), 0);
+}
+
+TEST(TextMemory, CountsWhatTheAlikeChose) {
+  const torch::Tensor latest = torch::tensor({-1, 0, -1, 1}, torch::kInt64);
+  const torch::Tensor experts = torch::tensor({{0, 2}, {2, 1}, {0, 1}, {0, 1}}, torch::kInt64);
+  const EarlierCounts counts = earlier_alike(latest, experts, 3);
+  EXPECT_TRUE(counts.tokens.equal(torch::tensor({0.0F, 1.0F, 0.0F, 2.0F})));
+  EXPECT_TRUE(counts.experts[1].equal(torch::tensor({1.0F, 0.0F, 1.0F})));
+  EXPECT_TRUE(counts.experts[3].equal(torch::tensor({1.0F, 1.0F, 2.0F})));
+}
+
+TEST(TextMemory, ForgetsWhatLiesFarBack) {
+  const EarlierCounts counts =
+      all_earlier(torch::tensor({{0}, {1}, {1}}, torch::kInt64), /*num_experts=*/2);
+  EXPECT_EQ(counts.tokens[0].item<double>(), 0);
+  EXPECT_NEAR(counts.tokens[2].item<double>(), 1 + kTextDecay, 1e-6);
+  EXPECT_NEAR(counts.experts[2][0].item<double>(), kTextDecay, 1e-6);
+  EXPECT_NEAR(counts.experts[2][1].item<double>(), 1, 1e-6);
 }
 
 TEST(Mixture, FindsTheWeightsThatMadeTheChoices) {
   torch::manual_seed(0);
-  const torch::Tensor evidence = torch::randn({4000, 5, 3});
+  const torch::Tensor evidence = torch::randn({3, 4000, 5});
   const torch::Tensor truth = torch::tensor({1.5F, 0.0F, -0.7F});
-  const torch::Tensor experts = evidence.matmul(truth).softmax(-1).multinomial(1);
+  const torch::Tensor experts =
+      torch::tensordot(evidence, truth, {0}, {0}).softmax(-1).multinomial(1);
   const torch::Tensor found = fit_log_linear(evidence, experts, torch::tensor({1.0F, 1.0F, 0.0F}));
   EXPECT_TRUE(found.allclose(truth, 0, 0.1)) << found;
 }

@@ -123,6 +123,59 @@ TEST_F(Evaluate, RandomIsChance) {
   EXPECT_NEAR(metric(row, "top-1"), 1.0 / 6, 0.02);
 }
 
+TEST_F(Evaluate, HoldsOutADataset) {
+  const auto traces = make_traces("traces");
+  const std::string held_out = read_manifest(traces).datasets.at(1).name;
+  const Corpus corpus(traces, held_out);
+  for (const RoutedText& text : testing::read_texts(corpus, {.split = Split::kTest})) {
+    EXPECT_EQ(text.dataset, held_out);
+  }
+  for (const Split split : {Split::kTrain, Split::kValidation}) {
+    for (const RoutedText& text : testing::read_texts(corpus, {.split = split})) {
+      EXPECT_NE(text.dataset, held_out);
+    }
+  }
+  EXPECT_EQ(corpus.count({.split = Split::kTest}), read_manifest(traces).datasets[1].traces);
+
+  EvaluateOptions wanted = options(traces, {"token-table"});
+  wanted.held_out = held_out;
+  const Evaluation evaluation = evaluate(wanted);
+  EXPECT_EQ(evaluation.split, "held-out " + held_out);
+  EXPECT_EQ(evaluation.rows.at(0).recall_by_dataset.size(), 1U);
+  wanted.held_out = "nonsense";
+  EXPECT_THROW(evaluate(wanted), UsageError);
+}
+
+TEST_F(Evaluate, SaysWhatItTakesToRelyOnEach) {
+  const auto traces = make_traces("traces", {.texts_per_dataset = 60});
+  EvaluateOptions wanted = options(traces, {"random", "frequency", "token-table"});
+  wanted.leads = {Lead::next_token()};
+  wanted.budgets = {1, 5};
+  wanted.threshold = 0.5;
+  const Evaluation evaluation = evaluate(wanted);
+  const EvaluationRow& best = evaluation.rows.at(2);
+  EXPECT_EQ(best.predictor, "token-table");
+  EXPECT_TRUE(best.baseline.empty());
+  EXPECT_GT(best.weight_bytes, 0);
+  EXPECT_GT(best.at_threshold.value().recall, 0);
+  for (const EvaluationRow& row : evaluation.rows) {
+    EXPECT_GE(metric(row, "recall@5"), metric(row, "recall@1"));
+    ASSERT_EQ(row.experts_for_recall.size(), 3U);
+    EXPECT_LE(row.experts_for_recall[0].second, row.experts_for_recall[2].second);
+    // Two true experts of six: chance needs all six for 99%.
+    if (row.predictor == "random") {
+      EXPECT_EQ(row.experts_for_recall[2].second, 6);
+    }
+    EXPECT_LT(row.calibration_error, 0.1) << row.predictor;
+    if (row.baseline.empty()) continue;
+    EXPECT_EQ(row.baseline, "token-table");
+    EXPECT_NEAR(row.gain.mean, metric(row, "recall@2") - metric(best, "recall@2"), 1e-9);
+    EXPECT_LT(row.gain.high, 0);
+  }
+  wanted.budgets = {7};
+  EXPECT_THROW(evaluate(wanted), UsageError);
+}
+
 TEST_F(Evaluate, OnceHiddenStatesAreReadEverybodyIsScoredOnTextsThatHaveThem) {
   const auto traces = make_traces("traces", {.texts_per_dataset = 60, .feature_every = 2});
   EvaluateOptions history = options(traces, {"frequency"});

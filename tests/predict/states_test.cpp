@@ -6,6 +6,7 @@
 #include <torch/torch.h>
 
 #include <fstream>
+#include <numeric>
 
 #include "base/error.h"
 #include "predict/registry.h"
@@ -69,25 +70,60 @@ TEST_F(Synthetic, RowsGatherTheSplitsTokens) {
   const std::vector<int64_t> tokens = {rows.num_tokens() - 1, 0, 3, 3};
   const StateRows::Batch batch = rows.gather(tokens);
   const torch::Tensor index = torch::tensor(tokens, torch::kInt64);
-  EXPECT_TRUE(batch.states.equal(all_states.index_select(1, index)));
+  EXPECT_TRUE(batch.inputs.states.equal(all_states.index_select(1, index)));
   EXPECT_TRUE(batch.experts.equal(torch::cat(experts, 1).index_select(1, index)));
 }
 
-TEST_F(Synthetic, GateAdapterStartsAtNextGate) {
+TEST_F(Synthetic, RowsKnowTheTokensBefore) {
+  const Corpus corpus(directory_.path());
+  const Lead lead = Lead::layer(1);
+  const StateRows rows(corpus, Split::kTrain, lead);
+  std::vector<torch::Tensor> ids;
+  std::vector<torch::Tensor> experts;
+  for (const RoutedText& text :
+       testing::read_texts(corpus, {.split = Split::kTrain, .features = Features::kRequire})) {
+    const TokenHistory history = inputs_of(text, lead, corpus.geometry()).history;
+    ids.push_back(history.ids);
+    experts.push_back(history.experts);
+  }
+  std::vector<int64_t> tokens(static_cast<size_t>(rows.num_tokens()));
+  std::iota(tokens.begin(), tokens.end(), 0);
+  const StateRows::Batch batch = rows.gather(tokens);
+  EXPECT_TRUE(batch.inputs.history.ids.equal(torch::cat(ids)));
+  EXPECT_TRUE(batch.inputs.history.experts.equal(torch::cat(experts, 1)));
+}
+
+TEST(TokenHistory, EndsWhereTheTextBegins) {
+  Geometry geometry;
+  geometry.num_experts = 3;
+  geometry.vocab_size = 9;
+  // Two texts of two and one tokens, one layer, top-1.
+  const TokenRows rows{torch::tensor({4, 5, 6}, torch::kInt64),
+                       torch::tensor({0, 1, 0}, torch::kInt64),
+                       torch::tensor({2, 1, 0}, torch::kInt32).view({3, 1, 1})};
+  const TokenHistory history = history_of(rows, torch::tensor({2, 1}, torch::kInt64), geometry);
+  EXPECT_TRUE(history.ids.equal(torch::tensor({{6, 9, 9}, {5, 4, 9}}, torch::kInt64)));
+  EXPECT_TRUE(history.experts[0][0].equal(torch::zeros({6})));
+  EXPECT_TRUE(history.experts[0][1].equal(torch::tensor({0.F, 0.F, 1.F, 0.F, 0.F, 0.F})));
+}
+
+TEST_F(Synthetic, GateAdapterAndGateMlpStartAtNextGate) {
   const Corpus corpus(directory_.path());
   SharedCounts counts(corpus);
   const FitInputs inputs{corpus, counts, {}};
   for (const Lead& lead : {Lead::layer(1), Lead::layer(2), Lead::pre_attention()}) {
     const auto gate = make_predictor("next-gate", lead, corpus.geometry());
     gate->fit(inputs);
-    const auto made = make_predictor("gate-adapter", lead, corpus.geometry());
-    auto& adapter = dynamic_cast<TrainedStatePredictor&>(*made);
-    adapter.set_weights(adapter.initial_parameters(inputs), "start");
-    for (const RoutedText& text : testing::read_texts(corpus, with_features())) {
-      const torch::Tensor expected = gate->score(text);
-      const torch::Tensor found = adapter.score(text);
-      EXPECT_TRUE(found.allclose(expected, 1e-5, 1e-5));
-      EXPECT_TRUE(found.argsort(int64_t{-1}).equal(expected.argsort(int64_t{-1})));
+    for (const char* name : {"gate-adapter", "gate-mlp"}) {
+      const auto made = make_predictor(name, lead, corpus.geometry());
+      auto& adapter = dynamic_cast<TrainedStatePredictor&>(*made);
+      adapter.set_weights(adapter.initial_parameters(inputs), "start");
+      for (const RoutedText& text : testing::read_texts(corpus, with_features())) {
+        const torch::Tensor expected = gate->score(text);
+        const torch::Tensor found = adapter.score(text);
+        EXPECT_TRUE(found.allclose(expected, 1e-5, 1e-5)) << name;
+        EXPECT_TRUE(found.argsort(int64_t{-1}).equal(expected.argsort(int64_t{-1}))) << name;
+      }
     }
   }
 }

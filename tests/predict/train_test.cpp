@@ -58,7 +58,7 @@ std::string weights_of(const TrainOptions& options) {
 }
 
 TEST_F(Train, AResumedTrainingEqualsAnUninterruptedOne) {
-  for (const char* predictor : {"gate-adapter", "mlp"}) {
+  for (const char* predictor : {"gate-adapter", "gate-mlp", "mlp", "transformer"}) {
     const TrainOptions whole = options((std::string(predictor) + "-whole").c_str(), predictor);
     train_predictor(whole);
     TrainOptions stopped = options((std::string(predictor) + "-stopped").c_str(), predictor);

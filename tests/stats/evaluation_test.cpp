@@ -31,6 +31,14 @@ Evaluation sample_evaluation() {
   row.metrics = {{"recall@2", {0.254, 0.25, 0.26}}, {"top-1", {0.125, 0.1, 0.2}}};
   row.recall_by_dataset = {{"imdb", 0.25}};
   row.recall_by_layer = {{1, 0.2}, {2, 0.3}};
+  row.recall_by_phase = {{"generated", 0.5}, {"prompt", 0.25}};
+  row.baseline = "random";
+  row.gain = {0.01, -0.02, 0.04};
+  row.experts_for_recall = {{0.9, 6}, {0.99, 8}};
+  row.calibration_error = 0.0125;
+  row.at_threshold = {0.1, 3.5, 0.75};
+  row.microseconds = 2.5;
+  row.weight_bytes = 1'500'000;
   evaluation.rows = {row};
   return evaluation;
 }
@@ -43,7 +51,22 @@ TEST(EvaluationTest, JsonRoundTrip) {
   EXPECT_EQ(after.rows[0].metrics[0].first, "recall@2");
   EXPECT_EQ(after.rows[0].metrics[0].second.low, 0.25);
   EXPECT_EQ(after.rows[0].recall_by_layer, before.rows[0].recall_by_layer);
+  EXPECT_EQ(after.rows[0].gain.low, -0.02);
+  EXPECT_EQ(after.rows[0].recall(2), 0.254);
+  EXPECT_EQ(after.rows[0].recall(4), 0);
   EXPECT_TRUE(after.has_control);
+}
+
+TEST(EvaluationTest, ReadsWhatEarlierVersionsWrote) {
+  Json json = sample_evaluation().to_json();
+  for (const char* key : {"recall_by_phase", "gain", "experts_for_recall", "calibration_error",
+                          "at_threshold", "microseconds_per_token", "weight_bytes"}) {
+    json["rows"][0].erase(key);
+  }
+  const EvaluationRow row = Evaluation::from_json(json, "e").rows.at(0);
+  EXPECT_TRUE(row.baseline.empty());
+  EXPECT_TRUE(row.experts_for_recall.empty());
+  EXPECT_FALSE(row.at_threshold.has_value());
 }
 
 TEST(EvaluationTest, JsonWithoutControl) {
@@ -69,6 +92,9 @@ TEST(EvaluationTest, TableSaysWhatAPersonNeeds) {
   EXPECT_THAT(evaluation.to_table(), HasSubstr("own router 100% of 1,200 decisions"));
   EXPECT_THAT(evaluation.to_table(), HasSubstr("25.4 [25.0, 26.0]"));
   EXPECT_THAT(evaluation.to_table(), HasSubstr("layer-1 (1,200 decisions in 9 texts)"));
+  EXPECT_THAT(evaluation.to_table(), HasSubstr("+1.0 [-2.0, +4.0]"));
+  EXPECT_THAT(evaluation.to_table(), HasSubstr("experts for 99%"));
+  EXPECT_THAT(evaluation.to_table(), HasSubstr("3.50, recall 75.0"));
   evaluation.control_matches = 1199;
   EXPECT_THAT(evaluation.to_table(), HasSubstr("BROKEN"));
   evaluation.has_control = false;

@@ -1,0 +1,91 @@
+#include "predict/sequence_task.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "predict/state_task.h"
+#include "tensor/device.h"
+#include "tensor/dtype.h"
+
+namespace foregate {
+namespace {
+
+torch::Tensor truth_of(const WindowBatch& batch, const Predictor& predictor) {
+  return batch.experts.slice(1, predictor.first_layer()).transpose(0, 1);  // [L', n, k]
+}
+
+}  // namespace
+
+SequenceTask::SequenceTask(const TransformerPredictor& predictor, const Corpus& corpus,
+                           const TrainerSettings& settings, int64_t window,
+                           const TrainingEnvironment& environment)
+    : predictor_(predictor),
+      settings_(settings),
+      seed_(environment.seed),
+      device_(parse_device(environment.device)),
+      dtype_(parse_dtype(environment.dtype)),
+      training_(corpus, Split::kTrain, window),
+      validation_(corpus, Split::kValidation, window) {
+  if (training_.windows().empty()) {
+    throw DataError(fmt::format("{}: the training split has no token; collect more texts",
+                                corpus.path().string()));
+  }
+  ids_ = std::get<0>(at::_unique(training_.ids(), /*sorted=*/true));
+  training_.look_up(ids_, device_);
+  validation_.look_up(ids_, device_);
+}
+
+torch::Tensor SequenceTask::loss(const NamedTensors& parameters, int64_t step) {
+  // A stream of its own for each step: a resumed training draws what an uninterrupted one does.
+  Random random = Random(seed_).fork(static_cast<uint64_t>(step));
+  std::vector<TokenWindow> windows;
+  for (int64_t tokens = 0; tokens < settings_.batch_tokens; tokens += windows.back().size) {
+    windows.push_back(training_.windows()[random.below(training_.windows().size())]);
+  }
+  at::Generator dropout = at::globalContext().defaultGenerator(device_).clone();
+  dropout.set_current_seed(random.next());
+  const WindowBatch batch = training_.gather(windows);
+  const torch::Tensor logits = predictor_.logits(parameters, batch, dtype_, dropout);
+  const torch::Tensor truth =
+      multi_hot(truth_of(batch, predictor_), predictor_.geometry().num_experts);
+  const auto decisions = static_cast<double>(logits.size(0) * logits.size(1));
+  return torch::binary_cross_entropy_with_logits(logits, truth, {}, {}, at::Reduction::Sum) /
+         decisions;
+}
+
+double SequenceTask::validate(const NamedTensors& parameters) {
+  // A trace of a few texts may have no validation split; training tokens then choose.
+  const WindowRows& rows = validation_.windows().empty() ? training_ : validation_;
+  const int64_t total = rows.ids().size(0);
+  const int64_t wanted = std::min(settings_.validation_tokens, total);
+  double found = 0;
+  int64_t counted = 0;
+  std::vector<TokenWindow> batch;
+  int64_t size = 0;
+  const auto measure = [&] {
+    if (batch.empty()) return;
+    const WindowBatch gathered = rows.gather(batch);
+    const torch::Tensor logits = predictor_.logits(parameters, gathered, dtype_, {});
+    found += recall_at_k(logits, truth_of(gathered, predictor_)) * static_cast<double>(size);
+    counted += size;
+    batch.clear();
+    size = 0;
+  };
+  // Windows spread over the split, about as many tokens as wanted.
+  int64_t seen = 0;
+  for (const TokenWindow& window : rows.windows()) {
+    seen += window.size;
+    if ((counted + size) * total > seen * wanted) continue;
+    batch.push_back(window);
+    size += window.size;
+    if (size >= settings_.batch_tokens) measure();
+  }
+  measure();
+  return found / static_cast<double>(std::max<int64_t>(counted, 1));
+}
+
+}  // namespace foregate

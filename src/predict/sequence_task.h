@@ -1,0 +1,37 @@
+#pragma once
+
+#include <vector>
+
+#include "predict/token_windows.h"
+#include "predict/trainer.h"
+#include "predict/transformer_predictor.h"
+
+namespace foregate {
+
+/// Training of the transformer: batches of random windows of training texts, multi-label binary
+/// cross-entropy summed over experts.
+class SequenceTask : public TrainingTask {
+ public:
+  /// Throws DataError if the training split has no token.
+  SequenceTask(const TransformerPredictor& predictor, const Corpus& corpus,
+               const TrainerSettings& settings, int64_t window,
+               const TrainingEnvironment& environment);
+
+  /// The ids of the training texts, ascending: what the embedding is for.
+  const torch::Tensor& ids() const { return ids_; }
+
+  torch::Tensor loss(const NamedTensors& parameters, int64_t step) override;
+  double validate(const NamedTensors& parameters) override;
+
+ private:
+  const TransformerPredictor& predictor_;
+  const TrainerSettings& settings_;
+  const uint64_t seed_;
+  const torch::Device device_;
+  const torch::ScalarType dtype_;
+  WindowRows training_;
+  WindowRows validation_;
+  torch::Tensor ids_;
+};
+
+}  // namespace foregate
