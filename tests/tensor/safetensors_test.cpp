@@ -76,6 +76,7 @@ TEST(Safetensors, PagesOfRowsAreLetGoAndComeBack) {
   const torch::Tensor mapped = file.tensor("t");
   ASSERT_TRUE(torch::equal(mapped, values));
   const int64_t all = resident_pages(mapped);
+  if (all == 0) GTEST_SKIP() << "/proc/self/pagemap does not say here which pages are mapped";
   EXPECT_GE(all, 2048);
   file.release_rows("t", 128, 256);
   EXPECT_LE(resident_pages(mapped), all - 1023);
