@@ -13,7 +13,7 @@ namespace foregate {
 namespace {
 
 constexpr size_t kMaxRows = 40;
-constexpr size_t kCellBudget = 4400;  // Cells of all maps together.
+constexpr size_t kCellBudget = 3000;  // Cells of all maps together.
 constexpr size_t kStrongest = 20;
 constexpr double kRate = 0.05;  // of false discoveries
 
