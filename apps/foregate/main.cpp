@@ -72,7 +72,9 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& help_or_version) {
     return app.exit(help_or_version);
   } catch (const CLI::ParseError& error) {
-    log::write_error(first_line(error.what()) + " (see foregate --help)");
+    std::string command = "foregate";
+    for (const CLI::App* parsed : app.get_subcommands()) command += " " + parsed->get_name();
+    log::write_error(first_line(error.what()) + " (see " + command + " --help)");
     return static_cast<int>(ExitCode::kUsage);
   }
   return static_cast<int>(ExitCode::kDone);
