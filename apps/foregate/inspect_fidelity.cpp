@@ -74,8 +74,10 @@ void add_fidelity_options(CLI::App& command, FidelityArguments& arguments) {
   only_here(command.add_option("--dtype", options.dtype, "float32, bfloat16 or float16")
                 ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
                 ->capture_default_str());
-  only_here(
-      command.add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str());
+  only_here(command
+                .add_option("--device", options.device,
+                            "cpu, cuda (the GPU with the most free memory) or cuda:N")
+                ->capture_default_str());
   only_here(command.add_option("--seed", options.seed, "Chooses the texts")->capture_default_str());
 }
 
