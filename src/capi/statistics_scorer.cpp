@@ -104,22 +104,22 @@ class StatisticsScorer : public SingleScorer {
   void add_token(const History& history, const StatisticsMemory& memory, int64_t layer,
                  const float* weight, float* scores) const {
     const int64_t width = num_experts();
-    std::vector<float> buffer(static_cast<size_t>(5 * width));
+    std::vector<float> buffer(static_cast<size_t>(6 * width));
     float* given_id = buffer.data();
     float* log_given_id = given_id + width;
     float* counts = log_given_id + width;
     float* log_counts = counts + width;
-    float* log_more = log_counts + width;
+    float* pair = log_counts + width;
+    float* log_pair = pair + width;
     const float* frequency = frequency_ + layer * width;
     const float* log_frequency = log_frequency_.data() + layer * width;
 
-    add_id(first_by_id_, memory.slot, layer, weight[2], log_first_frequency_.data(), given_id,
-           log_given_id, scores);
-    add_id(by_id_before_, memory.before_slot, layer, weight[3], log_frequency_.data(), given_id,
-           log_given_id, scores);
-    // Last, because what comes below builds on it.
     add_id(by_id_, memory.slot, layer, weight[1], log_frequency_.data(), given_id, log_given_id,
            scores);
+    add_id(first_by_id_, memory.slot, layer, weight[2], log_first_frequency_.data(), counts,
+           log_counts, scores);
+    add_id(by_id_before_, memory.before_slot, layer, weight[3], log_frequency_.data(), counts,
+           log_counts, scores);
     const int64_t token = history.num_tokens() - 1;
     if (token > 0) {
       const float* table = previous_ + layer * width * width;
@@ -131,9 +131,8 @@ class StatisticsScorer : public SingleScorer {
     // Each of these adds to what the one before it knows.
     auto tokens = static_cast<float>(memory.count_same_id(history, layer, counts));
     add_counted(weight[6], width, tokens, given_id, log_given_id, counts, log_counts, scores);
-    std::vector<float> pair(static_cast<size_t>(width));
-    tokens = static_cast<float>(memory.count_same_pair(history, layer, pair.data()));
-    add_counted(weight[7], width, tokens, counts, log_counts, pair.data(), log_more, scores);
+    tokens = static_cast<float>(memory.count_same_pair(history, layer, pair));
+    add_counted(weight[7], width, tokens, counts, log_counts, pair, log_pair, scores);
     tokens = static_cast<float>(pairs_.count(memory.pair, layer, counts));
     add_counted(weight[8], width, tokens, given_id, log_given_id, counts, log_counts, scores);
   }
