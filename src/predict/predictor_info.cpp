@@ -1,15 +1,10 @@
-#include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
 #include "predict/predictor_store.h"
 #include "trace/geometry.h"
 
 namespace foregate {
 namespace {
-
-constexpr const char* kFormatName = "foregate-predictor";
 
 uint64_t read_unsigned(const JsonReader& reader, const char* key) {
   const Json& value = reader.at(key);
@@ -17,32 +12,11 @@ uint64_t read_unsigned(const JsonReader& reader, const char* key) {
   return value.get<uint64_t>();
 }
 
-Lead read_lead(const JsonReader& reader) {
-  try {
-    return parse_lead(reader.string("lead"));
-  } catch (const UsageError&) {
-    reader.fail("lead", "next-token, layer-H or pre-attention");
-  }
-}
-
-void check_format(const JsonReader& reader) {
-  if (reader.string("format", "") != kFormatName) {
-    throw DataError(fmt::format("{}: 'format' is not \"{}\"; this is not a foregate predictor",
-                                reader.where(), kFormatName));
-  }
-  const int64_t version = reader.integer("format_version", 1, INT32_MAX);
-  if (version > kPredictorFormatVersion) {
-    throw DataError(
-        fmt::format("{}: format version {}; this foregate reads up to {}: use a newer foregate",
-                    reader.where(), version, kPredictorFormatVersion));
-  }
-}
-
 }  // namespace
 
 Json PredictorInfo::to_json() const {
   Json json;
-  json["format"] = kFormatName;
+  json["format"] = kPredictorFormat;
   json["format_version"] = kPredictorFormatVersion;
   json["predictor"] = name;
   json["lead"] = lead_name(lead);
@@ -64,11 +38,11 @@ Json PredictorInfo::to_json() const {
 }
 
 PredictorInfo PredictorInfo::from_json(const JsonReader& reader) {
-  check_format(reader);
+  PredictorIdentity identity = read_predictor_identity(reader);
   PredictorInfo info;
-  info.name = reader.string("predictor");
-  info.lead = read_lead(reader);
-  info.geometry = geometry_from_json(reader.object("geometry"));
+  info.name = std::move(identity.name);
+  info.lead = identity.lead;
+  info.geometry = std::move(identity.geometry);
   const JsonReader model = reader.object("model");
   info.model = model.string("name");
   info.config_sha256 = model.string("config_sha256");

@@ -16,7 +16,6 @@ namespace foregate {
 namespace {
 
 constexpr const char* kSeenTexts = "seen_texts";
-constexpr const char* kWeightsDigest = "weights_sha256";
 
 Json read_predictor_json(const std::filesystem::path& directory) {
   const auto path = directory / kPredictorFile;

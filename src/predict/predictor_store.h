@@ -10,12 +10,9 @@
 
 #include "base/json.h"
 #include "predict/predictor.h"
+#include "predict/predictor_layout.h"
 
 namespace foregate {
-
-inline constexpr int kPredictorFormatVersion = 1;
-inline constexpr const char* kPredictorFile = "predictor.json";
-inline constexpr const char* kPredictorWeightsFile = "weights.safetensors";
 
 /// predictor.json: what a predictor is and where it comes from.
 struct PredictorInfo {

@@ -5,14 +5,25 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "tensor/safetensors_header.h"
+#include "base/safetensors_header.h"
+#include "tensor/dtype.h"
 
 namespace foregate {
+namespace {
+
+SafetensorsEntry entry_of(TensorRecord record) {
+  // Whatever dtype the header's parser knows, libtorch knows too.
+  const torch::ScalarType dtype = dtype_from_safetensors(record.dtype).value();
+  return {std::move(record.name), dtype, std::move(record.shape), record.begin, record.end};
+}
+
+}  // namespace
 
 SafetensorsFile::SafetensorsFile(const fs::path& path) : file_(std::make_shared<MappedFile>(path)) {
   SafetensorsHeader header = parse_safetensors_header(file_->text(), path.string());
   data_start_ = header.data_start;
-  entries_ = std::move(header.entries);
+  entries_.reserve(header.tensors.size());
+  for (TensorRecord& record : header.tensors) entries_.push_back(entry_of(std::move(record)));
   metadata_ = std::move(header.metadata);
   for (size_t i = 0; i < entries_.size(); ++i) index_.emplace(entries_[i].name, i);
 }

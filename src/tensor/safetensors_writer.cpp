@@ -5,9 +5,9 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/safetensors_header.h"
 #include "tensor/dtype.h"
 #include "tensor/safetensors.h"
-#include "tensor/safetensors_header.h"
 
 namespace foregate {
 namespace {
@@ -22,9 +22,18 @@ uint64_t assign_offsets(std::vector<SafetensorsEntry>& entries, const std::strin
     const std::string what = fmt::format("{}: tensor \"{}\"", where, entry.name);
     if (!names.insert(entry.name).second) throw DataError(what + " is to be written twice");
     entry.begin = position;
-    entry.end = position += tensor_bytes(entry.shape, entry.dtype, what);
+    entry.end = position += tensor_bytes(entry.shape, c10::elementSize(entry.dtype), what);
   }
   return position;
+}
+
+std::vector<TensorRecord> records_of(const std::vector<SafetensorsEntry>& entries) {
+  std::vector<TensorRecord> records;
+  for (const SafetensorsEntry& entry : entries) {
+    const std::string dtype(safetensors_dtype(entry.dtype));
+    records.push_back({entry.name, dtype, entry.shape, entry.begin, entry.end});
+  }
+  return records;
 }
 
 std::span<const std::byte> bytes_of(const torch::Tensor& tensor) {
@@ -53,7 +62,7 @@ SafetensorsWriter::SafetensorsWriter(const fs::path& path, std::vector<Safetenso
                                      const std::map<std::string, std::string>& metadata)
     : entries_(std::move(entries)) {
   data_size_ = assign_offsets(entries_, path.string());
-  const std::string header = make_safetensors_header(entries_, metadata);
+  const std::string header = make_safetensors_header(records_of(entries_), metadata);
   data_start_ = header.size();
   file_ = std::make_unique<AtomicFile>(path);
   file_->append(header);

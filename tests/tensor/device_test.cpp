@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/cuda.h>
 
+#include "base/safetensors_header.h"
 #include "tensor/dtype.h"
 #include "tensor/gpus.h"
 #include "test_files.h"
@@ -80,6 +81,17 @@ TEST(SafetensorsDtype, RefusesWhatTheFormatDoesNotHave) {
   EXPECT_EQ(safetensors_dtype(torch::kBFloat16), "BF16");
   EXPECT_THROW(safetensors_dtype(torch::kQInt8), DataError);
   EXPECT_FALSE(dtype_from_safetensors("f32").has_value());
+}
+
+TEST(SafetensorsDtype, HasTheSizeThatTheHeaderCountsWith) {
+  for (const auto dtype :
+       {torch::kFloat64, torch::kFloat32, torch::kFloat16, torch::kBFloat16, torch::kInt64,
+        torch::kInt32, torch::kInt16, torch::kInt8, torch::kUInt64, torch::kUInt32, torch::kUInt16,
+        torch::kUInt8, torch::kBool, torch::kComplexFloat, torch::kFloat8_e4m3fn,
+        torch::kFloat8_e5m2}) {
+    EXPECT_EQ(safetensors_element_size(safetensors_dtype(dtype)), c10::elementSize(dtype));
+  }
+  EXPECT_EQ(safetensors_element_size("F31"), 0U);
 }
 
 }  // namespace

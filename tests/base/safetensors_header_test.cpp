@@ -1,10 +1,10 @@
-#include "tensor/safetensors_header.h"
+#include "base/safetensors_header.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/random.h"
-#include "test_files.h"
+#include "tensor/test_files.h"
 
 namespace foregate {
 namespace {
@@ -21,25 +21,25 @@ TEST(SafetensorsHeader, ReadsEntriesInDataOrder) {
                         R"("a":{"dtype":"F16","shape":[1,2],"data_offsets":[0,4]}}  )",
                         std::string(12, 'x'));
   const SafetensorsHeader header = parse_safetensors_header(file, "f");
-  ASSERT_EQ(header.entries.size(), 3U);
-  EXPECT_EQ(header.entries[0].name, "a");
-  EXPECT_EQ(header.entries[0].dtype, torch::kFloat16);
-  EXPECT_EQ(header.entries[0].shape, (std::vector<int64_t>{1, 2}));
-  EXPECT_EQ(header.entries[1].name, "b");
-  EXPECT_EQ(header.entries[2].name, "e");
+  ASSERT_EQ(header.tensors.size(), 3U);
+  EXPECT_EQ(header.tensors[0].name, "a");
+  EXPECT_EQ(header.tensors[0].dtype, "F16");
+  EXPECT_EQ(header.tensors[0].shape, (std::vector<int64_t>{1, 2}));
+  EXPECT_EQ(header.tensors[1].name, "b");
+  EXPECT_EQ(header.tensors[2].name, "e");
   EXPECT_EQ(header.metadata.at("format"), "pt");
   EXPECT_EQ(header.data_start + 12, file.size());
 }
 
 TEST(SafetensorsHeader, WrittenHeaderReadsBack) {
-  const std::vector<SafetensorsEntry> entries = {{"w\"\n\u00e9", torch::kFloat32, {2, 3}, 0, 24},
-                                                 {"empty", torch::kBool, {0}, 24, 24}};
-  const std::string bytes = make_safetensors_header(entries, {{"k", "v"}});
+  const std::vector<TensorRecord> tensors = {{"w\"\n\u00e9", "F32", {2, 3}, 0, 24},
+                                             {"empty", "BOOL", {0}, 24, 24}};
+  const std::string bytes = make_safetensors_header(tensors, {{"k", "v"}});
   EXPECT_EQ(bytes.size() % 8, 0U);
   const SafetensorsHeader header = parse_safetensors_header(bytes + std::string(24, '\0'), "f");
-  ASSERT_EQ(header.entries.size(), 2U);
-  EXPECT_EQ(header.entries[0].name, entries[0].name);
-  EXPECT_EQ(header.entries[0].shape, entries[0].shape);
+  ASSERT_EQ(header.tensors.size(), 2U);
+  EXPECT_EQ(header.tensors[0].name, tensors[0].name);
+  EXPECT_EQ(header.tensors[0].shape, tensors[0].shape);
   EXPECT_EQ(header.metadata.at("k"), "v");
 }
 

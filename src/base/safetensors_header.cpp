@@ -1,9 +1,10 @@
-#include "tensor/safetensors_header.h"
+#include "base/safetensors_header.h"
 
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -12,7 +13,6 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "tensor/dtype.h"
 
 namespace foregate {
 namespace {
@@ -22,6 +22,31 @@ static_assert(std::endian::native == std::endian::little, "safetensors is little
 constexpr uint64_t kSizeBytes = 8;
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // as in the reference implementation
 constexpr uint64_t kAlignment = 8;
+
+struct Dtype {
+  std::string_view name;
+  uint64_t element_size;
+};
+
+// https://github.com/huggingface/safetensors, safetensors/src/tensor.rs, Dtype
+constexpr std::array<Dtype, 16> kDtypes = {{
+    {"F64", 8},
+    {"F32", 4},
+    {"F16", 2},
+    {"BF16", 2},
+    {"I64", 8},
+    {"I32", 4},
+    {"I16", 2},
+    {"I8", 1},
+    {"U64", 8},
+    {"U32", 4},
+    {"U16", 2},
+    {"U8", 1},
+    {"BOOL", 1},
+    {"C64", 8},
+    {"F8_E4M3", 1},
+    {"F8_E5M2", 1},
+}};
 
 // nlohmann-json silently keeps one of two equal keys; a checkpoint that says two things is broken.
 // Not our ordered Json, whose look-up is linear: a header may have a hundred thousand keys.
@@ -77,38 +102,37 @@ std::vector<int64_t> parse_shape(const JsonReader& reader) {
   return shape;
 }
 
-void parse_offsets(const JsonReader& reader, SafetensorsEntry& entry) {
+void parse_offsets(const JsonReader& reader, TensorRecord& record) {
   const std::vector<int64_t> offsets = reader.integers("data_offsets");
   if (offsets.size() != 2 || offsets[0] < 0 || offsets[1] < offsets[0]) {
     reader.fail("data_offsets", "[begin, end] with 0 <= begin <= end");
   }
-  entry.begin = static_cast<uint64_t>(offsets[0]);
-  entry.end = static_cast<uint64_t>(offsets[1]);
+  record.begin = static_cast<uint64_t>(offsets[0]);
+  record.end = static_cast<uint64_t>(offsets[1]);
 }
 
-SafetensorsEntry parse_entry(const std::string& name, const Json& json, const std::string& where) {
+TensorRecord parse_record(const std::string& name, const Json& json, const std::string& where) {
   const std::string what = fmt::format("{}: tensor {}", where, Json(name).dump(-1, ' ', true));
   const JsonReader reader(json, what);
-  SafetensorsEntry entry;
-  entry.name = name;
-  const std::string dtype = reader.string("dtype");
-  const auto known = dtype_from_safetensors(dtype);
-  if (!known) {
+  TensorRecord record;
+  record.name = name;
+  record.dtype = reader.string("dtype");
+  const uint64_t element_size = safetensors_element_size(record.dtype);
+  if (element_size == 0) {
     reader.fail("dtype",
                 "F64, F32, F16, BF16, F8_E4M3, F8_E5M2, C64, I8 to I64, U8 to U64 or BOOL");
   }
-  entry.dtype = *known;
-  entry.shape = parse_shape(reader);
-  parse_offsets(reader, entry);
-  const uint64_t expected = tensor_bytes(entry.shape, entry.dtype, what);
-  if (entry.end - entry.begin != expected) {
+  record.shape = parse_shape(reader);
+  parse_offsets(reader, record);
+  const uint64_t expected = tensor_bytes(record.shape, element_size, what);
+  if (record.end - record.begin != expected) {
     throw DataError(
         fmt::format("{}: shape [{}] of {} takes {} bytes, but data_offsets [{}, {}] give {}; the "
                     "file is broken",
-                    what, fmt::join(entry.shape, ", "), dtype, expected, entry.begin, entry.end,
-                    entry.end - entry.begin));
+                    what, fmt::join(record.shape, ", "), record.dtype, expected, record.begin,
+                    record.end, record.end - record.begin));
   }
-  return entry;
+  return record;
 }
 
 std::map<std::string, std::string> parse_metadata(const Json& json, const std::string& where) {
@@ -125,19 +149,19 @@ std::map<std::string, std::string> parse_metadata(const Json& json, const std::s
 
 // Tensors follow each other without gap to the end of the file: anything else hides bytes or reads
 // some twice.
-void check_layout(const std::vector<SafetensorsEntry>& entries, uint64_t data_size,
+void check_layout(const std::vector<TensorRecord>& tensors, uint64_t data_size,
                   const std::string& where) {
   uint64_t position = 0;
-  for (const SafetensorsEntry& entry : entries) {
-    if (entry.begin != position) {
+  for (const TensorRecord& record : tensors) {
+    if (record.begin != position) {
       throw DataError(
           fmt::format("{}: tensor {} begins at data offset {}, but the data before it ends at {} "
                       "({}); the file "
                       "is broken",
-                      where, Json(entry.name).dump(-1, ' ', true), entry.begin, position,
-                      entry.begin < position ? "overlap" : "hole"));
+                      where, Json(record.name).dump(-1, ' ', true), record.begin, position,
+                      record.begin < position ? "overlap" : "hole"));
     }
-    position = entry.end;
+    position = record.end;
   }
   if (position != data_size) {
     throw DataError(fmt::format(
@@ -149,10 +173,17 @@ void check_layout(const std::vector<SafetensorsEntry>& entries, uint64_t data_si
 
 }  // namespace
 
-uint64_t tensor_bytes(const std::vector<int64_t>& shape, torch::ScalarType dtype,
+uint64_t safetensors_element_size(std::string_view dtype) {
+  for (const Dtype& known : kDtypes) {
+    if (known.name == dtype) return known.element_size;
+  }
+  return 0;
+}
+
+uint64_t tensor_bytes(const std::vector<int64_t>& shape, uint64_t element_size,
                       const std::string& what) {
   // Empty dimensions count as 1 so that strides cannot overflow either.
-  int64_t bytes = static_cast<int64_t>(c10::elementSize(dtype));
+  auto bytes = static_cast<int64_t>(element_size);
   bool empty = false;
   for (const int64_t dim : shape) {
     empty = empty || dim == 0;
@@ -177,24 +208,24 @@ SafetensorsHeader parse_safetensors_header(std::string_view file, const std::str
     if (name == "__metadata__") {
       header.metadata = parse_metadata(Json(value), where + ": __metadata__");
     } else {
-      header.entries.push_back(parse_entry(name, Json(value), where));
+      header.tensors.push_back(parse_record(name, Json(value), where));
     }
   }
-  std::stable_sort(header.entries.begin(), header.entries.end(), [](const auto& a, const auto& b) {
+  std::stable_sort(header.tensors.begin(), header.tensors.end(), [](const auto& a, const auto& b) {
     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
   });
-  check_layout(header.entries, file.size() - header.data_start, where);
+  check_layout(header.tensors, file.size() - header.data_start, where);
   return header;
 }
 
-std::string make_safetensors_header(const std::vector<SafetensorsEntry>& entries,
+std::string make_safetensors_header(const std::vector<TensorRecord>& tensors,
                                     const std::map<std::string, std::string>& metadata) {
   Json json = Json::object();
   if (!metadata.empty()) json["__metadata__"] = metadata;
-  for (const SafetensorsEntry& entry : entries) {
-    json[entry.name] = {{"dtype", safetensors_dtype(entry.dtype)},
-                        {"shape", entry.shape},
-                        {"data_offsets", {entry.begin, entry.end}}};
+  for (const TensorRecord& record : tensors) {
+    json[record.name] = {{"dtype", record.dtype},
+                         {"shape", record.shape},
+                         {"data_offsets", {record.begin, record.end}}};
   }
   std::string text = json.dump();
   text.append((kAlignment - text.size() % kAlignment) % kAlignment, ' ');

@@ -1,0 +1,184 @@
+"""A reader of predictor directories from docs/c-api.md alone, in numpy: what the documented tensors and formulas give."""
+import hashlib
+import json
+import pathlib
+
+import numpy as np
+
+DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "I64": np.int64, "I32": np.int32, "I16": np.int16}
+
+
+def read_safetensors(path):
+    """Tensors by name; BF16 as its bits."""
+    data = pathlib.Path(path).read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    tensors = {}
+    for name, entry in json.loads(data[8:8 + size]).items():
+        if name == "__metadata__":
+            continue
+        begin, end = entry["data_offsets"]
+        values = np.frombuffer(data[8 + size + begin:8 + size + end], DTYPES[entry["dtype"]])
+        tensors[name] = values.reshape(entry["shape"])
+    return tensors
+
+
+def safe_log(p):
+    return np.log(np.maximum(p, 1e-6))
+
+
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+class LayoutReader:
+    """One predictor directory. score() gives [n, L', E] for a text."""
+
+    def __init__(self, directory):
+        directory = pathlib.Path(directory)
+        self.json = json.loads((directory / "predictor.json").read_text())
+        assert self.json["format"] == "foregate-predictor" and self.json["format_version"] == 1
+        weights = directory / "weights.safetensors"
+        assert hashlib.sha256(weights.read_bytes()).hexdigest() == self.json["weights_sha256"]
+        self.t = read_safetensors(weights)
+        self.lead = self.json["lead"]
+        self.first = int(self.lead[6:]) if self.lead.startswith("layer-") else 0
+        geometry = self.json["geometry"]
+        self.layers, self.experts, self.top_k = (geometry[k] for k in ("num_moe_layers", "num_experts", "top_k"))
+        self.vocab = geometry["vocab_size"]
+
+    def score(self, text):
+        method = getattr(self, self.json["predictor"].replace("-", "_"))
+        return np.stack([method(text, layer) for layer in range(self.first, self.layers)], 1)
+
+    # By counting
+
+    def frequency(self, text, layer):
+        return np.tile(self.t["frequency"][layer], (len(text["ids"]), 1))
+
+    def previous_token(self, text, layer):
+        scores = np.tile(self.t["frequency"][layer] * np.float32(1e-3), (len(text["ids"]), 1))
+        for t in range(1, len(scores)):
+            scores[t, text["experts"][t - 1, layer]] += 1
+        return scores
+
+    def probability(self, ids, layer, counts, totals, frequency):
+        prior = self.t[frequency][layer]
+        rows = np.tile(prior, (len(ids), 1))
+        for t, i in enumerate(ids):
+            slot = np.searchsorted(self.t["ids"], i)
+            if slot < len(self.t["ids"]) and self.t["ids"][slot] == i:
+                rows[t] = (self.t[counts][slot, layer] + 4 * prior) / (self.t[totals][slot] + 4)
+        return rows
+
+    def token_table(self, text, layer):
+        return self.probability(text["ids"], layer, "id_experts", "id_tokens", "frequency")
+
+    def transition(self, text, layer):
+        window = self.t["evidence"].shape[1]
+        weights = self.t["mixture"][layer - self.first]
+        assert len(weights) == 1 + 2 * max(0, window - self.first + 1)
+        scores = weights[0] * self.frequency_log(layer, len(text["ids"]))
+        for i, w in enumerate(range(self.first - 1, window)):
+            source = layer - 1 - w
+            if source < 0:
+                continue
+            rows = self.t["evidence"][layer, w][text["experts"][:, source]]  # [n, k, E]
+            scores = scores + weights[1 + 2 * i] * rows[:, 0] + weights[2 + 2 * i] * rows[:, 1:].sum(1)
+        return scores
+
+    def frequency_log(self, layer, n):
+        return np.tile(safe_log(self.t["frequency"][layer]), (n, 1))
+
+    def statistics(self, text, layer):
+        ids, chosen, n = text["ids"], text["experts"][:, layer], len(text["ids"])
+        prior = np.tile(self.t["frequency"][layer], (n, 1))
+        given_id = self.probability(ids, layer, "id_experts", "id_tokens", "frequency")
+        first = self.probability(ids, layer, "id_first", "id_tokens", "first_frequency")
+        before = self.probability(ids[:-1], layer, "before_experts", "before_tokens", "frequency")
+        parts = [safe_log(prior), safe_log(given_id) - safe_log(prior),
+                 safe_log(first) - safe_log(self.t["first_frequency"][layer]),
+                 np.concatenate([np.zeros_like(prior[:1]), safe_log(before) - safe_log(prior[1:])])]
+        previous = np.zeros_like(prior)
+        for t in range(1, n):
+            previous[t] = self.t["previous"][layer][chosen[t - 1]].sum(0)
+        parts.append(previous)
+
+        hot = np.zeros_like(prior)
+        np.put_along_axis(hot, chosen, 1, 1)
+        all_count, same_id, same_pair, seen_pair = (np.zeros_like(prior) for _ in range(4))
+        all_total, id_total, pair_total, seen_total = (np.zeros((n, 1), np.float32) for _ in range(4))
+        for t in range(n):
+            for s in range(t):
+                decay = np.float32(0.97) ** (t - s - 1)
+                all_count[t] += decay * hot[s]
+                all_total[t] += decay
+                if ids[s] == ids[t]:
+                    same_id[t] += hot[s]
+                    id_total[t] += 1
+                    if s > 0 and ids[s - 1] == ids[t - 1]:
+                        same_pair[t] += hot[s]
+                        pair_total[t] += 1
+            if t == 0:
+                continue
+            pair = (int(ids[t - 1]) << 32) | int(ids[t])
+            place = np.searchsorted(self.t["pair_ids"], pair)
+            if place < len(self.t["pair_ids"]) and self.t["pair_ids"][place] == pair:
+                begin, end = self.t["pair_begin"][place:place + 2]
+                for decision in self.t["pair_experts"][begin:end, layer]:
+                    seen_pair[t, decision] += 1
+                seen_total[t] = end - begin
+
+        def counted(counts, totals, base):
+            return (counts + 2 * base) / (totals + 2)
+
+        given_same_id = counted(same_id, id_total, given_id)
+        for p, base in [(counted(all_count, all_total, prior), prior), (given_same_id, given_id),
+                        (counted(same_pair, pair_total, given_same_id), given_same_id),
+                        (counted(seen_pair, seen_total, given_id), given_id)]:
+            parts.append(safe_log(p) - safe_log(base))
+        if self.first:
+            for w in range(self.first - 1, self.t["transitions"].shape[1]):
+                source = layer - 1 - w
+                parts.append(self.t["transitions"][layer, w][text["experts"][:, source]].sum(1) if source >= 0
+                             else np.zeros_like(prior))
+        weights = self.t["mixture"][layer - self.first]
+        assert len(weights) == len(parts)
+        return sum(weight * part for weight, part in zip(weights, parts))
+
+    # From hidden states
+
+    def state(self, text, layer):
+        values = text["residual" if self.lead == "pre-attention" else "router_inputs"][:, layer - self.first]
+        if values.dtype == np.uint16:
+            values = (values.astype(np.uint32) << 16).view(np.float32)
+        return values / np.sqrt((values ** 2).mean(1, keepdims=True) + 1e-6)
+
+    def next_gate(self, text, layer):
+        return self.state(text, layer) @ self.t["router"][layer - self.first].T
+
+    def gated(self, text, layer):
+        row = layer - self.first
+        return (self.state(text, layer) * self.t["gain"][row]) @ self.t["router"][row].T + self.t["bias"][row]
+
+    def gate_adapter(self, text, layer):
+        row = layer - self.first
+        inner = silu(self.state(text, layer) @ self.t["down"][row])
+        return self.gated(text, layer) + inner @ self.t["up"][row]
+
+    def mlp(self, text, layer):
+        row = layer - self.first
+        inner = silu(self.state(text, layer) @ self.t["input"][row] + self.t["input_bias"][row])
+        return inner @ self.t["output"][row] + self.t["output_bias"][row]
+
+    def gate_mlp(self, text, layer):
+        row, n = layer - self.first, len(text["ids"])
+        ids = np.concatenate([[self.vocab, self.vocab], np.minimum(text["ids"], self.vocab)])
+        embedded = np.concatenate([self.t["embedding"][ids[2 - back:n + 2 - back]] for back in range(3)], 1)
+        before = np.zeros((n, 2 * self.experts), np.float32)
+        for back in (1, 2):
+            for t in range(back, n):
+                before[t, (back - 1) * self.experts + text["experts"][t - back, layer]] = 1
+        both = embedded @ self.t["ids_in"][row] + before @ self.t["experts_in"][row]
+        inner = silu(both[:, self.experts:] + self.state(text, layer) @ self.t["state_in"][row]
+                     + self.t["inner_bias"][row])
+        return self.gated(text, layer) + both[:, :self.experts] + inner @ self.t["inner_out"][row]
