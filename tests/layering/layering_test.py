@@ -26,6 +26,7 @@ USES = {
     "engine": ["models", "trace"],
     "collect": ["engine", "text", "trace"],
     "predict": ["nn", "trace", "stats", "tensor"],
+    "live": ["collect", "predict"],
 }
 NO_TORCH = ["base", "hub", "text", "trace", "stats", "report", "kernels"]
 HEAVY_IN_HEADERS = re.compile(r"^(arrow/|parquet/|CLI/|nlohmann/json\.hpp|spdlog/|pcre2|utf8proc|curl/|torch/torch\.h)")
