@@ -6,8 +6,10 @@
 
 #include "base/error.h"
 #include "commands.h"
+#include "live_options.h"
 #include "output.h"
 #include "predict/registry.h"
+#include "predict/sweep.h"
 #include "predict/train.h"
 #include "predict_options.h"
 #include "tensor/gpus.h"
@@ -25,41 +27,110 @@ constexpr const char* kFooter =
     "--output mlp\n"
     "next-gate, gate-adapter, gate-mlp and mlp read hidden states: collect the traces with "
     "--record features.\n"
+    "  foregate train --live --model DIR --data imdb=imdb.csv --texts 8000 --predictor gate-mlp "
+    "--lead layer-1 \\\n"
+    "      --lead pre-attention --output predictors\n"
     "Stopped at any moment, the same command continues from the last checkpoint.";
 
 struct Arguments {
   TrainOptions options;
-  std::string lead;
+  std::vector<std::string> predictors;
+  std::vector<std::string> leads;
   std::string model;
+  std::filesystem::path grid;
+  LiveArguments live;
   bool json = false;
 };
 
-void run_train(Arguments& arguments) {
-  TrainOptions& options = arguments.options;
-  options.lead = parse_lead(arguments.lead);
-  if (find_predictor_kind(options.predictor) == nullptr) {
-    throw UsageError(fmt::format("there is no predictor '{}'; expected one of {}",
-                                 options.predictor, predictor_list()));
-  }
-  options.routers = routers_of_model(arguments.model);
-  options.progress = true;
-  options.device = choose_device(options.device);
-  const TrainSummary summary = train_predictor(options);
-  if (arguments.json) {
-    Json result = summary.info.to_json();
-    result["output"] = options.output.string();
-    result["already_done"] = summary.already_done;
-    print_json(result);
-    return;
-  }
+Json to_json(const TrainSummary& summary) {
+  Json result = summary.info.to_json();
+  result["output"] = summary.output.string();
+  result["already_done"] = summary.already_done;
+  return result;
+}
+
+void print_summary(const TrainSummary& summary) {
   std::string measured;
   for (const auto& [metric, value] : summary.info.validation) {
     measured += fmt::format("{}{} {:.1f}%", measured.empty() ? "; validation: " : ", ", metric,
                             100 * value);
   }
-  print_line(fmt::format("{}{}: {} at {}{}", options.output.string(),
+  print_line(fmt::format("{}{}: {} at {}{}", summary.output.string(),
                          summary.already_done ? " is there already" : "", summary.info.name,
                          lead_name(summary.info.lead), measured));
+}
+
+void run_sweep(const Arguments& arguments) {
+  const std::vector<SweepRow> rows = sweep(arguments.options, arguments.grid);
+  if (!arguments.json) {
+    print_line(sweep_table(rows));
+    return;
+  }
+  Json result = Json::array();
+  for (const SweepRow& row : rows) {
+    Json json = to_json(row.summary);
+    json["seconds"] = row.seconds;
+    result.push_back(std::move(json));
+  }
+  print_json({{"sweep", std::move(result)}});
+}
+
+void run_live(Arguments& arguments) {
+  const TrainOptions& shared = arguments.options;
+  if (!arguments.grid.empty()) throw UsageError("--sweep needs --traces; it does not go --live");
+  complete_live_options(arguments.live, arguments.model, shared.device);
+  TrainLiveOptions& options = arguments.live.options;
+  options.predictors = arguments.predictors;
+  for (const std::string& lead : arguments.leads) options.leads.push_back(parse_lead(lead));
+  options.held_out = shared.held_out;
+  options.output = shared.output;
+  options.config = shared.config;
+  options.tensorboard = shared.tensorboard;
+  options.dtype = shared.dtype;
+  options.seed = shared.seed;
+  options.progress = true;
+  const std::vector<TrainSummary> summaries = train_live(options);
+  Json result = Json::array();
+  for (const TrainSummary& summary : summaries) {
+    if (arguments.json) {
+      result.push_back(to_json(summary));
+    } else {
+      print_summary(summary);
+    }
+  }
+  if (arguments.json) print_json({{"predictors", std::move(result)}});
+}
+
+void run_train(Arguments& arguments) {
+  TrainOptions& options = arguments.options;
+  for (const std::string& predictor : arguments.predictors) {
+    if (find_predictor_kind(predictor) != nullptr) continue;
+    throw UsageError(
+        fmt::format("there is no predictor '{}'; expected one of {}", predictor, predictor_list()));
+  }
+  options.device = choose_device(options.device);
+  if (arguments.live.live) {
+    run_live(arguments);
+    return;
+  }
+  if (options.traces.empty()) throw UsageError("name the --traces to learn from, or go --live");
+  if (arguments.predictors.size() != 1 || arguments.leads.size() != 1) {
+    throw UsageError("one --predictor and one --lead at a time; only --live takes several");
+  }
+  options.predictor = arguments.predictors.front();
+  options.lead = parse_lead(arguments.leads.front());
+  options.routers = routers_of_model(arguments.model);
+  options.progress = true;
+  if (!arguments.grid.empty()) {
+    run_sweep(arguments);
+    return;
+  }
+  const TrainSummary summary = train_predictor(options);
+  if (arguments.json) {
+    print_json(to_json(summary));
+  } else {
+    print_summary(summary);
+  }
 }
 
 }  // namespace
@@ -68,20 +139,32 @@ void add_train_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   TrainOptions& options = arguments->options;
   CLI::App* command =
-      app.add_subcommand("train", "Fit a predictor on the training split of a trace");
+      app.add_subcommand("train", "Fit predictors on a trace, or on what a running model does");
   command->footer(kFooter);
-  command->add_option("--traces", options.traces, "Trace directory")->required();
-  command->add_option("--predictor", options.predictor, predictor_list())->required();
-  command->add_option("--lead", arguments->lead, "next-token, layer-H or pre-attention")
+  command->add_option("--traces", options.traces, "Trace directory");
+  command->add_option("--predictor", arguments->predictors, predictor_list())
+      ->required()
+      ->allow_extra_args(false);
+  command->add_option("--lead", arguments->leads, "next-token, layer-H or pre-attention")
+      ->required()
+      ->allow_extra_args(false);
+  command
+      ->add_option("-o,--output", options.output,
+                   "Predictor directory to make; with --sweep, or several predictors, a folder of "
+                   "them")
       ->required();
-  command->add_option("-o,--output", options.output, "Predictor directory to make")->required();
   command->add_option("--hold-out", options.held_out,
                       "Dataset to learn nothing from, to be measured on by evaluate --hold-out");
   command->add_option("--config", options.config,
                       "JSON file with settings of the predictor and its training");
+  command
+      ->add_option("--sweep", arguments->grid,
+                   "JSON file as for --config, with lists of values for settings to vary: trains "
+                   "every combination and prints one table")
+      ->excludes("--config");
   command->add_option("--model", arguments->model,
-                      "Checkpoint (directory, or OWNER/NAME that was pulled) whose routers to "
-                      "start from, instead of those recorded");
+                      "Checkpoint (directory, or OWNER/NAME that was pulled) to run with --live; "
+                      "otherwise, whose routers to start from, instead of those recorded");
   command->add_option("--tensorboard", options.tensorboard,
                       "Folder for event files of TensorBoard: loss, learning rate, validation "
                       "recall; default: none");
@@ -94,6 +177,7 @@ void add_train_command(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--seed", options.seed, "Of initial weights and the order of training")
       ->capture_default_str();
+  add_live_options(*command, arguments->live);
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");
   command->callback([arguments] { run_train(*arguments); });
 }

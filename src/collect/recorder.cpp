@@ -44,8 +44,13 @@ void Recorder::finish(BatchResult& result) {
   result.experts = to_cpu(experts_);
   result.gate_weights = to_cpu(gate_weights_);
   result.router_logits = to_cpu(router_logits_);
-  result.router_inputs = to_cpu(router_inputs_);
-  result.residual = to_cpu(residual_);
+  if (options_.states_stay) {
+    result.router_inputs = std::exchange(router_inputs_, {});
+    result.residual = std::exchange(residual_, {});
+  } else {
+    result.router_inputs = to_cpu(router_inputs_);
+    result.residual = to_cpu(residual_);
+  }
   result.ready = copier_.flush();
 }
 

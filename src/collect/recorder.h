@@ -9,6 +9,7 @@ namespace foregate {
 struct RecorderOptions {
   bool logits = false;
   bool features = false;
+  bool states_stay = false;  ///< hidden states are left on the engine's device
 };
 
 /// Gathers what the engine's routers decide for one batch, on the engine's device, and hands it

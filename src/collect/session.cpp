@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "collect/source.h"
 #include "trace/features.h"
 
 namespace foregate {
@@ -79,9 +80,7 @@ bool keeps_features(const std::string& dataset, int64_t row, uint64_t seed, doub
 Manifest planned_manifest(const CollectOptions& options, const Engine& engine,
                           const SamplingPlan& plan) {
   Manifest manifest;
-  manifest.model = options.model_name.empty()
-                       ? fs::weakly_canonical(options.model).filename().string()
-                       : options.model_name;
+  manifest.model = model_name_of(options);
   manifest.model_type = engine.model_type();
   manifest.config_sha256 = sha256_of_file(options.model / "config.json");
   manifest.tokenizer_sha256 = sha256_of_file(options.model / "tokenizer.json");

@@ -59,7 +59,7 @@ Calibration fit_calibration(const torch::Tensor& scores, const torch::Tensor& ch
   return {weight[0], weight[1], weight[2]};
 }
 
-Calibration fit_calibration(const Predictor& predictor, const Corpus& corpus) {
+Calibration fit_calibration(const Predictor& predictor, const RoutedTexts& corpus) {
   using Features = TextSelection::Features;
   const auto texts = sample_validation(
       corpus, 0, predictor.needs_features() ? Features::kRequire : Features::kLeaveOut);

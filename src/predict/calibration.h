@@ -2,8 +2,8 @@
 
 #include <torch/types.h>
 
-#include "predict/corpus.h"
 #include "predict/predictor.h"
+#include "predict/routed_texts.h"
 
 namespace foregate {
 
@@ -21,7 +21,7 @@ struct Calibration {
 
 /// The map under which the predictor's scores of some validation texts are likeliest; the identity
 /// if there are none.
-Calibration fit_calibration(const Predictor& predictor, const Corpus& corpus);
+Calibration fit_calibration(const Predictor& predictor, const RoutedTexts& corpus);
 
 /// The same from scores and truth.
 Calibration fit_calibration(const torch::Tensor& scores,   // [n, E] float32

@@ -66,6 +66,18 @@ void require_same_model(const std::string& directory, const PredictorInfo& info,
                   manifest.config_sha256));
 }
 
+/// Whether the trace's test texts are test texts of the predictor too: it is the trace it learned
+/// from, or, for one that learned from the running model, it was trained on exactly the trace's
+/// training and validation texts.
+bool split_alike(const StoredPredictor& stored, const Corpus& corpus) {
+  if (stored.info.live.empty()) return stored.info.trace_sha256 == corpus.digest();
+  std::unordered_set<uint64_t> texts;
+  for (const Split split : {Split::kTrain, Split::kValidation}) {
+    corpus.for_each({.split = split}, [&](const RoutedText& text) { texts.insert(text.hash); });
+  }
+  return texts == stored.seen_texts;
+}
+
 void add_directory(const std::string& directory, const EvaluateOptions& options,
                    const Corpus& corpus, std::vector<Contestant>& contestants) {
   StoredPredictor stored = load_predictor(directory);
@@ -75,12 +87,14 @@ void add_directory(const std::string& directory, const EvaluateOptions& options,
     throw UsageError(fmt::format("{} predicts at {}, which is not among the leads asked for",
                                  directory, lead_name(stored.info.lead)));
   }
-  if (!options.all_texts && stored.info.trace_sha256 != corpus.digest()) {
+  if (!options.all_texts && !split_alike(stored, corpus)) {
     throw UsageError(
-        fmt::format("{} learned from another trace ({}), whose training texts may be test texts of "
-                    "{}; evaluate on "
+        fmt::format("{} learned from {}, whose training texts may be test texts of {}; evaluate on "
                     "the former, or on texts it never saw with --split all",
-                    directory, stored.info.trace, corpus.path().string()));
+                    directory,
+                    stored.info.live.empty() ? fmt::format("another trace ({})", stored.info.trace)
+                                             : "other texts, by --live",
+                    corpus.path().string()));
   }
   if (!options.all_texts && stored.info.held_out != options.held_out) {
     throw UsageError(fmt::format(

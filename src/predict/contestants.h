@@ -5,6 +5,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "predict/corpus.h"
 #include "predict/evaluate.h"
 #include "predict/predictor.h"
 

@@ -10,6 +10,7 @@
 #include "base/half.h"
 #include "base/hash.h"
 #include "base/interrupt.h"
+#include "trace/features.h"
 
 namespace foregate {
 namespace {
@@ -33,8 +34,7 @@ RoutedText to_tensors(const Trace& trace, const Geometry& geometry) {
   RoutedText text;
   text.dataset = trace.dataset;
   text.prompt_tokens = trace.prompt_tokens;
-  const auto* bytes = reinterpret_cast<const char*>(trace.token_ids.data());
-  text.hash = stable_hash({bytes, trace.token_ids.size() * sizeof(int32_t)});
+  text.hash = hash_of(trace.token_ids);
   text.token_ids = as_int64(trace.token_ids, {tokens});
   text.experts = as_int64(trace.experts, shape);
   if (!trace.gate_weights.empty()) text.gate_weights = halves_as_float(trace.gate_weights, shape);
@@ -46,8 +46,10 @@ RoutedText to_tensors(const Trace& trace, const Geometry& geometry) {
 Corpus::Corpus(const std::filesystem::path& directory, const std::string& held_out)
     : traces_(directory),
       digest_(sha256_of_file(directory / kManifestName)),
-      splits_(split_traces(traces_, split_options_)),
-      routers_(load_routers(directory, traces_.geometry())) {
+      splits_(split_traces(traces_, split_options_)) {
+  if (auto routers = load_routers(directory, geometry())) {
+    set_routers(std::move(*routers), (directory / features::kRoutersFile).string());
+  }
   for (size_t shard = 0; shard < manifest().shards.size(); ++shard) {
     const auto file = traces_.features_path(shard);
     features_.push_back(file.empty() ? nullptr
@@ -58,26 +60,14 @@ Corpus::Corpus(const std::filesystem::path& directory, const std::string& held_o
 }
 
 void Corpus::hold_out(const std::string& dataset) {
-  std::vector<std::string> names;
-  for (const DatasetEntry& entry : manifest().datasets) names.push_back(entry.name);
-  if (std::find(names.begin(), names.end(), dataset) == names.end() || names.size() < 2) {
-    throw UsageError(
-        fmt::format("--hold-out {}: expected one of at least two datasets of {}, which has: {}",
-                    dataset, path().string(), fmt::join(names, ", ")));
-  }
-  size_t text = 0;
+  std::vector<std::string> datasets;
   for (size_t shard = 0; shard < manifest().shards.size(); ++shard) {
     TraceColumns columns;
     columns.experts = false;
     ShardReader reader = traces_.open_shard(shard, columns);
-    for (Trace trace; reader.next(trace); ++text) {
-      if (trace.dataset == dataset) {
-        splits_[text] = Split::kTest;
-      } else if (splits_[text] == Split::kTest) {
-        splits_[text] = Split::kTrain;
-      }
-    }
+    for (Trace trace; reader.next(trace);) datasets.push_back(trace.dataset);
   }
+  hold_out_dataset(splits_, datasets, dataset);
 }
 
 bool Corpus::has_features() const {
@@ -85,16 +75,9 @@ bool Corpus::has_features() const {
                      [](const auto& shard) { return shard && shard->num_texts() > 0; });
 }
 
-void Corpus::require_features(const std::string& who) const {
-  if (has_features()) return;
-  throw DataError(fmt::format(
-      "{} reads hidden states, and the trace {} has none; collect it with --record features", who,
-      path().string()));
-}
-
-void Corpus::set_routers(Routers routers, const std::string& where) {
-  require_routers_fit(routers, geometry(), where);
-  routers_ = std::move(routers);
+double Corpus::mean_tokens() const {
+  return static_cast<double>(manifest().num_tokens()) /
+         std::max<double>(1, static_cast<double>(manifest().num_traces()));
 }
 
 bool Corpus::selected(const TextSelection& selection, size_t shard, int64_t row,

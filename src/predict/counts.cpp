@@ -164,7 +164,7 @@ class Counter {
 
 }  // namespace
 
-RoutingCounts count_routing(const Corpus& corpus) {
+RoutingCounts count_routing(const RoutedTexts& corpus) {
   Counter counter(corpus.geometry());
   corpus.for_each({.split = Split::kTrain}, [&](const RoutedText& text) { counter.add(text); });
   return counter.finish();

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "predict/corpus.h"
+#include "predict/routed_texts.h"
 
 namespace foregate {
 
@@ -36,16 +36,16 @@ struct RoutingCounts {
 };
 
 /// Counts the training split in one pass.
-RoutingCounts count_routing(const Corpus& corpus);
+RoutingCounts count_routing(const RoutedTexts& corpus);
 
 /// The counts of a corpus' training split, made when first asked for and then shared.
 class SharedCounts {
  public:
-  explicit SharedCounts(const Corpus& corpus) : corpus_(corpus) {}
+  explicit SharedCounts(const RoutedTexts& corpus) : corpus_(corpus) {}
   const RoutingCounts& get();
 
  private:
-  const Corpus& corpus_;
+  const RoutedTexts& corpus_;
   std::unique_ptr<RoutingCounts> counts_;
 };
 

@@ -10,6 +10,7 @@
 #include "base/progress.h"
 #include "predict/contestants.h"
 #include "predict/control.h"
+#include "predict/corpus.h"
 #include "predict/scoring.h"
 
 namespace foregate {
@@ -85,6 +86,7 @@ class Contest {
       row.learned_texts = seen_[i];
     }
     add_gains(evaluation, seed);
+    mark_fronts(evaluation.rows, evaluation.top_k);
     evaluation.has_control = control_ && control_->decisions() > 0;
     if (!evaluation.has_control) return;
     control_->require_perfect(evaluation.trace);

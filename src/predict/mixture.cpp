@@ -51,14 +51,13 @@ Likelihood derivatives_of(const Block& block, const torch::Tensor& weights) {
 
 class Problem {
  public:
-  Problem(const torch::Tensor& evidence, const torch::Tensor& experts, torch::Tensor start)
+  Problem(const torch::Tensor& evidence, const torch::Tensor& experts, torch::Tensor start,
+          double often)
       : start_(std::move(start)), rows_(evidence.size(1)) {
-    // The first expert counts twice: the likelihood of the set alone does not care which of the
-    // chosen ones ranks first, and would give up a good share of top-1 for nothing.
     const int64_t width = evidence.size(2);
     const torch::Tensor chosen =
-        multi_hot(experts, width) + multi_hot(experts.slice(1, 0, 1), width);
-    const torch::Tensor target = chosen / static_cast<double>(experts.size(1) + 1);
+        multi_hot(experts, width) + (often - 1) * multi_hot(experts.slice(1, 0, 1), width);
+    const torch::Tensor target = chosen / (static_cast<double>(experts.size(1)) + often - 1);
     for (int64_t first = 0; first < rows_; first += kBlockRows) {
       const int64_t rows = std::min(kBlockRows, rows_ - first);
       blocks_.push_back({evidence.narrow(1, first, rows).reshape({evidence.size(0), -1}),
@@ -108,10 +107,10 @@ class Problem {
 }  // namespace
 
 torch::Tensor fit_log_linear(const torch::Tensor& evidence, const torch::Tensor& experts,
-                             const torch::Tensor& start) {
+                             const torch::Tensor& start, double first) {
   const torch::NoGradGuard no_grad;
   if (evidence.size(1) == 0) return start;
-  const Problem problem(evidence, experts, start);
+  const Problem problem(evidence, experts, start, first);
   torch::Tensor weights = start.clone();
   for (int iteration = 0; iteration < kIterations; ++iteration) {
     const Likelihood here = problem.derivatives(weights);
@@ -127,14 +126,12 @@ torch::Tensor fit_log_linear(const torch::Tensor& evidence, const torch::Tensor&
   return weights;
 }
 
-std::vector<RoutedText> sample_validation(const Corpus& corpus, uint64_t seed,
+std::vector<RoutedText> sample_validation(const RoutedTexts& corpus, uint64_t seed,
                                           TextSelection::Features features) {
   const TextSelection selection{.split = Split::kValidation, .features = features};
-  const double mean_tokens =
-      static_cast<double>(corpus.manifest().num_tokens()) /
-      std::max<double>(1, static_cast<double>(corpus.manifest().num_traces()));
   const double share =
-      kMixtureTokens / std::max(1.0, mean_tokens * static_cast<double>(corpus.count(selection)));
+      kMixtureTokens /
+      std::max(1.0, corpus.mean_tokens() * static_cast<double>(corpus.count(selection)));
   Random random(seed);
   std::vector<RoutedText> texts;
   corpus.for_each(selection, [&](const RoutedText& text) {

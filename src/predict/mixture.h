@@ -4,21 +4,24 @@
 
 #include <vector>
 
-#include "predict/corpus.h"
+#include "predict/routed_texts.h"
 
 namespace foregate {
 
 /// The weights of a log-linear mixture, softmax(sum over i of weights[i] * evidence[i]), that give
-/// the chosen experts (ranked, the first one counted twice) the highest likelihood. Convex; found
-/// by Newton's method from `start`, to which a slight ridge pulls.
+/// the chosen experts the highest likelihood. Convex; found by Newton's method from `start`, to
+/// which a slight ridge pulls. `first` says how often the highest-ranked expert counts: the
+/// likelihood of the set alone does not care which of the chosen ones ranks first, and would give
+/// up a good share of top-1 for nothing.
 torch::Tensor fit_log_linear(const torch::Tensor& evidence,  // [F, n, E] float32
                              const torch::Tensor& experts,   // [n, k] int64, ranked
-                             const torch::Tensor& start);    // [F] float32 -> [F] float32
+                             const torch::Tensor& start,     // [F] float32
+                             double first = 2);              // -> [F] float32
 
 /// Whole validation texts to fit a mixture on, 16,384 tokens in all or so: enough for a few dozen
 /// weights a layer.
 std::vector<RoutedText> sample_validation(
-    const Corpus& corpus, uint64_t seed,
+    const RoutedTexts& corpus, uint64_t seed,
     TextSelection::Features features = TextSelection::Features::kLeaveOut);
 
 }  // namespace foregate

@@ -5,10 +5,20 @@
 #include <torch/torch.h>
 
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "base/error.h"
+#include "predict/trainer.h"
 
 namespace foregate {
+
+std::unique_ptr<Training> Predictor::start_training(const FitInputs& /*inputs*/) {
+  return nullptr;
+}
+
+void Predictor::end_training(Training& /*training*/) {
+  throw std::logic_error("a predictor that learns by counting has no training to end");
+}
 
 Json Predictor::settings() const {
   return Json::object();

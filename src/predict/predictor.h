@@ -9,12 +9,15 @@
 #include <string>
 
 #include "base/json.h"
-#include "predict/corpus.h"
 #include "predict/counts.h"
 #include "predict/lead.h"
 #include "predict/routed_text.h"
+#include "predict/routed_texts.h"
+#include "predict/text_stream.h"
 
 namespace foregate {
+
+class Training;  // predict/trainer.h
 
 using NamedTensors = std::map<std::string, torch::Tensor>;
 
@@ -33,9 +36,12 @@ struct TrainingEnvironment {
 /// What a predictor learns from: the texts of the training split and, to choose settings or weights
 /// of a mixture, those of the validation split. Never the test split.
 struct FitInputs {
-  const Corpus& corpus;
+  const RoutedTexts& corpus;
   SharedCounts& counts;  ///< of the training split, counted at first use for all predictors
   TrainingEnvironment environment;
+  /// Where training by gradient draws its texts from instead of `corpus`, if there is one. It may
+  /// be shared by trainings that take steps by turns.
+  TextStream* stream = nullptr;
 };
 
 /// Scores every expert for each (token, MoE layer) of a text at one lead.
@@ -58,6 +64,11 @@ class Predictor {
   virtual bool needs_features() const { return false; }
   /// Learns everything anew. Throws DataError if the trace lacks what is needed, InterruptedError.
   virtual void fit(const FitInputs& inputs) = 0;
+  /// For predictors trained by gradient: fit() in parts, so that several can learn from one stream.
+  /// Nothing for the others. The training refers to the predictor and the inputs.
+  virtual std::unique_ptr<Training> start_training(const FitInputs& inputs);
+  /// Takes over what a training that start_training() began has found.
+  virtual void end_training(Training& training);
   /// Scores, the higher the likelier, for MoE layers first_layer() and up; a score depends on
   /// nothing later than the lead allows. -> [n, L', E] float32, CPU
   virtual torch::Tensor score(const RoutedText& text) const = 0;

@@ -25,6 +25,7 @@ struct PredictorInfo {
   std::string config_sha256;  ///< of that model's config.json; empty for imported traces
   std::string trace;          ///< directory it was fitted on, as it was named then
   std::string trace_sha256;   ///< of that directory's manifest
+  std::string live;           ///< JSON object: how the texts were routed and passed by, if no trace
   uint64_t split_seed = 0;    ///< the manifest's seed, which fixes the split
   SplitOptions split;
   std::string held_out;  ///< the dataset it was not to see, all of which is test; empty: none

@@ -72,28 +72,28 @@ const std::vector<PredictorKind>& predictor_kinds() {
   constexpr bool kYes = true;
   constexpr bool kNo = false;
   static const std::vector<PredictorKind> kinds = {
-      // name, summary; next-token, layer-h, pre-attention; features, learns, trained; factory
-      {"random", "chance", kYes, kYes, kYes, kNo, kNo, kNo, plain<RandomPredictor>},
+      // name, summary; next-token, layer-h, pre-attention; features, learns, trained; factory, cost
+      {"random", "chance", kYes, kYes, kYes, kNo, kNo, kNo, plain<RandomPredictor>, no_cost},
       {"frequency", "the layer's most chosen experts", kYes, kYes, kYes, kNo, kYes, kNo,
-       plain<FrequencyPredictor>},
+       plain<FrequencyPredictor>, no_cost},
       {"previous-token", "the experts of the token before", kYes, kNo, kNo, kNo, kYes, kNo,
-       plain<PreviousTokenPredictor>},
+       plain<PreviousTokenPredictor>, previous_token_cost},
       {"token-table", "counts by token id", kYes, kNo, kNo, kNo, kYes, kNo,
-       plain<TokenTablePredictor>},
+       plain<TokenTablePredictor>, token_table_cost},
       {"transition", "co-activation with earlier layers' experts", kNo, kYes, kNo, kNo, kYes, kNo,
-       plain<TransitionPredictor>},
+       plain<TransitionPredictor>, transition_cost},
       {"statistics", "a fitted mixture of all counts", kYes, kYes, kNo, kNo, kYes, kNo,
-       plain<StatisticsPredictor>},
+       plain<StatisticsPredictor>, statistics_cost},
       {"transformer", "a trained sequence model of ids and routing", kYes, kYes, kNo, kNo, kYes,
-       kYes, with_settings<TransformerPredictor>},
+       kYes, with_settings<TransformerPredictor>, transformer_cost},
       {"next-gate", "the target layer's router on the state at hand", kNo, kYes, kYes, kYes, kNo,
-       kNo, plain<NextGatePredictor>},
+       kNo, plain<NextGatePredictor>, dense_cost},
       {"gate-adapter", "next-gate with a trained correction", kNo, kYes, kYes, kYes, kYes, kYes,
-       with_settings<GateAdapterPredictor>},
+       with_settings<GateAdapterPredictor>, dense_cost},
       {"gate-mlp", "next-gate with a trained network on state, ids and earlier tokens' experts",
-       kNo, kYes, kYes, kYes, kYes, kYes, with_settings<GateMlpPredictor>},
+       kNo, kYes, kYes, kYes, kYes, kYes, with_settings<GateMlpPredictor>, dense_cost},
       {"mlp", "a trained network on the hidden state", kNo, kYes, kYes, kYes, kYes, kYes,
-       with_settings<MlpPredictor>},
+       with_settings<MlpPredictor>, dense_cost},
   };
   return kinds;
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "predict/cost.h"
 #include "predict/predictor.h"
 
 namespace foregate {
@@ -21,6 +22,7 @@ struct PredictorKind {
   bool trained;   ///< by gradient descent, that is, by `foregate train` and not on the spot
   std::unique_ptr<Predictor> (*make)(const char* name, Lead lead, const Geometry& geometry,
                                      const JsonReader& settings);
+  CostFunction cost;
 
   bool supports(const Lead& lead) const;
 };

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/stopwatch.h"
+#include "predict/registry.h"
 
 namespace foregate {
 namespace {
@@ -175,6 +176,7 @@ EvaluationRow PredictorScorer::row(uint64_t seed) const {
     row.at_threshold = {*threshold_, confidence_.mean_fetched(), confidence_.recall()};
   }
   row.microseconds = 1e6 * seconds_ / static_cast<double>(std::max<int64_t>(tokens_, 1));
+  row.flops = 2 * find_predictor_kind(predictor_.name())->cost(predictor_);
   for (const auto& [name, tensor] : predictor_.weights()) {
     row.weight_bytes += static_cast<int64_t>(tensor.nbytes());
   }

@@ -20,26 +20,43 @@ torch::Tensor truth_of(const WindowBatch& batch, const Predictor& predictor) {
 
 }  // namespace
 
-SequenceTask::SequenceTask(const TransformerPredictor& predictor, const Corpus& corpus,
-                           const TrainerSettings& settings, int64_t window,
-                           const TrainingEnvironment& environment)
+SequenceTask::SequenceTask(const TransformerPredictor& predictor, const FitInputs& inputs,
+                           const TrainerSettings& settings, int64_t window)
     : predictor_(predictor),
       settings_(settings),
-      seed_(environment.seed),
-      device_(parse_device(environment.device)),
-      dtype_(parse_dtype(environment.dtype)),
-      training_(corpus, Split::kTrain, window),
-      validation_(corpus, Split::kValidation, window) {
-  if (training_.windows().empty()) {
-    throw DataError(fmt::format("{}: the training split has no token; collect more texts",
-                                corpus.path().string()));
+      seed_(inputs.environment.seed),
+      device_(parse_device(inputs.environment.device)),
+      dtype_(parse_dtype(inputs.environment.dtype)),
+      stream_(inputs.stream),
+      training_(predictor.geometry(), window),
+      validation_(predictor.geometry(), window) {
+  if (stream_ != nullptr) {
+    ids_ = stream_->ids();
+    validation_.set(stream_->validation());
+  } else {
+    training_.read(inputs.corpus, Split::kTrain);
+    validation_.read(inputs.corpus, Split::kValidation);
+    ids_ = std::get<0>(at::_unique(training_.ids(), /*sorted=*/true));
   }
-  ids_ = std::get<0>(at::_unique(training_.ids(), /*sorted=*/true));
-  training_.look_up(ids_, device_);
+  if (ids_.size(0) == 0) {
+    throw DataError(fmt::format("{}: the training split has no token; collect more texts",
+                                inputs.corpus.name()));
+  }
+  if (stream_ == nullptr) training_.look_up(ids_, device_);
   validation_.look_up(ids_, device_);
+  if (stream_ != nullptr && validation_.windows().empty()) follow_stream(0);
+}
+
+void SequenceTask::follow_stream(int64_t step) {
+  stream_->advance_to(static_cast<double>(step) / static_cast<double>(settings_.steps));
+  if (stream_->version() == version_) return;
+  training_.set(stream_->texts());
+  training_.look_up(ids_, device_);
+  version_ = stream_->version();
 }
 
 torch::Tensor SequenceTask::loss(const NamedTensors& parameters, int64_t step) {
+  if (stream_ != nullptr) follow_stream(step);
   // A stream of its own for each step: a resumed training draws what an uninterrupted one does.
   Random random = Random(seed_).fork(static_cast<uint64_t>(step));
   std::vector<TokenWindow> windows;
@@ -58,7 +75,7 @@ torch::Tensor SequenceTask::loss(const NamedTensors& parameters, int64_t step) {
 }
 
 double SequenceTask::validate(const NamedTensors& parameters) {
-  // A trace of a few texts may have no validation split; training tokens then choose.
+  // A few texts may have no validation split; training tokens then choose.
   const WindowRows& rows = validation_.windows().empty() ? training_ : validation_;
   const int64_t total = rows.ids().size(0);
   const int64_t wanted = std::min(settings_.validation_tokens, total);

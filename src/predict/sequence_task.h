@@ -12,10 +12,9 @@ namespace foregate {
 /// cross-entropy summed over experts.
 class SequenceTask : public TrainingTask {
  public:
-  /// Throws DataError if the training split has no token.
-  SequenceTask(const TransformerPredictor& predictor, const Corpus& corpus,
-               const TrainerSettings& settings, int64_t window,
-               const TrainingEnvironment& environment);
+  /// Refers to the first three. Throws DataError if the training split has no token.
+  SequenceTask(const TransformerPredictor& predictor, const FitInputs& inputs,
+               const TrainerSettings& settings, int64_t window);
 
   /// The ids of the training texts, ascending: what the embedding is for.
   const torch::Tensor& ids() const { return ids_; }
@@ -24,11 +23,15 @@ class SequenceTask : public TrainingTask {
   double validate(const NamedTensors& parameters) override;
 
  private:
+  void follow_stream(int64_t step);
+
   const TransformerPredictor& predictor_;
   const TrainerSettings& settings_;
   const uint64_t seed_;
   const torch::Device device_;
   const torch::ScalarType dtype_;
+  TextStream* const stream_;  // may be null
+  int64_t version_ = -1;      // of the stream's texts in training_
   WindowRows training_;
   WindowRows validation_;
   torch::Tensor ids_;

@@ -30,19 +30,26 @@ Json TrainedStatePredictor::settings() const {
 }
 
 void TrainedStatePredictor::fit(const FitInputs& inputs) {
-  inputs.corpus.require_features(name());
-  StateTask task(*this, inputs.corpus, settings_, inputs.environment);
-  const std::string label = fmt::format("training {} at {}", name(), lead_name(lead()));
-  parameters_ =
-      run_training(task, initial_parameters(inputs), settings_, inputs.environment, label);
+  train_alone(*this, inputs);
 }
 
-TargetRouters target_routers(const Corpus& corpus, const Predictor& predictor) {
+std::unique_ptr<Training> TrainedStatePredictor::start_training(const FitInputs& inputs) {
+  inputs.corpus.require_features(name());
+  return std::make_unique<Training>(std::make_unique<StateTask>(*this, inputs, settings_),
+                                    initial_parameters(inputs), settings_, inputs.environment,
+                                    fmt::format("training {} at {}", name(), lead_name(lead())));
+}
+
+void TrainedStatePredictor::end_training(Training& training) {
+  parameters_ = training.result();
+}
+
+TargetRouters target_routers(const RoutedTexts& corpus, const Predictor& predictor) {
   if (!corpus.routers()) {
     throw DataError(fmt::format(
         "{} starts from the model's routers, and {} has no routers.safetensors; collect "
         "with --record features, or name the model with --model",
-        predictor.name(), corpus.path().string()));
+        predictor.name(), corpus.name()));
   }
   const int first = predictor.first_layer();
   const Routers& routers = *corpus.routers();

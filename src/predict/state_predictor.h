@@ -30,6 +30,8 @@ class TrainedStatePredictor : public StatePredictor {
       : StatePredictor(std::move(name), lead, std::move(geometry)), settings_(settings) {}
 
   void fit(const FitInputs& inputs) final;
+  std::unique_ptr<Training> start_training(const FitInputs& inputs) final;
+  void end_training(Training& training) final;
   Json settings() const override;
   /// What fit() starts from, deterministic in the seed. Throws DataError if the trace has no
   /// routers and they are needed.
@@ -47,7 +49,7 @@ struct TargetRouters {
   torch::Tensor gain;    ///< [L', H] float32
 };
 /// Throws DataError that says how to get the routers if the corpus has none.
-TargetRouters target_routers(const Corpus& corpus, const Predictor& predictor);
+TargetRouters target_routers(const RoutedTexts& corpus, const Predictor& predictor);
 
 /// a * b for each layer, computed in `dtype`, returned in float32.
 torch::Tensor layer_matmul(const torch::Tensor& a,    // [L', n, i]

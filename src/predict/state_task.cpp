@@ -12,20 +12,35 @@
 
 namespace foregate {
 
-StateTask::StateTask(const StatePredictor& predictor, const Corpus& corpus,
-                     const TrainerSettings& settings, const TrainingEnvironment& environment)
+StateTask::StateTask(const StatePredictor& predictor, const FitInputs& inputs,
+                     const TrainerSettings& settings)
     : predictor_(predictor),
       settings_(settings),
-      seed_(environment.seed),
-      device_(parse_device(environment.device)),
-      dtype_(parse_dtype(environment.dtype)),
-      training_(corpus, Split::kTrain, predictor.lead(), device_),
-      validation_(corpus, Split::kValidation, predictor.lead(), device_) {
+      seed_(inputs.environment.seed),
+      device_(parse_device(inputs.environment.device)),
+      dtype_(parse_dtype(inputs.environment.dtype)),
+      stream_(inputs.stream),
+      training_(predictor.geometry(), predictor.lead(), device_),
+      validation_(predictor.geometry(), predictor.lead(), device_) {
+  if (stream_ != nullptr) {
+    validation_.set(stream_->validation());
+    if (validation_.num_tokens() == 0) follow_stream(0);
+    return;
+  }
+  training_.read(inputs.corpus, Split::kTrain);
+  validation_.read(inputs.corpus, Split::kValidation);
   if (training_.num_tokens() > 0) return;
   throw DataError(
       fmt::format("{}: no text of the training split has features; collect more texts or a larger "
                   "--record features:FRACTION",
-                  corpus.path().string()));
+                  inputs.corpus.name()));
+}
+
+void StateTask::follow_stream(int64_t step) {
+  stream_->advance_to(static_cast<double>(step) / static_cast<double>(settings_.steps));
+  if (stream_->version() == version_) return;
+  training_.set(stream_->texts());
+  version_ = stream_->version();
 }
 
 std::vector<int64_t> StateTask::draw(int64_t step) const {
@@ -42,6 +57,7 @@ std::vector<int64_t> StateTask::draw(int64_t step) const {
 }
 
 torch::Tensor StateTask::loss(const NamedTensors& parameters, int64_t step) {
+  if (stream_ != nullptr) follow_stream(step);
   const StateRows::Batch batch = training_.gather(draw(step));
   const torch::Tensor logits = predictor_.logits(parameters, batch.inputs, dtype_);  // [L', B, E]
   const torch::Tensor truth = multi_hot(batch.experts, predictor_.geometry().num_experts);
@@ -51,7 +67,7 @@ torch::Tensor StateTask::loss(const NamedTensors& parameters, int64_t step) {
 }
 
 double StateTask::validate(const NamedTensors& parameters) {
-  // A trace of a few texts may have no validation split; training tokens then choose.
+  // A few texts may have no validation split; training tokens then choose.
   const StateRows& rows = validation_.num_tokens() > 0 ? validation_ : training_;
   const int64_t count = std::min(settings_.validation_tokens, rows.num_tokens());
   double sum = 0;

@@ -12,14 +12,15 @@ namespace foregate {
 /// once, multi-label binary cross-entropy summed over experts.
 class StateTask : public TrainingTask {
  public:
-  /// Throws DataError if no training text has features.
-  StateTask(const StatePredictor& predictor, const Corpus& corpus, const TrainerSettings& settings,
-            const TrainingEnvironment& environment);
+  /// Refers to all three. Throws DataError if no training text has features.
+  StateTask(const StatePredictor& predictor, const FitInputs& inputs,
+            const TrainerSettings& settings);
 
   torch::Tensor loss(const NamedTensors& parameters, int64_t step) override;
   double validate(const NamedTensors& parameters) override;
 
  private:
+  void follow_stream(int64_t step);
   std::vector<int64_t> draw(int64_t step) const;
 
   const StatePredictor& predictor_;
@@ -27,8 +28,10 @@ class StateTask : public TrainingTask {
   const uint64_t seed_;
   const torch::Device device_;
   const torch::ScalarType dtype_;
-  const StateRows training_;
-  const StateRows validation_;
+  TextStream* const stream_;  // may be null
+  int64_t version_ = -1;      // of the stream's texts in training_
+  StateRows training_;
+  StateRows validation_;
 };
 
 /// Share of the chosen experts among the k highest logits.

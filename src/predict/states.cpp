@@ -89,32 +89,56 @@ StateInputs inputs_of(const RoutedText& text, const Lead& lead, const Geometry& 
           history_of({text.token_ids, tokens, experts}, tokens, geometry)};
 }
 
-StateRows::StateRows(const Corpus& corpus, Split split, const Lead& lead, torch::Device device)
-    : geometry_(corpus.geometry()),
-      layers_(corpus.geometry().num_moe_layers - lead.first_layer()),
-      device_(device) {
-  // An empty piece in front: a split may have no text.
-  std::vector<torch::Tensor> ids = {torch::empty({0}, torch::kInt64)};
-  std::vector<torch::Tensor> places = ids;
-  std::vector<torch::Tensor> experts = {torch::empty({0, layers_, geometry_.top_k}, torch::kInt32)};
+StateRows::StateRows(const Geometry& geometry, const Lead& lead, torch::Device device)
+    : geometry_(geometry),
+      lead_(lead),
+      layers_(geometry.num_moe_layers - lead.first_layer()),
+      device_(device) {}
+
+void StateRows::read(const RoutedTexts& corpus, Split split) {
+  clear();
   const TextSelection selection{.split = split, .features = TextSelection::Features::kRequire};
-  corpus.for_each(selection, [&](const RoutedText& text) {
-    if (text.num_tokens() == 0) return;
-    pieces_.push_back({num_tokens_, visible_states(text, lead)});
-    ids.push_back(text.token_ids);
-    places.push_back(torch::arange(text.num_tokens(), torch::kInt64));
-    experts.push_back(text.experts.slice(1, lead.first_layer()).to(torch::kInt32));
-    num_tokens_ += text.num_tokens();
-  });
-  rows_ = {torch::cat(ids).to(device), torch::cat(places).to(device),
-           torch::cat(experts).to(device)};
-  if (device.is_cuda() && num_tokens_ > 0) move_states();
+  corpus.for_each(selection, [&](const RoutedText& text) { add(text); });
+  finish();
+}
+
+void StateRows::set(const std::vector<RoutedText>& texts) {
+  clear();
+  for (const RoutedText& text : texts) add(text);
+  finish();
+}
+
+void StateRows::clear() {
+  num_tokens_ = 0;
+  pieces_.clear();
+  states_ = torch::Tensor();
+  // An empty piece in front: there may be no text.
+  ids_ = {torch::empty({0}, torch::kInt64)};
+  places_ = ids_;
+  experts_ = {torch::empty({0, layers_, geometry_.top_k}, torch::kInt32)};
+}
+
+void StateRows::add(const RoutedText& text) {
+  if (text.num_tokens() == 0) return;
+  pieces_.push_back({num_tokens_, visible_states(text, lead_)});
+  ids_.push_back(text.token_ids);
+  places_.push_back(torch::arange(text.num_tokens(), torch::kInt64));
+  experts_.push_back(text.experts.slice(1, lead_.first_layer()).to(torch::kInt32));
+  num_tokens_ += text.num_tokens();
+}
+
+void StateRows::finish() {
+  rows_ = {torch::cat(ids_).to(device_), torch::cat(places_).to(device_),
+           torch::cat(experts_).to(device_)};
+  for (auto* parts : {&ids_, &places_, &experts_}) parts->clear();
+  if (device_.is_cuda() && num_tokens_ > 0) move_states();
 }
 
 void StateRows::move_states() {
   const torch::Tensor& first = pieces_.front().states;
   const int64_t bytes = num_tokens_ * layers_ * first.size(2) * first.element_size();
-  if (bytes > device_memory(device_).free / 2) return;
+  // States that a running model left on the GPU cannot be read from here.
+  if (first.is_cpu() && bytes > device_memory(device_).free / 2) return;
   states_ = torch::empty({num_tokens_, layers_, first.size(2)}, first.options().device(device_));
   for (const Piece& piece : pieces_) {
     const torch::Tensor states = piece.states.slice(1, 0, layers_);

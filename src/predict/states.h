@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "predict/corpus.h"
 #include "predict/lead.h"
 #include "predict/routed_text.h"
+#include "predict/routed_texts.h"
 #include "predict/token_history.h"
 
 namespace foregate {
@@ -30,9 +30,9 @@ struct StateInputs {
 /// All tokens of a text, whose states must be defined.
 StateInputs inputs_of(const RoutedText& text, const Lead& lead, const Geometry& geometry);
 
-/// Every token of a split that has hidden states, for drawing batches at random. For training on
-/// the CPU, states stay in the mapped files and 4 bytes an expert come into memory; for a GPU
-/// everything is moved there, as far as it fits.
+/// Every token of some texts that have hidden states, for drawing batches at random. For training
+/// on the CPU, recorded states stay in the mapped files and 4 bytes an expert come into memory; for
+/// a GPU everything is moved there, as far as it fits.
 class StateRows {
  public:
   struct Batch {
@@ -40,8 +40,11 @@ class StateRows {
     torch::Tensor experts;  ///< [L', B, k] int64
   };
 
-  StateRows(const Corpus& corpus, Split split, const Lead& lead,
-            torch::Device device = torch::kCPU);
+  StateRows(const Geometry& geometry, const Lead& lead, torch::Device device = torch::kCPU);
+
+  /// Takes a split's texts, or these, instead of those it had.
+  void read(const RoutedTexts& corpus, Split split);
+  void set(const std::vector<RoutedText>& texts);
 
   int64_t num_tokens() const { return num_tokens_; }
   Batch gather(const std::vector<int64_t>& tokens) const;
@@ -51,16 +54,23 @@ class StateRows {
     int64_t first;         // token number of its first row
     torch::Tensor states;  // [n, L, H], mapped
   };
+  void clear();
+  void add(const RoutedText& text);
+  void finish();
   const Piece& piece_of(int64_t token) const;
   torch::Tensor gather_states(const std::vector<int64_t>& tokens) const;
   void move_states();
 
   Geometry geometry_;
+  Lead lead_;
   int64_t layers_;  // L'
   torch::Device device_;
   int64_t num_tokens_ = 0;
   std::vector<Piece> pieces_;
-  torch::Tensor states_;  // [tokens, L', H] on a GPU; undefined if they stay in the files
+  torch::Tensor states_;  // [tokens, L', H] on a GPU; undefined if they stay where they are
+  std::vector<torch::Tensor> ids_;  // of each text, until they are joined to rows_
+  std::vector<torch::Tensor> places_;
+  std::vector<torch::Tensor> experts_;
   TokenRows rows_;
 };
 

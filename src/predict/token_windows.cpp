@@ -48,23 +48,40 @@ WindowBatch gather_windows(const torch::Tensor& ids, const torch::Tensor& expert
   return batch;
 }
 
-WindowRows::WindowRows(const Corpus& corpus, Split split, int64_t length) {
-  const Geometry& geometry = corpus.geometry();
-  // An empty piece in front: a split may have no text.
-  std::vector<torch::Tensor> ids = {torch::empty({0}, torch::kInt64)};
-  std::vector<torch::Tensor> experts = {
-      torch::empty({0, geometry.num_moe_layers, geometry.top_k}, torch::kInt16)};
-  int64_t tokens = 0;
-  corpus.for_each({.split = split}, [&](const RoutedText& text) {
-    for (int64_t first = 0; first < text.num_tokens(); first += length) {
-      windows_.push_back({tokens + first, std::min(length, text.num_tokens() - first)});
-    }
-    ids.push_back(text.token_ids);
-    experts.push_back(text.experts.to(torch::kInt16));
-    tokens += text.num_tokens();
-  });
-  ids_ = torch::cat(ids);
-  experts_ = torch::cat(experts);
+void WindowRows::read(const RoutedTexts& corpus, Split split) {
+  clear();
+  corpus.for_each({.split = split}, [&](const RoutedText& text) { add(text); });
+  finish();
+}
+
+void WindowRows::set(const std::vector<RoutedText>& texts) {
+  clear();
+  for (const RoutedText& text : texts) add(text);
+  finish();
+}
+
+void WindowRows::clear() {
+  tokens_ = 0;
+  windows_.clear();
+  // An empty piece in front: there may be no text.
+  text_ids_ = {torch::empty({0}, torch::kInt64)};
+  text_experts_ = {torch::empty({0, geometry_.num_moe_layers, geometry_.top_k}, torch::kInt16)};
+}
+
+void WindowRows::add(const RoutedText& text) {
+  for (int64_t first = 0; first < text.num_tokens(); first += length_) {
+    windows_.push_back({tokens_ + first, std::min(length_, text.num_tokens() - first)});
+  }
+  text_ids_.push_back(text.token_ids);
+  text_experts_.push_back(text.experts.to(torch::kInt16));
+  tokens_ += text.num_tokens();
+}
+
+void WindowRows::finish() {
+  ids_ = torch::cat(text_ids_);
+  experts_ = torch::cat(text_experts_);
+  text_ids_.clear();
+  text_experts_.clear();
 }
 
 void WindowRows::look_up(const torch::Tensor& ids, torch::Device device) {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "predict/corpus.h"
+#include "predict/routed_texts.h"
 
 namespace foregate {
 
@@ -32,11 +32,15 @@ WindowBatch gather_windows(const torch::Tensor& ids,      // [N] int64: places i
                            const torch::Tensor& experts,  // [N, L, k] any integers
                            const std::vector<TokenWindow>& windows);
 
-/// All tokens of a split with their routing, and the windows of at most `length` tokens that they
-/// are cut into. Eight bytes a token and two a chosen expert, in memory.
+/// All tokens of some texts with their routing, and the windows of at most `length` tokens that
+/// they are cut into. Eight bytes a token and two a chosen expert, in memory.
 class WindowRows {
  public:
-  WindowRows(const Corpus& corpus, Split split, int64_t length);
+  WindowRows(const Geometry& geometry, int64_t length) : geometry_(geometry), length_(length) {}
+
+  /// Takes a split's texts, or these, instead of those it had.
+  void read(const RoutedTexts& corpus, Split split);
+  void set(const std::vector<RoutedText>& texts);
 
   /// From here on, ids are places in this table; its length for ids that are not in it.
   void look_up(const torch::Tensor& ids,  // [S] int64, ascending
@@ -48,6 +52,15 @@ class WindowRows {
   }
 
  private:
+  void clear();
+  void add(const RoutedText& text);
+  void finish();
+
+  Geometry geometry_;
+  int64_t length_;
+  int64_t tokens_ = 0;
+  std::vector<torch::Tensor> text_ids_;  // of each text, until they are joined
+  std::vector<torch::Tensor> text_experts_;
   torch::Tensor ids_;
   torch::Tensor experts_;  // [N, L, k] int16
   std::vector<TokenWindow> windows_;

@@ -7,20 +7,11 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/interrupt.h"
-#include "predict/registry.h"
-#include "predict/scoring.h"
+#include "predict/corpus.h"
+#include "predict/training_output.h"
 
 namespace foregate {
 namespace {
-
-constexpr const char* kCheckpointFile = "checkpoint.safetensors";
-
-std::unique_ptr<Predictor> make_configured(const TrainOptions& options, const Geometry& geometry) {
-  if (options.config.empty()) return make_predictor(options.predictor, options.lead, geometry);
-  const Json settings = read_json(options.config);
-  return make_predictor(options.predictor, options.lead, geometry,
-                        JsonReader(settings, options.config.string()));
-}
 
 PredictorInfo info_of(const Predictor& predictor, const TrainOptions& options,
                       const Corpus& corpus) {
@@ -42,45 +33,6 @@ PredictorInfo info_of(const Predictor& predictor, const TrainOptions& options,
   return info;
 }
 
-/// What must be equal for a finished predictor to be the one asked for.
-std::string identity_of(PredictorInfo info) {
-  info.trace.clear();
-  info.validation.clear();
-  return info.to_json().dump();
-}
-
-/// Whether the output already holds this very predictor. Throws UsageError if it holds another one.
-bool is_done(const TrainOptions& options, const PredictorInfo& wanted) {
-  if (!is_predictor_directory(options.output)) return false;
-  const PredictorInfo there = read_predictor_info(options.output);
-  if (identity_of(there) == identity_of(wanted)) return true;
-  throw UsageError(
-      fmt::format("{} already holds a predictor ({} at {}) made with other settings, seed or "
-                  "traces; choose another "
-                  "--output",
-                  options.output.string(), there.name, lead_name(there.lead)));
-}
-
-std::vector<std::pair<std::string, double>> validate(const Predictor& predictor,
-                                                     const Corpus& corpus) {
-  using Features = TextSelection::Features;
-  TextSelection selection{.split = Split::kValidation, .gate_weights = true};
-  if (predictor.needs_features()) selection.features = Features::kRequire;
-  PredictorScorer scorer(predictor, predictor.name());
-  int64_t texts = 0;
-  corpus.for_each(selection, [&](const RoutedText& text) {
-    if (text.num_tokens() == 0) return;
-    scorer.add(text, Truth(text));
-    ++texts;
-  });
-  std::vector<std::pair<std::string, double>> metrics;
-  if (texts == 0) return metrics;
-  for (const auto& [name, interval] : scorer.row(0).metrics) {
-    metrics.emplace_back(name, interval.mean);
-  }
-  return metrics;
-}
-
 /// Texts of the splits that were learned from or chosen by.
 std::vector<uint64_t> texts_seen(const Corpus& corpus) {
   std::vector<uint64_t> hashes;
@@ -95,10 +47,12 @@ std::vector<uint64_t> texts_seen(const Corpus& corpus) {
 TrainSummary train_predictor(const TrainOptions& options) {
   Corpus corpus(options.traces, options.held_out);
   if (options.routers) corpus.set_routers(*options.routers, "the model's routers");
-  const auto predictor = make_configured(options, corpus.geometry());
+  const auto predictor =
+      make_configured(options.predictor, options.lead, corpus.geometry(), options.config);
   if (predictor->needs_features()) corpus.require_features(predictor->name());
   PredictorInfo info = info_of(*predictor, options, corpus);
-  if (is_done(options, info)) return {read_predictor_info(options.output), true};
+  if (is_done(options.output, info))
+    return {read_predictor_info(options.output), true, options.output};
   make_output_directory(options.output);
 
   TrainingEnvironment environment;
@@ -114,10 +68,10 @@ TrainSummary train_predictor(const TrainOptions& options) {
   predictor->fit({corpus, counts, environment});
 
   info.settings = predictor->settings().dump();
-  info.validation = validate(*predictor, corpus);
+  info.validation = measure_on_validation({predictor.get()}, corpus).front();
   save_predictor(options.output, *predictor, info, texts_seen(corpus));
   fs::remove(environment.checkpoint);
-  return {info, false};
+  return {info, false, options.output};
 }
 
 }  // namespace foregate

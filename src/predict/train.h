@@ -31,6 +31,7 @@ struct TrainOptions {
 struct TrainSummary {
   PredictorInfo info;
   bool already_done = false;  ///< the same training had been finished before; nothing was changed
+  std::filesystem::path output;
 };
 
 /// Fits a predictor on the training split, measures it on the validation split and writes it to

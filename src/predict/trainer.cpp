@@ -23,23 +23,22 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-class Trainer {
+}  // namespace
+
+struct Training::Impl {
  public:
-  Trainer(TrainingTask& task, const TrainerSettings& settings,
-          const TrainingEnvironment& environment, const std::string& label)
-      : task_(task), settings_(settings), environment_(environment), label_(label) {
+  Impl(std::unique_ptr<TrainingTask> task, const NamedTensors& initial,
+       const TrainerSettings& settings, const TrainingEnvironment& environment,
+       const std::string& label)
+      : task_(std::move(task)), settings_(settings), environment_(environment), label_(label) {
     Json json = settings.to_json();
     json.erase("checkpoint_seconds");  // Changes nothing but how often the state is kept.
     json["seed"] = environment.seed;
     json["dtype"] = environment.dtype;
     json["what"] = label + environment.identity;
     identity_ = json.dump();
-  }
-
-  NamedTensors run(const NamedTensors& initial) {
     state_ = TrainingState::start(initial, parse_device(environment_.device));
-    const bool resumed = keeps_checkpoint() && fs::exists(environment_.checkpoint);
-    if (resumed) {
+    if (keeps_checkpoint() && fs::exists(environment_.checkpoint)) {
       load_training(environment_.checkpoint, identity_, state_);
       log::info("{}: going on from step {} of {}", label_, state_.step, settings_.steps);
     }
@@ -48,10 +47,37 @@ class Trainer {
     }
     if (!environment_.tensorboard.empty()) events_.emplace(environment_.tensorboard);
     last_checkpoint_ = Clock::now();
+  }
+
+  bool done() const { return state_.step >= settings_.steps || out_of_patience(); }
+
+  double share() const {
+    return static_cast<double>(state_.step) / static_cast<double>(settings_.steps);
+  }
+
+  void step() {
+    stop_if_asked();
     if (state_.step == 0) validate();  // The start may be the best there is.
-    while (state_.step < settings_.steps && !out_of_patience()) one_step();
+    descend();
+    if (state_.step % settings_.validate_every == 0 || state_.step == settings_.steps) validate();
+    if (progress_) {
+      progress_->update(state_.step, fmt::format("loss {:.3f}, validation recall {:.1f}% (best)",
+                                                 last_loss_, 100 * state_.best_recall));
+    }
+    checkpoint_if_due();
+  }
+
+  void save() const {
+    if (keeps_checkpoint()) save_training(environment_.checkpoint, state_, identity_);
+  }
+
+  NamedTensors result() {
     if (progress_) progress_->finish();
-    return result();
+    log::debug("{}: best validation recall {:.4f} at step {}", label_, state_.best_recall,
+               state_.best_step);
+    NamedTensors best;
+    for (const auto& [name, tensor] : state_.best) best[name] = tensor.cpu();
+    return best;
   }
 
  private:
@@ -69,9 +95,8 @@ class Trainer {
     return settings_.learning_rate * rise * 0.5 * (1 + std::cos(std::numbers::pi * done));
   }
 
-  void one_step() {
-    stop_if_asked();
-    const torch::Tensor loss = task_.loss(state_.parameters, state_.step);
+  void descend() {
+    const torch::Tensor loss = task_->loss(state_.parameters, state_.step);
     loss.backward();
     last_loss_ = loss.item<double>();
     if (!std::isfinite(last_loss_)) {
@@ -84,17 +109,11 @@ class Trainer {
       events_->add("loss", state_.step, last_loss_);
       events_->add("learning_rate", state_.step, rate);
     }
-    if (state_.step % settings_.validate_every == 0 || state_.step == settings_.steps) validate();
-    if (progress_) {
-      progress_->update(state_.step, fmt::format("loss {:.3f}, validation recall {:.1f}% (best)",
-                                                 last_loss_, 100 * state_.best_recall));
-    }
-    checkpoint_if_due();
   }
 
   void validate() {
     const torch::NoGradGuard no_grad;
-    const double recall = task_.validate(state_.parameters);
+    const double recall = task_->validate(state_.parameters);
     log::debug("{}: step {}, loss {:.4f}, validation recall {:.4f}", label_, state_.step,
                last_loss_, recall);
     if (events_) events_->add("validation_recall", state_.step, recall);
@@ -107,30 +126,22 @@ class Trainer {
   void checkpoint_if_due() {
     const std::chrono::seconds interval(settings_.checkpoint_seconds);
     if (!keeps_checkpoint() || Clock::now() - last_checkpoint_ < interval) return;
-    save_training(environment_.checkpoint, state_, identity_);
+    save();
     last_checkpoint_ = Clock::now();
   }
 
   void stop_if_asked() {
     if (!environment_.should_stop || !environment_.should_stop()) return;
     if (!keeps_checkpoint()) throw InterruptedError("interrupted; nothing was kept");
-    save_training(environment_.checkpoint, state_, identity_);
+    save();
     throw InterruptedError(fmt::format(
         "interrupted; step {} of {} is kept in {}: run the same command again to continue",
         state_.step, settings_.steps, environment_.checkpoint.string()));
   }
 
-  NamedTensors result() const {
-    log::debug("{}: best validation recall {:.4f} at step {}", label_, state_.best_recall,
-               state_.best_step);
-    NamedTensors best;
-    for (const auto& [name, tensor] : state_.best) best[name] = tensor.cpu();
-    return best;
-  }
-
-  TrainingTask& task_;
-  const TrainerSettings& settings_;
-  const TrainingEnvironment& environment_;
+  const std::unique_ptr<TrainingTask> task_;
+  const TrainerSettings settings_;
+  const TrainingEnvironment environment_;
   const std::string label_;
   std::string identity_;
   TrainingState state_;
@@ -140,12 +151,37 @@ class Trainer {
   Clock::time_point last_checkpoint_;
 };
 
-}  // namespace
+Training::Training(std::unique_ptr<TrainingTask> task, const NamedTensors& initial,
+                   const TrainerSettings& settings, const TrainingEnvironment& environment,
+                   const std::string& label)
+    : impl_(std::make_unique<Impl>(std::move(task), initial, settings, environment, label)) {}
 
-NamedTensors run_training(TrainingTask& task, const NamedTensors& initial,
-                          const TrainerSettings& settings, const TrainingEnvironment& environment,
-                          const std::string& label) {
-  return Trainer(task, settings, environment, label).run(initial);
+Training::~Training() = default;
+
+bool Training::done() const {
+  return impl_->done();
+}
+
+double Training::share() const {
+  return impl_->share();
+}
+
+void Training::step() {
+  impl_->step();
+}
+
+void Training::save() const {
+  impl_->save();
+}
+
+NamedTensors Training::result() {
+  return impl_->result();
+}
+
+void train_alone(Predictor& predictor, const FitInputs& inputs) {
+  const std::unique_ptr<Training> training = predictor.start_training(inputs);
+  while (!training->done()) training->step();
+  predictor.end_training(*training);
 }
 
 }  // namespace foregate

@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "predict/predictor.h"
@@ -22,13 +23,38 @@ class TrainingTask {
   virtual double validate(const NamedTensors& parameters) = 0;
 };
 
-/// Minimises the loss by AdamW under a cosine from `initial`, validates now and then, and returns
-/// the best parameters seen (float32, CPU). Keeps its whole state in environment.checkpoint every
-/// so often and when asked to stop, and goes on from there if the file exists; the caller removes
-/// it once the result is kept. Throws InterruptedError when asked to stop, DataError if the loss is
-/// no longer a number, UsageError if the checkpoint was made with other settings.
-NamedTensors run_training(TrainingTask& task, const NamedTensors& initial,
-                          const TrainerSettings& settings, const TrainingEnvironment& environment,
-                          const std::string& label);
+/// A training under way. It minimises the loss by AdamW under a cosine, validates now and then and
+/// remembers the best parameters. Its whole state is kept in environment.checkpoint every so often
+/// and when asked to stop, and a training that finds the file goes on from there; the caller
+/// removes it once the result is kept.
+class Training {
+ public:
+  /// Throws UsageError if the checkpoint was made with other settings. `settings` are copied.
+  Training(std::unique_ptr<TrainingTask> task, const NamedTensors& initial,
+           const TrainerSettings& settings, const TrainingEnvironment& environment,
+           const std::string& label);
+  ~Training();
+  Training(const Training&) = delete;
+  Training& operator=(const Training&) = delete;
+
+  /// All steps are done, or validation has not become better for so long that it never will.
+  bool done() const;
+  /// Of its steps, what share is done.
+  double share() const;
+  /// One step, and what is due after it. Throws InterruptedError when asked to stop, DataError if
+  /// the loss is no longer a number.
+  void step();
+  /// Keeps the state now, if there is a place for it.
+  void save() const;
+  /// The best parameters seen: float32, CPU.
+  NamedTensors result();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// fit() of a predictor that is trained by gradient: all steps in one go.
+void train_alone(Predictor& predictor, const FitInputs& inputs);
 
 }  // namespace foregate

@@ -179,11 +179,19 @@ torch::Tensor TransformerPredictor::logits(const NamedTensors& parameters, const
 }
 
 void TransformerPredictor::fit(const FitInputs& inputs) {
-  SequenceTask task(*this, inputs.corpus, training_, context_, inputs.environment);
-  ids_ = task.ids();
-  const std::string label = fmt::format("training {} at {}", name(), lead_name(lead()));
-  parameters_ = run_training(task, initial_parameters(ids_.size(0), inputs.environment.seed),
-                             training_, inputs.environment, label);
+  train_alone(*this, inputs);
+}
+
+std::unique_ptr<Training> TransformerPredictor::start_training(const FitInputs& inputs) {
+  auto task = std::make_unique<SequenceTask>(*this, inputs, training_, context_);
+  ids_ = task->ids();
+  const NamedTensors initial = initial_parameters(ids_.size(0), inputs.environment.seed);
+  return std::make_unique<Training>(std::move(task), initial, training_, inputs.environment,
+                                    fmt::format("training {} at {}", name(), lead_name(lead())));
+}
+
+void TransformerPredictor::end_training(Training& training) {
+  parameters_ = training.result();
 }
 
 torch::Tensor TransformerPredictor::score(const RoutedText& text) const {

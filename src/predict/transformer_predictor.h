@@ -20,6 +20,8 @@ class TransformerPredictor : public Predictor {
   TransformerPredictor(std::string name, Lead lead, Geometry geometry, const JsonReader& settings);
 
   void fit(const FitInputs& inputs) override;
+  std::unique_ptr<Training> start_training(const FitInputs& inputs) override;
+  void end_training(Training& training) override;
   torch::Tensor score(const RoutedText& text) const override;
   NamedTensors weights() const override;
   void set_weights(const NamedTensors& weights, const std::string& where) override;

@@ -8,6 +8,12 @@
 #include "predict/tables.h"
 
 namespace foregate {
+namespace {
+
+/// More than twice: top-1 is what pattern-based predictors are known by.
+constexpr double kFirstCounts = 4;
+
+}  // namespace
 
 int64_t TransitionPredictor::num_ingredients() const {
   return 1 + 2 * std::max(0, RoutingCounts::kWindow - lead().distance + 1);
@@ -47,8 +53,8 @@ torch::Tensor TransitionPredictor::fit_mixture(const torch::Tensor& experts) con
   for (int l = first_layer(); l < geometry().num_moe_layers; ++l) {
     std::vector<torch::Tensor> evidence;
     each_ingredient(experts, l, [&](const torch::Tensor& part) { evidence.push_back(part); });
-    mixture[l - first_layer()] =
-        fit_log_linear(torch::stack(evidence), experts.select(1, l), mixture_[l - first_layer()]);
+    mixture[l - first_layer()] = fit_log_linear(torch::stack(evidence), experts.select(1, l),
+                                                mixture_[l - first_layer()], kFirstCounts);
   }
   return mixture;
 }

@@ -37,7 +37,9 @@ Json row_json(const EvaluationRow& row) {
                {"experts_for_recall", needed},
                {"calibration_error", row.calibration_error},
                {"microseconds_per_token", row.microseconds},
-               {"weight_bytes", row.weight_bytes}};
+               {"flops_per_token", row.flops},
+               {"weight_bytes", row.weight_bytes},
+               {"on_front", row.on_front}};
   if (!row.baseline.empty()) {
     json["gain"] = interval_json(row.gain);
     json["gain"]["over"] = row.baseline;
@@ -67,7 +69,9 @@ void read_additions(const JsonReader& reader, EvaluationRow& row) {
   }
   row.calibration_error = reader.number("calibration_error", 0, 1, 0);
   row.microseconds = reader.number("microseconds_per_token", 0, 1e12, 0);
+  row.flops = reader.number("flops_per_token", 0, 1e18, 0);
   row.weight_bytes = reader.integer("weight_bytes", 0, INT64_MAX, 0);
+  row.on_front = reader.boolean("on_front", false);
   if (reader.has("gain")) {
     const JsonReader gain = reader.object("gain");
     row.baseline = gain.string("over");
@@ -152,7 +156,8 @@ std::string use_table_of(const std::vector<const EvaluationRow*>& rows) {
   if (rows.front()->at_threshold) {
     cells[0].push_back(fmt::format("fetched at p >= {}", rows.front()->at_threshold->probability));
   }
-  for (const char* name : {"calibration error", "us/token", "MB"}) cells[0].emplace_back(name);
+  for (const char* name : {"calibration error", "us/token", "kFLOP/token", "MB", "on front"})
+    cells[0].emplace_back(name);
   for (const EvaluationRow* row : rows) {
     auto& line = cells.emplace_back();
     line.push_back(row->title());
@@ -169,12 +174,26 @@ std::string use_table_of(const std::vector<const EvaluationRow*>& rows) {
     }
     line.push_back(fmt::format("{:.2f}", 100 * row->calibration_error));
     line.push_back(fmt::format("{:.1f}", row->microseconds));
+    line.push_back(fmt::format("{:.1f}", row->flops / 1e3));
     line.push_back(fmt::format("{:.1f}", static_cast<double>(row->weight_bytes) / 1e6));
+    line.emplace_back(row->on_front ? "*" : "");
   }
   return aligned(cells);
 }
 
 }  // namespace
+
+void mark_fronts(std::vector<EvaluationRow>& rows, int top_k) {
+  for (EvaluationRow& row : rows) {
+    const double recall = row.recall(top_k);
+    row.on_front = std::none_of(rows.begin(), rows.end(), [&](const EvaluationRow& other) {
+      if (other.lead != row.lead) return false;
+      const double found = other.recall(top_k);
+      return (found > recall && other.flops <= row.flops) ||
+             (found >= recall && other.flops < row.flops);
+    });
+  }
+}
 
 double EvaluationRow::recall(int budget) const {
   const std::string wanted = fmt::format("recall@{}", budget);

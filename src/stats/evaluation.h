@@ -42,13 +42,19 @@ struct EvaluationRow {
   std::optional<AtThreshold> at_threshold;
 
   double microseconds = 0;   ///< to score one token at all layers, on this machine's CPU
+  double flops = 0;          ///< the same, counted: two a multiply-add
   int64_t weight_bytes = 0;  ///< what the predictor keeps
+  /// None at this lead costs as few flops and finds more, or finds as many for fewer flops.
+  bool on_front = false;
 
   /// The mean of "recall@M"; 0 if it is not among the metrics.
   double recall(int budget) const;
   /// The predictor, and if some texts are not held out, how many: for people.
   std::string title() const;
 };
+
+/// Sets on_front of every row: the Pareto front of recall@k and flops at each lead.
+void mark_fronts(std::vector<EvaluationRow>& rows, int top_k);
 
 /// A whole evaluation: the own-router control and every predictor asked for, on the same texts.
 struct Evaluation {

@@ -88,6 +88,28 @@ def test_adapter_starts_no_worse_than_the_gate(demo_trace, quick, tmp_path):
     assert adapter >= row(result, "next-gate", "layer-1")["metrics"]["recall@2"]["mean"] - 0.01
 
 
+def test_a_sweep_trains_every_combination_and_orders_them(demo_trace, tmp_path):
+    grid = tmp_path / "grid.json"
+    grid.write_text(json.dumps({"steps": 20, "batch_tokens": 128, "learning_rate": [0.002, 0.0], "rank": [2, 4]}))
+    asked = ["train", "--traces", demo_trace, "--predictor", "gate-adapter", "--lead", "layer-1", "--sweep", grid,
+             "--output", tmp_path / "sweep"]
+    lines = run(*asked).stdout.splitlines()
+    assert "recall@2" in lines[0]
+    names = [line.split()[0] for line in lines[1:]]
+    assert sorted(names) == [f"learning_rate={rate},rank={rank}" for rate in ("0.0", "0.002") for rank in (2, 4)]
+    again = json.loads(run(*asked, "--json").stdout)["sweep"]
+    assert all(point["already_done"] for point in again)
+    recalls = [point["validation"]["recall@2"] for point in again]
+    assert recalls == sorted(recalls, reverse=True)
+    best = tmp_path / "sweep" / names[0]
+    assert json.loads((best / "config.json").read_text())["learning_rate"] == again[0]["settings"]["learning_rate"]
+    evaluate(demo_trace, "--predictor", best)
+    grid.write_text(json.dumps({"rank": []}))
+    fails(*asked, code=2, saying=["grid.json", "rank"])
+    grid.write_text(json.dumps({"ranks": [1, 2]}))
+    fails(*asked, code=2, saying=["ranks"])
+
+
 def test_refusals(demo_trace, tmp_path):
     fails("train", "--traces", demo_trace, "--predictor", "oracle", "--lead", "layer-1", "--output", tmp_path / "p",
           code=2, saying=["oracle", "gate-adapter"])

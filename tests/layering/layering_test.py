@@ -27,6 +27,7 @@ USES = {
     "collect": ["engine", "text", "trace"],
     "predict": ["nn", "trace", "stats", "tensor"],
     "capi": ["trace"],
+    "live": ["collect", "predict"],
 }
 NO_TORCH = ["base", "hub", "text", "trace", "stats", "report", "kernels", "capi"]
 # What both predict and capi are built on: a library of its own, without torch.

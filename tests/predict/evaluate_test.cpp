@@ -157,6 +157,8 @@ TEST_F(Evaluate, SaysWhatItTakesToRelyOnEach) {
   EXPECT_EQ(best.predictor, "token-table");
   EXPECT_TRUE(best.baseline.empty());
   EXPECT_GT(best.weight_bytes, 0);
+  EXPECT_EQ(best.flops, 2 * 4 * 6);  // A row of six numbers at each of four layers.
+  EXPECT_TRUE(best.on_front);
   EXPECT_GT(best.at_threshold.value().recall, 0);
   for (const EvaluationRow& row : evaluation.rows) {
     EXPECT_GE(metric(row, "recall@5"), metric(row, "recall@1"));

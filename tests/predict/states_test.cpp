@@ -57,7 +57,8 @@ class Synthetic : public ::testing::Test {
 TEST_F(Synthetic, RowsGatherTheSplitsTokens) {
   const Corpus corpus(directory_.path());
   const Lead lead = Lead::layer(1);
-  const StateRows rows(corpus, Split::kValidation, lead);
+  StateRows rows(corpus.geometry(), lead);
+  rows.read(corpus, Split::kValidation);
   std::vector<torch::Tensor> states;
   std::vector<torch::Tensor> experts;
   for (const RoutedText& text :
@@ -77,7 +78,8 @@ TEST_F(Synthetic, RowsGatherTheSplitsTokens) {
 TEST_F(Synthetic, RowsKnowTheTokensBefore) {
   const Corpus corpus(directory_.path());
   const Lead lead = Lead::layer(1);
-  const StateRows rows(corpus, Split::kTrain, lead);
+  StateRows rows(corpus.geometry(), lead);
+  rows.read(corpus, Split::kTrain);
   std::vector<torch::Tensor> ids;
   std::vector<torch::Tensor> experts;
   for (const RoutedText& text :

@@ -38,7 +38,9 @@ Evaluation sample_evaluation() {
   row.calibration_error = 0.0125;
   row.at_threshold = {0.1, 3.5, 0.75};
   row.microseconds = 2.5;
+  row.flops = 2048;
   row.weight_bytes = 1'500'000;
+  row.on_front = true;
   evaluation.rows = {row};
   return evaluation;
 }
@@ -59,14 +61,32 @@ TEST(EvaluationTest, JsonRoundTrip) {
 
 TEST(EvaluationTest, ReadsWhatEarlierVersionsWrote) {
   Json json = sample_evaluation().to_json();
-  for (const char* key : {"recall_by_phase", "gain", "experts_for_recall", "calibration_error",
-                          "at_threshold", "microseconds_per_token", "weight_bytes"}) {
+  for (const char* key :
+       {"recall_by_phase", "gain", "experts_for_recall", "calibration_error", "at_threshold",
+        "microseconds_per_token", "flops_per_token", "weight_bytes", "on_front"}) {
     json["rows"][0].erase(key);
   }
   const EvaluationRow row = Evaluation::from_json(json, "e").rows.at(0);
   EXPECT_TRUE(row.baseline.empty());
   EXPECT_TRUE(row.experts_for_recall.empty());
   EXPECT_FALSE(row.at_threshold.has_value());
+}
+
+TEST(EvaluationTest, FrontIsWhatNothingBeats) {
+  const auto row = [](const char* lead, double recall, double flops) {
+    EvaluationRow made;
+    made.lead = lead;
+    made.metrics = {{"recall@2", {recall, recall, recall}}};
+    made.flops = flops;
+    return made;
+  };
+  std::vector<EvaluationRow> rows = {row("layer-1", 0.5, 10), row("layer-1", 0.5, 20),
+                                     row("layer-1", 0.7, 30), row("layer-1", 0.6, 30),
+                                     row("layer-1", 0.2, 0),  row("layer-2", 0.1, 99)};
+  mark_fronts(rows, 2);
+  std::vector<bool> fronts;
+  for (const EvaluationRow& each : rows) fronts.push_back(each.on_front);
+  EXPECT_EQ(fronts, (std::vector<bool>{true, false, true, false, true, true}));
 }
 
 TEST(EvaluationTest, JsonWithoutControl) {
@@ -95,6 +115,7 @@ TEST(EvaluationTest, TableSaysWhatAPersonNeeds) {
   EXPECT_THAT(evaluation.to_table(), HasSubstr("+1.0 [-2.0, +4.0]"));
   EXPECT_THAT(evaluation.to_table(), HasSubstr("experts for 99%"));
   EXPECT_THAT(evaluation.to_table(), HasSubstr("3.50, recall 75.0"));
+  EXPECT_THAT(evaluation.to_table(), HasSubstr("kFLOP/token"));
   evaluation.control_matches = 1199;
   EXPECT_THAT(evaluation.to_table(), HasSubstr("BROKEN"));
   evaluation.has_control = false;

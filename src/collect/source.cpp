@@ -1,0 +1,129 @@
+#include "collect/source.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/stopwatch.h"
+#include "collect/sizing.h"
+#include "models/config.h"
+#include "models/quantized_checkpoint.h"
+#include "tensor/device.h"
+#include "tensor/device_memory.h"
+#include "tensor/dtype.h"
+
+namespace foregate {
+namespace {
+
+void report_plan(const SamplingPlan& plan, int64_t target) {
+  for (const DatasetPlan& dataset : plan.datasets) {
+    log::info(
+        "{}: {} of {} usable texts{}", dataset.spec.name,
+        with_commas(static_cast<int64_t>(dataset.ordinals.size())), with_commas(dataset.available),
+        dataset.skipped > 0 ? fmt::format(", {} rows skipped", with_commas(dataset.skipped)) : "");
+    for (const std::string& reason : dataset.skip_reasons) log::info("  skipped {}", reason);
+  }
+  if (plan.num_texts() < target) {
+    log::warning(
+        "the datasets hold {} usable texts, fewer than the {} traces asked for; collecting them "
+        "all",
+        with_commas(plan.num_texts()), with_commas(target));
+  }
+}
+
+SamplingPlan make_plan(const CollectOptions& options) {
+  Progress progress("count texts", "rows", 0);
+  SamplingPlan plan =
+      plan_sampling(options.data, options.traces, options.seed, options.strict, [&](int64_t rows) {
+        check_interrupted("nothing was written yet");
+        progress.update(rows);
+      });
+  report_plan(plan, options.traces);
+  return plan;
+}
+
+/// What is left open, chosen: by the run that is continued, or by the memory there is.
+CollectOptions with_choices(const CollectOptions& options) {
+  CollectOptions chosen = options;
+  const ModelConfig config = read_model_config(options.model / "config.json");
+  if (options.max_length > config.max_positions) {
+    log::warning("--max-length {} is more than the {} positions of the model; texts are cut there",
+                 options.max_length, config.max_positions);
+    chosen.max_length = config.max_positions;
+  }
+  if (!options.output.empty() && fs::exists(options.output / kManifestName)) {
+    const Manifest previous = read_manifest(options.output);
+    const bool collected = previous.batch_tokens > 0;  // imports have none
+    if (collected && options.quantization.empty()) chosen.quantization = previous.quantization;
+    if (options.batch_tokens == 0) chosen.batch_tokens = previous.batch_tokens;
+  }
+  SizingRequest request;
+  request.device = parse_device(options.device);
+  request.dtype = parse_dtype(options.dtype);
+  if (!chosen.quantization.empty()) request.quantization = parse_quantization(chosen.quantization);
+  request.batch_tokens = chosen.batch_tokens;
+  request.longest_text = chosen.max_length;
+  request.memory = usable_memory(request.device, options.max_memory);
+  const Sizing sizing = choose_sizing(config, request, options.model.string());
+  log::info("{}", description(sizing, request.memory, request.device));
+  chosen.quantization = quantization_name(sizing.quantization);
+  chosen.batch_tokens = sizing.batch_tokens;
+  return chosen;
+}
+
+/// Where to read the weights from: a folder of quantised ones that is made now or was before, or
+/// the model's.
+fs::path weights_folder(const CollectOptions& options) {
+  if (options.save_quantized.empty()) return options.model;
+  const Quantization quantization = parse_quantization(options.quantization);
+  if (quantization == Quantization::kNone) {
+    throw UsageError("--save-quantized needs --quantize int8 or nf4");
+  }
+  if (is_saved_quantized(options.save_quantized, options.model, quantization)) {
+    log::info("reading the quantised weights in {}", options.save_quantized.string());
+  } else {
+    save_quantized(options.model, quantization, options.save_quantized);
+    log::info("saved the quantised weights in {}", options.save_quantized.string());
+  }
+  return options.save_quantized;
+}
+
+}  // namespace
+
+Source open_source(const CollectOptions& options) {
+  Stopwatch clock;
+  clock.start();
+  if (!fs::is_directory(options.model)) {
+    throw EnvironmentError(
+        fmt::format("no model directory {}; expected a folder in the Hugging Face layout with "
+                    "config.json, tokenizer.json and *.safetensors",
+                    options.model.string()));
+  }
+  Tokenizer tokenizer = Tokenizer::load(options.model / "tokenizer.json");
+  CollectOptions chosen = with_choices(options);
+  if (options.max_memory > 0) {
+    limit_device_memory(parse_device(options.device), options.max_memory);
+  }
+  const fs::path weights = weights_folder(chosen);
+  const double ready = clock.seconds();
+  Engine engine(weights, {.device = options.device,
+                          .dtype = options.dtype,
+                          .quantization = chosen.quantization,
+                          .random_weights = options.random_weights});
+  const double loaded = clock.seconds();
+  log::info("weights loaded in {:.2f} s", loaded - ready);
+  SamplingPlan plan = make_plan(chosen);
+  const double planned = clock.seconds();
+  return {std::move(chosen), std::move(tokenizer), std::move(engine), std::move(plan), loaded,
+          planned - loaded};
+}
+
+std::string model_name_of(const CollectOptions& options) {
+  if (!options.model_name.empty()) return options.model_name;
+  return fs::weakly_canonical(options.model).filename().string();
+}
+
+}  // namespace foregate

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+
+#include "collect/options.h"
+#include "engine/engine.h"
+#include "text/sampling.h"
+#include "text/tokenizer.h"
+#include "trace/manifest.h"
+
+namespace foregate {
+
+/// A model ready to route, and the texts it is to route.
+struct Source {
+  CollectOptions options;  ///< nothing in them is left to be chosen
+  Tokenizer tokenizer;
+  Engine engine;
+  SamplingPlan plan;
+  double load_seconds = 0;  ///< until the weights were there
+  double plan_seconds = 0;
+};
+
+/// Chooses what the options leave open by the memory there is, or takes it from the manifest of a
+/// run in options.output that is continued; loads the model and samples the texts. Throws
+/// UsageError, EnvironmentError, DataError, DeviceError or InterruptedError.
+Source open_source(const CollectOptions& options);
+
+/// For the manifest, or a predictor: the name that was given, or the model directory's.
+std::string model_name_of(const CollectOptions& options);
+
+}  // namespace foregate

@@ -1,0 +1,243 @@
+#include "live/train_live.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "live/live_stream.h"
+#include "predict/registry.h"
+#include "predict/trainer.h"
+#include "predict/training_output.h"
+
+namespace foregate {
+namespace {
+
+constexpr int64_t kBatches = 8;           // of the model's, in the buffer
+constexpr double kDrawsPerPass = 4;       // of a token, when passes are chosen here
+constexpr int64_t kProgressSteps = 1000;  // of the bar over several trainings
+
+/// One predictor on its way to its directory.
+struct Job {
+  std::unique_ptr<Predictor> predictor;
+  PredictorInfo info;
+  std::filesystem::path output;
+  std::filesystem::path tensorboard;
+  bool already_done = false;
+  std::unique_ptr<Training> training;  // none if it learns by counting
+};
+
+std::vector<std::pair<std::string, Lead>> wanted(const TrainLiveOptions& options) {
+  std::vector<std::pair<std::string, Lead>> pairs;
+  for (const std::string& name : options.predictors) {
+    const PredictorKind* kind = find_predictor_kind(name);
+    const size_t before = pairs.size();
+    for (const Lead& lead : options.leads) {
+      if (kind != nullptr && kind->supports(lead)) pairs.emplace_back(name, lead);
+    }
+    // None of the leads, or no such predictor: let the registry say what there is.
+    if (pairs.size() == before) pairs.emplace_back(name, options.leads.front());
+  }
+  return pairs;
+}
+
+Json live_settings(const LiveTexts& texts, const TrainLiveOptions& options) {
+  const CollectOptions& source = texts.source().options;
+  Json data = Json::array();
+  for (const DatasetPlan& dataset : texts.source().plan.datasets) {
+    data.push_back({{"name", dataset.spec.name}, {"texts", dataset.ordinals.size()}});
+  }
+  return {{"data", data},
+          {"max_length", source.max_length},
+          {"model_dtype", source.dtype},
+          {"quantization", source.quantization},
+          {"tokenizer_sha256", sha256_of_file(source.model / "tokenizer.json")},
+          {"buffer_tokens", options.buffer_tokens},
+          {"training_tokens", texts.survey().tokens_of(Split::kTrain)}};
+}
+
+Job make_job(const std::string& name, const Lead& lead, const LiveTexts& texts,
+             const TrainLiveOptions& options, bool alone) {
+  const CollectOptions& source = texts.source().options;
+  Job job;
+  job.predictor = make_configured(name, lead, texts.geometry(), options.config);
+  const std::string folder = fmt::format("{}-{}", name, lead_name(lead));
+  job.output = alone ? options.output : options.output / folder;
+  if (!options.tensorboard.empty()) {
+    job.tensorboard = alone ? options.tensorboard : options.tensorboard / folder;
+  }
+  PredictorInfo& info = job.info;
+  info.name = name;
+  info.lead = lead;
+  info.geometry = texts.geometry();
+  info.settings = job.predictor->settings().dump();
+  info.model = model_name_of(source);
+  info.config_sha256 = sha256_of_file(source.model / "config.json");
+  info.split_seed = source.seed;
+  info.held_out = options.held_out;
+  info.seed = options.seed;
+  info.dtype = options.dtype;
+  return job;
+}
+
+/// Passes over the training texts, so that a token is drawn a few times each time it comes by.
+int64_t choose_passes(const std::vector<Job>& jobs, const LiveTexts& texts,
+                      const TrainLiveOptions& options) {
+  if (options.passes > 0) return options.passes;
+  // What is in memory all the time need not come again.
+  if (LiveReader::num_batches(texts, Split::kTrain) <= kBatches) return 1;
+  double draws = 0;
+  for (const Job& job : jobs) {
+    const Json settings = job.predictor->settings();
+    if (!settings.contains("steps")) continue;
+    draws =
+        std::max(draws, settings["steps"].get<double>() * settings["batch_tokens"].get<double>());
+  }
+  const auto tokens = static_cast<double>(texts.survey().tokens_of(Split::kTrain));
+  return std::max<int64_t>(1, std::llround(draws / (kDrawsPerPass * tokens)));
+}
+
+LiveStreamOptions stream_options(const std::vector<Job>& jobs, int64_t passes,
+                                 const TrainLiveOptions& options) {
+  LiveStreamOptions stream{.batches = kBatches, .passes = passes, .features = false};
+  for (const Job& job : jobs) {
+    const Json settings = job.predictor->settings();
+    if (!settings.contains("validation_tokens")) continue;
+    stream.validation_tokens =
+        std::max(stream.validation_tokens,
+                 std::min(settings["validation_tokens"].get<int64_t>(), options.buffer_tokens));
+    stream.features = stream.features || job.predictor->needs_features();
+  }
+  return stream;
+}
+
+void fit_or_start(Job& job, const FitInputs& inputs) {
+  job.training = job.predictor->start_training(inputs);
+  if (!job.training) job.predictor->fit(inputs);
+}
+
+/// Takes steps by turns, always where the smallest share is done, so that all look at about the
+/// same part of the stream.
+void run_trainings(std::vector<Job>& jobs, bool progress_bar) {
+  std::optional<Progress> progress;
+  if (progress_bar) progress.emplace("training", "permille", kProgressSteps);
+  while (true) {
+    Job* next = nullptr;
+    for (Job& job : jobs) {
+      if (!job.training || job.training->done()) continue;
+      if (next == nullptr || job.training->share() < next->training->share()) next = &job;
+    }
+    if (next == nullptr) break;
+    try {
+      next->training->step();
+    } catch (const InterruptedError&) {
+      for (const Job& job : jobs) {
+        if (job.training) job.training->save();
+      }
+      throw;
+    }
+    if (progress) {
+      progress->update(std::llround(next->training->share() * static_cast<double>(kProgressSteps)));
+    }
+  }
+  if (progress) progress->finish();
+  for (Job& job : jobs) {
+    if (job.training) job.predictor->end_training(*job.training);
+  }
+}
+
+std::vector<uint64_t> texts_seen(const Survey& survey) {
+  std::vector<uint64_t> seen;
+  for (size_t i = 0; i < survey.splits.size(); ++i) {
+    if (survey.splits[i] != Split::kTest) seen.push_back(survey.hashes[i]);
+  }
+  return seen;
+}
+
+void write_results(std::vector<Job>& jobs, const LiveTexts& texts) {
+  std::vector<const Predictor*> predictors;
+  for (const Job& job : jobs) predictors.push_back(job.predictor.get());
+  const auto metrics = measure_on_validation(predictors, texts);
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    Job& job = jobs[i];
+    job.info.settings = job.predictor->settings().dump();
+    job.info.validation = metrics[i];
+    save_predictor(job.output, *job.predictor, job.info, texts_seen(texts.survey()));
+    fs::remove(job.output / kCheckpointFile);
+  }
+}
+
+void check_options(const TrainLiveOptions& options) {
+  if (options.texts.data.empty()) {
+    throw UsageError("no texts given; name at least one dataset with --data NAME=PATH");
+  }
+  if (options.predictors.empty() || options.leads.empty()) {
+    throw UsageError("--live needs at least one --predictor and one --lead");
+  }
+}
+
+}  // namespace
+
+std::vector<TrainSummary> train_live(const TrainLiveOptions& options) {
+  check_options(options);
+  CollectOptions request = options.texts;
+  request.batch_tokens = std::max<int64_t>(1, options.buffer_tokens / kBatches);
+  request.output.clear();
+  const LiveTexts texts(open_source(request), options.held_out, request.batch_tokens);
+
+  const auto pairs = wanted(options);
+  std::vector<Job> jobs;
+  for (const auto& [name, lead] : pairs) {
+    jobs.push_back(make_job(name, lead, texts, options, pairs.size() == 1));
+  }
+  const int64_t passes = choose_passes(jobs, texts, options);
+  Json live = live_settings(texts, options);
+  live["passes"] = passes;
+  for (Job& job : jobs) {
+    job.info.live = live.dump();
+    job.already_done = is_done(job.output, job.info);
+  }
+  std::vector<TrainSummary> summaries;
+  for (const Job& job : jobs) {
+    if (job.already_done) {
+      summaries.push_back({read_predictor_info(job.output), true, job.output});
+    }
+  }
+  std::erase_if(jobs, [](const Job& job) { return job.already_done; });
+  if (jobs.empty()) return summaries;
+
+  const Survey& survey = texts.survey();
+  log::info("{} training texts with {} tokens, {} validation texts; {} pass{} over them",
+            with_commas(survey.texts_of(Split::kTrain)),
+            with_commas(survey.tokens_of(Split::kTrain)),
+            with_commas(survey.texts_of(Split::kValidation)), passes, passes == 1 ? "" : "es");
+  LiveStream stream(texts, stream_options(jobs, passes, options));
+  SharedCounts counts(texts);
+  for (Job& job : jobs) {
+    make_output_directory(job.output);
+    TrainingEnvironment environment;
+    environment.device = options.texts.device;
+    environment.dtype = options.dtype;
+    environment.seed = options.seed;
+    environment.checkpoint = job.output / kCheckpointFile;
+    environment.tensorboard = job.tensorboard;
+    environment.identity = identity_of(job.info);
+    environment.progress = options.progress && jobs.size() == 1;
+    environment.should_stop = options.should_stop ? options.should_stop : interrupted;
+    fit_or_start(job, {texts, counts, environment, &stream});
+  }
+  run_trainings(jobs, options.progress && jobs.size() > 1);
+  write_results(jobs, texts);
+  for (const Job& job : jobs) summaries.push_back({job.info, false, job.output});
+  return summaries;
+}
+
+}  // namespace foregate

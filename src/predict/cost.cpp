@@ -1,0 +1,75 @@
+#include "predict/cost.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "predict/counts.h"
+
+namespace foregate {
+namespace {
+
+/// log f, the id as any and as first choice, the id before, the token before, three memories of the
+/// text, the pairs of ids: see predict/statistics_predictor.h.
+constexpr double kEvidences = 9;
+
+/// Over all predictable layers, the earlier layers that are known and looked at.
+double known_layers(const Predictor& predictor) {
+  if (predictor.lead().kind != Lead::Kind::kLayer) return 0;
+  double known = 0;
+  for (int64_t l = 0; l < predictor.num_layers(); ++l) {
+    known += static_cast<double>(std::min<int64_t>(l + 1, RoutingCounts::kWindow));
+  }
+  return known;
+}
+
+double experts_of(const Predictor& predictor) {
+  return static_cast<double>(predictor.geometry().num_experts);
+}
+
+double top_k_of(const Predictor& predictor) {
+  return static_cast<double>(predictor.geometry().top_k);
+}
+
+double layers_of(const Predictor& predictor) {
+  return static_cast<double>(predictor.num_layers());
+}
+
+}  // namespace
+
+double no_cost(const Predictor& /*predictor*/) {
+  return 0;
+}
+
+double previous_token_cost(const Predictor& predictor) {
+  return layers_of(predictor) * top_k_of(predictor);
+}
+
+double token_table_cost(const Predictor& predictor) {
+  return layers_of(predictor) * experts_of(predictor);
+}
+
+double transition_cost(const Predictor& predictor) {
+  return known_layers(predictor) * top_k_of(predictor) * experts_of(predictor);
+}
+
+double statistics_cost(const Predictor& predictor) {
+  const double own = layers_of(predictor) * (2 * kEvidences + top_k_of(predictor));
+  return (own + known_layers(predictor) * (top_k_of(predictor) + 1)) * experts_of(predictor);
+}
+
+double dense_cost(const Predictor& predictor) {
+  double cost = 0;
+  for (const auto& [name, tensor] : predictor.weights()) {
+    if (tensor.dim() >= 2 && name != "embedding") cost += static_cast<double>(tensor.numel());
+  }
+  return cost;
+}
+
+double transformer_cost(const Predictor& predictor) {
+  const Json settings = predictor.settings();
+  const auto setting = [&](const char* name) { return settings[name].get<double>(); };
+  // Scores and sums over half a window on average.
+  return dense_cost(predictor) + setting("blocks") * setting("context") * setting("width");
+}
+
+}  // namespace foregate

@@ -1,0 +1,47 @@
+#include "predict/routed_texts.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <set>
+
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace foregate {
+
+void RoutedTexts::require_features(const std::string& who) const {
+  if (has_features()) return;
+  throw DataError(fmt::format(
+      "{} reads hidden states, and the trace {} has none; collect it with --record features", who,
+      name()));
+}
+
+void RoutedTexts::set_routers(Routers routers, const std::string& where) {
+  require_routers_fit(routers, geometry(), where);
+  routers_ = std::move(routers);
+}
+
+uint64_t hash_of(const std::vector<int32_t>& token_ids) {
+  const auto* bytes = reinterpret_cast<const char*>(token_ids.data());
+  return stable_hash({bytes, token_ids.size() * sizeof(int32_t)});
+}
+
+void hold_out_dataset(std::vector<Split>& splits, const std::vector<std::string>& datasets,
+                      const std::string& held_out) {
+  const std::set<std::string> names(datasets.begin(), datasets.end());
+  if (!names.contains(held_out) || names.size() < 2) {
+    throw UsageError(
+        fmt::format("--hold-out {}: expected one of at least two datasets; there are: {}", held_out,
+                    fmt::join(names, ", ")));
+  }
+  for (size_t i = 0; i < splits.size(); ++i) {
+    if (datasets[i] == held_out) {
+      splits[i] = Split::kTest;
+    } else if (splits[i] == Split::kTest) {
+      splits[i] = Split::kTrain;
+    }
+  }
+}
+
+}  // namespace foregate
