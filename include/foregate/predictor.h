@@ -95,7 +95,7 @@ int foregate_predictor_api_version(void);
 const char* foregate_last_error(void);
 
 /* "FOREGATE_BAD_DATA" and so on; "unknown status" for any other number. */
-const char* foregate_status_name(foregate_status status);
+const char* foregate_status_name(int status);
 
 /* Reads a predictor directory and checks all of it, the weights' digest included. The files are
  * mapped: they must not be changed while the predictor is in use. */
@@ -130,12 +130,12 @@ foregate_status foregate_sequence_token(foregate_sequence* sequence, int32_t tok
 foregate_status foregate_sequence_routing(foregate_sequence* sequence, int32_t layer,
                                           const int32_t* experts, size_t count);
 
-/* The current token's hidden state at MoE layer `layer`: `values` [size] of `dtype`, copied; `size`
- * must be the hidden size. For lead layer-H that is the router's input (after the norm); for
- * pre-attention the residual stream that enters the layer, before any norm. A later call for the
- * same token and layer replaces it. */
+/* The current token's hidden state at MoE layer `layer`: `values` [size] of `dtype` (a
+ * foregate_dtype), copied; `size` must be the hidden size. For lead layer-H that is the router's
+ * input (after the norm); for pre-attention the residual stream that enters the layer, before any
+ * norm. A later call for the same token and layer replaces it. */
 foregate_status foregate_sequence_state(foregate_sequence* sequence, int32_t layer,
-                                        const void* values, foregate_dtype dtype, size_t size);
+                                        const void* values, int dtype, size_t size);
 
 /* Scores of every expert of MoE layer `layer` for the current token of each of `count` sequences of
  * one predictor, the higher the likelier: `scores` [count][E]. They rank experts; they are no

@@ -77,7 +77,7 @@ void require(Pointer* pointer, const char* name) {
   if (pointer == nullptr) throw UsageError(fmt::format("{} is a null pointer", name));
 }
 
-foregate::capi::StateDtype state_dtype(foregate_dtype dtype) {
+foregate::capi::StateDtype state_dtype(int dtype) {
   using foregate::capi::StateDtype;
   switch (dtype) {
     case FOREGATE_FLOAT32:
@@ -87,7 +87,7 @@ foregate::capi::StateDtype state_dtype(foregate_dtype dtype) {
     case FOREGATE_FLOAT16:
       return StateDtype::kFloat16;
   }
-  throw UsageError(fmt::format("dtype is {}; expected a foregate_dtype", static_cast<int>(dtype)));
+  throw UsageError(fmt::format("dtype is {}; expected a foregate_dtype", dtype));
 }
 
 /// Scores of a batch. -> [count][E]
@@ -128,7 +128,7 @@ const char* foregate_last_error(void) {
   return last_error().c_str();
 }
 
-const char* foregate_status_name(foregate_status status) {
+const char* foregate_status_name(int status) {
   switch (status) {
     case FOREGATE_OK:
       return "FOREGATE_OK";
@@ -254,7 +254,7 @@ foregate_status foregate_sequence_routing(foregate_sequence* sequence, int32_t l
 }
 
 foregate_status foregate_sequence_state(foregate_sequence* sequence, int32_t layer,
-                                        const void* values, foregate_dtype dtype, size_t size) {
+                                        const void* values, int dtype, size_t size) {
   return guarded([&] {
     require(sequence, "sequence");
     require(values, "values");

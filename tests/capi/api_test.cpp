@@ -326,8 +326,7 @@ TEST(PredictorApi, RefusesWhatDoesNotFitTheModel) {
   };
   const std::array<float, 4> state{};
   const auto show = [&](int32_t layer, int dtype, size_t size) {
-    return foregate_sequence_state(sequence.get(), layer, state.data(),
-                                   static_cast<foregate_dtype>(dtype), size);
+    return foregate_sequence_state(sequence.get(), layer, state.data(), dtype, size);
   };
   expect_failure(routing(0, {0, 1}), FOREGATE_NOT_OBSERVED, "without a token");
   expect_failure(show(0, FOREGATE_FLOAT32, 3), FOREGATE_NOT_OBSERVED, "without a token");
@@ -366,10 +365,9 @@ TEST(PredictorApi, RefusesWhatDoesNotFitTheModel) {
 
 TEST(PredictorApi, NamesEveryStatus) {
   for (int status = FOREGATE_OK; status <= FOREGATE_INTERNAL; ++status) {
-    EXPECT_THAT(foregate_status_name(static_cast<foregate_status>(status)),
-                ::testing::StartsWith("FOREGATE_"));
+    EXPECT_THAT(foregate_status_name(status), ::testing::StartsWith("FOREGATE_"));
   }
-  EXPECT_STREQ(foregate_status_name(static_cast<foregate_status>(99)), "unknown status");
+  EXPECT_STREQ(foregate_status_name(99), "unknown status");
 }
 
 TEST(LoadingAPredictor, SaysWhatIsMissing) {

@@ -24,8 +24,10 @@ using testing::PredictorHandle;
 using testing::SequenceHandle;
 using testing::TemporaryDirectory;
 
-/// What needs libtorch, or has nothing to predict with.
-const std::set<std::string> kWithoutC = {"random", "transformer"};
+/// What docs/c-api.md says the C functions run.
+const std::set<std::string> kInC = {"frequency",    "previous-token", "token-table",
+                                    "transition",   "statistics",     "next-gate",
+                                    "gate-adapter", "gate-mlp",       "mlp"};
 
 struct Case {
   std::string predictor;
@@ -40,7 +42,7 @@ struct Case {
 std::vector<Case> every_case() {
   std::vector<Case> cases;
   for (const PredictorKind& kind : predictor_kinds()) {
-    if (kWithoutC.contains(kind.name)) continue;
+    if (!kInC.contains(kind.name)) continue;
     for (const char* lead : {"next-token", "layer-1", "layer-2", "layer-3", "pre-attention"}) {
       if (!kind.supports(parse_lead(lead))) continue;
       for (const int experts : {6, 33}) cases.push_back({kind.name, lead, experts});
@@ -157,6 +159,30 @@ TEST_P(CAndCpp, ScoreAlike) {
     decisions += text.num_tokens() * predictor->num_layers();
   }
   EXPECT_GT(decisions, 400);
+}
+
+TEST(CAndCppPredictors, TheRestIsRefusedAsUnsupported) {
+  Geometry geometry;
+  geometry.num_moe_layers = 2;
+  geometry.num_experts = 4;
+  geometry.top_k = 1;
+  geometry.moe_layers = {0, 1};
+  size_t in_c = 0;
+  for (const PredictorKind& kind : predictor_kinds()) {
+    in_c += kInC.count(kind.name);
+    if (kInC.contains(kind.name)) continue;
+    const TemporaryDirectory directory;
+    PredictorInfo info;
+    info.name = kind.name;
+    info.lead = kind.next_token ? Lead::next_token() : Lead::layer(1);
+    info.geometry = geometry;
+    info.settings = "{}";
+    write_json_atomically(directory.path() / kPredictorFile, info.to_json());
+    foregate_predictor* predictor = nullptr;
+    EXPECT_EQ(foregate_predictor_load(directory.path().c_str(), &predictor), FOREGATE_UNSUPPORTED)
+        << kind.name;
+  }
+  EXPECT_EQ(in_c, kInC.size());
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CAndCpp, ::testing::ValuesIn(every_case()), [](const auto& test) {

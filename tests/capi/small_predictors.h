@@ -1,0 +1,108 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "predictor_directory.h"
+
+namespace foregate::testing {
+
+struct SmallPredictor {
+  const char* name;
+  const char* lead;
+};
+
+/// One of every kind that the C API runs.
+inline const std::vector<SmallPredictor> kSmallPredictors = {
+    {"frequency", "next-token"}, {"previous-token", "next-token"}, {"token-table", "next-token"},
+    {"transition", "layer-1"},   {"statistics", "next-token"},     {"statistics", "layer-1"},
+    {"next-gate", "layer-1"},    {"gate-adapter", "layer-1"},      {"gate-mlp", "pre-attention"},
+    {"mlp", "pre-attention"},
+};
+
+/// Fills a PredictorDirectory with tensors of the right shapes and small random values.
+class SmallTensors {
+ public:
+  explicit SmallTensors(PredictorDirectory& directory) : directory_(directory) {}
+
+  void add_all(const SmallPredictor& predictor) {
+    const std::string name = predictor.name;
+    const int64_t first = std::string(predictor.lead) == "layer-1" ? 1 : 0;
+    const int64_t rows = kLayers - first;
+    if (name == "next-gate") return floats("router", {rows, kExperts, kHidden});
+    if (name == "gate-adapter" || name == "gate-mlp" || name == "mlp") return networks(name, rows);
+    floats("frequency", {kLayers, kExperts});
+    if (name == "frequency" || name == "previous-token") return;
+    if (name == "transition") {
+      floats("evidence", {kLayers, kWindow, kExperts, kExperts});
+      return floats("mixture", {rows, 1 + 2 * kWindow});
+    }
+    ids({"id_tokens"}, {"id_experts"});
+    if (name == "token-table") return;
+    ids({"before_tokens"}, {"before_experts", "id_first"});
+    floats("first_frequency", {kLayers, kExperts});
+    directory_.tensor<int64_t>("pair_ids", "I64", {2},
+                               {(int64_t{1} << 32) | 1, (int64_t{1} << 32) | 3});
+    directory_.tensor<int64_t>("pair_begin", "I64", {3}, {0, 1, 2});
+    directory_.tensor<int16_t>("pair_experts", "I16", {2, kLayers, kTopK},
+                               {0, 1, 2, 3, 3, 2, 1, 0});
+    floats("previous", {kLayers, kExperts, kExperts});
+    if (first > 0) floats("transitions", {kLayers, kWindow, kExperts, kExperts});
+    floats("mixture", {rows, 9 + (first > 0 ? kWindow : 0)});
+  }
+
+ private:
+  static constexpr int64_t kLayers = 2, kExperts = 4, kTopK = 2, kHidden = 3, kVocabulary = 5;
+  static constexpr int64_t kWindow = 3, kWidth = 7, kEmbedding = 2;
+
+  static size_t size_of(const std::vector<int64_t>& shape) {
+    size_t size = 1;
+    for (const int64_t dimension : shape) size *= static_cast<size_t>(dimension);
+    return size;
+  }
+
+  void floats(const std::string& name, const std::vector<int64_t>& shape) {
+    std::vector<float> values(size_of(shape));
+    for (float& value : values) value = static_cast<float>(random_.uniform());
+    directory_.tensor<float>(name, "F32", shape, values);
+  }
+
+  void ids(const std::vector<const char*>& totals, const std::vector<const char*>& counts) {
+    if (totals[0] == std::string("id_tokens"))
+      directory_.tensor<int64_t>("ids", "I64", {2}, {1, 3});
+    for (const char* name : totals) directory_.tensor<int32_t>(name, "I32", {2}, {3, 4});
+    for (const char* name : counts) {
+      directory_.tensor<int32_t>(name, "I32", {2, kLayers, kExperts},
+                                 std::vector<int32_t>(2 * kLayers * kExperts, 2));
+    }
+  }
+
+  void networks(const std::string& name, int64_t rows) {
+    if (name == "mlp") {
+      floats("input", {rows, kHidden, kWidth});
+      floats("input_bias", {rows, kWidth});
+      floats("output", {rows, kWidth, kExperts});
+      return floats("output_bias", {rows, kExperts});
+    }
+    floats("router", {rows, kExperts, kHidden});
+    floats("gain", {rows, kHidden});
+    floats("bias", {rows, kExperts});
+    if (name == "gate-adapter") {
+      floats("down", {rows, kHidden, kWidth});
+      return floats("up", {rows, kWidth, kExperts});
+    }
+    floats("state_in", {rows, kHidden, kWidth});
+    floats("embedding", {kVocabulary + 1, kEmbedding});
+    floats("ids_in", {rows, 3 * kEmbedding, kExperts + kWidth});
+    floats("experts_in", {rows, 2 * kExperts, kExperts + kWidth});
+    floats("inner_bias", {rows, kWidth});
+    floats("inner_out", {rows, kWidth, kExperts});
+  }
+
+  PredictorDirectory& directory_;
+  Random random_{3};
+};
+
+}  // namespace foregate::testing
