@@ -105,35 +105,30 @@ class LayoutReader:
 
         hot = np.zeros_like(prior)
         np.put_along_axis(hot, chosen, 1, 1)
-        all_count, same_id, same_pair, seen_pair = (np.zeros_like(prior) for _ in range(4))
-        all_total, id_total, pair_total, seen_total = (np.zeros((n, 1), np.float32) for _ in range(4))
-        for t in range(n):
-            for s in range(t):
-                decay = np.float32(0.97) ** (t - s - 1)
-                all_count[t] += decay * hot[s]
-                all_total[t] += decay
-                if ids[s] == ids[t]:
-                    same_id[t] += hot[s]
-                    id_total[t] += 1
-                    if s > 0 and ids[s - 1] == ids[t - 1]:
-                        same_pair[t] += hot[s]
-                        pair_total[t] += 1
-            if t == 0:
-                continue
-            pair = (int(ids[t - 1]) << 32) | int(ids[t])
+        t, s = np.ogrid[:n, :n]
+        back = np.where(s < t, t - s - 1, 0)
+        all_before = np.where(s < t, 0.97 ** back, 0)
+        same_id = (s < t) & (ids[:, None] == ids)
+        before_ids = np.concatenate([[-1], ids[:-1]])
+        same_pair = same_id & (s > 0) & (before_ids[:, None] == before_ids)
+        seen_pair, seen_total = np.zeros_like(prior), np.zeros((n, 1))
+        for token in range(1, n):
+            pair = (int(ids[token - 1]) << 32) | int(ids[token])
             place = np.searchsorted(self.t["pair_ids"], pair)
             if place < len(self.t["pair_ids"]) and self.t["pair_ids"][place] == pair:
                 begin, end = self.t["pair_begin"][place:place + 2]
-                for decision in self.t["pair_experts"][begin:end, layer]:
-                    seen_pair[t, decision] += 1
-                seen_total[t] = end - begin
+                np.add.at(seen_pair[token], self.t["pair_experts"][begin:end, layer].ravel(), 1)
+                seen_total[token] = end - begin
 
         def counted(counts, totals, base):
             return (counts + 2 * base) / (totals + 2)
 
-        given_same_id = counted(same_id, id_total, given_id)
-        for p, base in [(counted(all_count, all_total, prior), prior), (given_same_id, given_id),
-                        (counted(same_pair, pair_total, given_same_id), given_same_id),
+        def of(earlier):  # [n, n]: what each token counts of each
+            return earlier @ hot, earlier.sum(1, keepdims=True)
+
+        given_same_id = counted(*of(same_id), given_id)
+        for p, base in [(counted(*of(all_before), prior), prior), (given_same_id, given_id),
+                        (counted(*of(same_pair), given_same_id), given_same_id),
                         (counted(seen_pair, seen_total, given_id), given_id)]:
             parts.append(safe_log(p) - safe_log(base))
         if self.first:
