@@ -107,18 +107,21 @@ Source open_source(const CollectOptions& options) {
   if (options.max_memory > 0) {
     limit_device_memory(parse_device(options.device), options.max_memory);
   }
-  const fs::path weights = weights_folder(chosen);
   const double ready = clock.seconds();
+  // Before the weights, which take longer: a wrong path or column is told at once.
+  SamplingPlan plan = make_plan(chosen);
+  const double planned = clock.seconds();
+  const fs::path weights = weights_folder(chosen);
+  const double found = clock.seconds();
   Engine engine(weights, {.device = options.device,
                           .dtype = options.dtype,
                           .quantization = chosen.quantization,
                           .random_weights = options.random_weights});
   const double loaded = clock.seconds();
-  log::info("weights loaded in {:.2f} s", loaded - ready);
-  SamplingPlan plan = make_plan(chosen);
-  const double planned = clock.seconds();
-  return {std::move(chosen), std::move(tokenizer), std::move(engine), std::move(plan), loaded,
-          planned - loaded};
+  log::info("weights loaded in {:.2f} s", loaded - found);
+  const double plan_seconds = planned - ready;
+  return {std::move(chosen), std::move(tokenizer), std::move(engine), std::move(plan),
+          loaded - plan_seconds, plan_seconds};
 }
 
 std::string model_name_of(const CollectOptions& options) {

@@ -16,8 +16,8 @@ struct Source {
   Tokenizer tokenizer;
   Engine engine;
   SamplingPlan plan;
-  double load_seconds = 0;  ///< until the weights were there
-  double plan_seconds = 0;
+  double load_seconds = 0;  ///< tokenizer, sizing and weights
+  double plan_seconds = 0;  ///< counting and choosing texts
 };
 
 /// Chooses what the options leave open by the memory there is, or takes it from the manifest of a
