@@ -9,7 +9,7 @@
 namespace foregate {
 namespace {
 
-constexpr size_t kPointBudget = 480;  // Points of all panels of a figure together.
+constexpr size_t kPointBudget = 720;  // Points of all panels of a figure together.
 
 Table working_set_table(const RoutingStatistics& statistics) {
   const Geometry& geometry = statistics.geometry;

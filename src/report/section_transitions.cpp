@@ -10,7 +10,7 @@
 namespace foregate {
 namespace {
 
-constexpr size_t kCellBudget = 36000;  // Cells of all maps together: keeps the page under 2 MB.
+constexpr size_t kCellBudget = 48000;  // Cells of all maps together: keeps the page under 2 MB.
 constexpr size_t kStrongest = 20;
 
 std::string pair_name(const Geometry& geometry, int pair) {
