@@ -12,7 +12,7 @@
 #include "base/progress.h"
 #include "commands.h"
 #include "output.h"
-#include "predict_options.h"
+#include "predict/evaluate.h"
 #include "report/report.h"
 #include "text/tokenizer.h"
 #include "trace/reader.h"
@@ -26,6 +26,8 @@ constexpr const char* kFooter =
     "  foregate analyze --traces traces --output report.html\n"
     "  foregate analyze --traces traces --predictor adapter --predictor frequency --output "
     "report.html --tables data\n"
+    "  foregate analyze --traces traces --predictor statistics --cross-domain --output "
+    "report.html\n"
     "  foregate analyze --traces traces --compare traces-int8 --tokenizer model --output "
     "report.html\n"
     "The report is one HTML file that opens offline. Without --predictor it has no table of "
@@ -34,9 +36,12 @@ constexpr const char* kFooter =
     "traces bring their\n"
     "tokens' names along).";
 
+constexpr int64_t kExamples = 2;  // of each dataset, to show what was foreseen
+
 struct Arguments {
   std::filesystem::path traces;
   std::vector<std::string> predictors;
+  bool cross_domain = false;
   std::filesystem::path compare;
   std::filesystem::path tokenizer;
   std::filesystem::path output;
@@ -99,8 +104,13 @@ void run_analyze(const Arguments& arguments) {
     input.compared_with = arguments.compare.string();
   }
   if (!arguments.predictors.empty()) {
-    input.evaluations.push_back(
-        run_evaluation(arguments.traces, arguments.predictors, {}, "test", {}, 0));
+    EvaluateOptions options;
+    options.traces = arguments.traces;
+    options.predictors = arguments.predictors;
+    options.cross_domain = arguments.cross_domain;
+    options.examples = kExamples;
+    options.progress = true;
+    input.evaluations.push_back(evaluate(options));
   }
   if (!arguments.tables.empty()) {
     make_output_directory(arguments.tables);
@@ -126,6 +136,11 @@ void add_analyze_command(CLI::App& app) {
       ->add_option("--predictor", arguments->predictors,
                    "Predictor directory or name to evaluate in it, repeatable")
       ->allow_extra_args(false);
+  command
+      ->add_flag("--cross-domain", arguments->cross_domain,
+                 "Also fit the predictors given by name on each dataset alone and measure them on "
+                 "the test texts of every dataset")
+      ->needs("--predictor");
   command->add_option("--compare", arguments->compare,
                       "Trace of the same texts, routed otherwise, to compare with");
   command->add_option("--tokenizer", arguments->tokenizer,

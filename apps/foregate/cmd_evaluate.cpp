@@ -1,10 +1,10 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "commands.h"
 #include "output.h"
+#include "predict/evaluate.h"
 #include "predict_options.h"
 
 namespace foregate {
@@ -16,28 +16,27 @@ constexpr const char* kFooter =
     "  foregate evaluate --traces traces --predictor adapter --predictor frequency --json\n"
     "  foregate evaluate --traces traces --predictor adapter --budget 12 --threshold 0.1\n"
     "  foregate evaluate --traces traces --predictor transition --lead layer-1 --lead layer-2\n"
+    "  foregate evaluate --traces traces --predictor statistics --lead layer-1 --cross-domain\n"
     "Predictors given by name are fitted on the training split first; trained ones are given as "
     "the directory that\n"
     "`foregate train` wrote. The own-router control is computed whenever the trace has hidden "
     "states.";
 
 struct Arguments {
-  std::filesystem::path traces;
+  EvaluateOptions options;
   std::string model;
-  std::vector<std::string> predictors;
   std::vector<std::string> leads;
   std::string split = "test";
-  std::string held_out;
-  std::vector<int> budgets;
-  std::optional<double> threshold;
-  uint64_t seed = 0;
   bool json = false;
 };
 
-void run_evaluate(const Arguments& arguments) {
-  const Evaluation evaluation = run_evaluation(
-      arguments.traces, arguments.predictors, arguments.leads, arguments.split, arguments.model,
-      arguments.seed, arguments.budgets, arguments.threshold, arguments.held_out);
+void run_evaluate(Arguments& arguments) {
+  EvaluateOptions& options = arguments.options;
+  for (const std::string& lead : arguments.leads) options.leads.push_back(parse_lead(lead));
+  options.all_texts = arguments.split == "all";
+  options.routers = routers_of_model(arguments.model);
+  options.progress = true;
+  const Evaluation evaluation = evaluate(options);
   if (arguments.json) {
     print_json(evaluation.to_json());
   } else {
@@ -49,12 +48,13 @@ void run_evaluate(const Arguments& arguments) {
 
 void add_evaluate_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
+  EvaluateOptions& options = arguments->options;
   CLI::App* command =
       app.add_subcommand("evaluate", "Measure how well predictors foresee the experts");
   command->footer(kFooter);
-  command->add_option("--traces", arguments->traces, "Trace directory")->required();
+  command->add_option("--traces", options.traces, "Trace directory")->required();
   command
-      ->add_option("--predictor", arguments->predictors,
+      ->add_option("--predictor", options.predictors,
                    "Predictor directory or name, repeatable (" + predictor_list() +
                        "); default: all that need no training")
       ->allow_extra_args(false);
@@ -66,22 +66,28 @@ void add_evaluate_command(CLI::App& app) {
       ->check(CLI::IsMember({"test", "all"}))
       ->capture_default_str();
   command
-      ->add_option("--hold-out", arguments->held_out,
+      ->add_option("--hold-out", options.held_out,
                    "Dataset to measure on, with nothing learned from it, instead of the test split")
       ->excludes("--split");
+  command
+      ->add_flag("--cross-domain", options.cross_domain,
+                 "Also fit the predictors given by name on each dataset alone, and print their "
+                 "recall on the test texts of every dataset")
+      ->excludes("--split")
+      ->excludes("--hold-out");
   command->add_option("--model", arguments->model,
                       "Checkpoint (directory, or OWNER/NAME that was pulled) whose routers to "
                       "check and predict with, instead of those "
                       "recorded with the trace");
   command
-      ->add_option("--budget", arguments->budgets,
+      ->add_option("--budget", options.budgets,
                    "Also measure fetching this many experts, repeatable; k and 2k always are")
       ->allow_extra_args(false);
   command
-      ->add_option("--threshold", arguments->threshold,
+      ->add_option("--threshold", options.threshold,
                    "Also measure fetching every expert at least this probable")
       ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--seed", arguments->seed, "Of the random predictor and the bootstrap")
+  command->add_option("--seed", options.seed, "Of the random predictor and the bootstrap")
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "Print one JSON document");
   command->callback([arguments] { run_evaluate(*arguments); });

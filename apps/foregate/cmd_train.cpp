@@ -77,6 +77,8 @@ void run_sweep(const Arguments& arguments) {
 
 void run_live(Arguments& arguments) {
   const TrainOptions& shared = arguments.options;
+  if (!shared.learn_from.empty())
+    throw UsageError("--learn-from needs --traces; --live learns from all of --data");
   if (!arguments.grid.empty()) throw UsageError("--sweep needs --traces; it does not go --live");
   complete_live_options(arguments.live, arguments.model, shared.device);
   TrainLiveOptions& options = arguments.live.options;
@@ -155,6 +157,11 @@ void add_train_command(CLI::App& app) {
       ->required();
   command->add_option("--hold-out", options.held_out,
                       "Dataset to learn nothing from, to be measured on by evaluate --hold-out");
+  command
+      ->add_option("--learn-from", options.learn_from,
+                   "The only dataset of the trace to learn from; evaluate then also shows how far "
+                   "that carries to the others")
+      ->excludes("--hold-out");
   command->add_option("--config", options.config,
                       "JSON file with settings of the predictor and its training");
   command

@@ -1,11 +1,8 @@
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <string>
-#include <vector>
 
-#include "predict/evaluate.h"
 #include "predict/routers.h"
 
 namespace foregate {
@@ -16,13 +13,5 @@ std::optional<Routers> routers_of_model(const std::string& model);
 
 /// "random, frequency, ...": the predictors there are, for help texts.
 std::string predictor_list();
-
-/// Runs an evaluation of `predictors` (names or directories) at `leads` (for the names).
-Evaluation run_evaluation(const std::filesystem::path& traces,
-                          const std::vector<std::string>& predictors,
-                          const std::vector<std::string>& leads, const std::string& split,
-                          const std::string& model, uint64_t seed,
-                          const std::vector<int>& budgets = {},
-                          std::optional<double> threshold = {}, const std::string& held_out = "");
 
 }  // namespace foregate

@@ -120,8 +120,8 @@ Source open_source(const CollectOptions& options) {
   const double loaded = clock.seconds();
   log::info("weights loaded in {:.2f} s", loaded - found);
   const double plan_seconds = planned - ready;
-  return {std::move(chosen), std::move(tokenizer), std::move(engine), std::move(plan),
-          loaded - plan_seconds, plan_seconds};
+  return {std::move(chosen), std::move(tokenizer),  std::move(engine),
+          std::move(plan),   loaded - plan_seconds, plan_seconds};
 }
 
 std::string model_name_of(const CollectOptions& options) {

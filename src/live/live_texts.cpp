@@ -34,6 +34,7 @@ RoutedText routed_text(const LiveTexts::Waiting& waiting, const BatchResult& res
   };
   RoutedText text;
   text.dataset = waiting.dataset;
+  text.sample = waiting.row;
   text.hash = hash_of(waiting.ids);
   text.prompt_tokens = tokens;
   text.token_ids = torch::tensor(waiting.ids, torch::kInt32).to(torch::kInt64);
@@ -106,7 +107,7 @@ std::vector<LiveTexts::Waiting> LiveReader::next() {
     ++at_;
     if (!selected) continue;
     const auto& dataset = texts_.source().plan.datasets[static_cast<size_t>(text.dataset)];
-    batch.push_back({dataset.spec.name, token_ids_of(texts_.source(), text)});
+    batch.push_back({dataset.spec.name, text.row, token_ids_of(texts_.source(), text)});
   }
   return batch;
 }

@@ -35,6 +35,7 @@ class LiveTexts : public RoutedTexts {
   /// Texts that lie in front of the model.
   struct Waiting {
     std::string dataset;
+    int64_t row = 0;  // in its source
     std::vector<int32_t> ids;
   };
   /// Runs the model over a batch. Hidden states, if asked for, stay on its device or come to the

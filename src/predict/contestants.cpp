@@ -42,6 +42,7 @@ void add_by_name(const PredictorKind& kind, const EvaluateOptions& options, cons
                            .to_fit = true,
                            .learns = kind.learns,
                            .trained = kind.trained,
+                           .learned_from = "",
                            .seen_texts = {}});
   }
 }
@@ -118,6 +119,7 @@ void add_directory(const std::string& directory, const EvaluateOptions& options,
                          .to_fit = false,
                          .learns = kind->learns,
                          .trained = kind->trained,
+                         .learned_from = stored.info.learned_from,
                          .seen_texts = std::move(stored.seen_texts)});
 }
 

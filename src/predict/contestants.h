@@ -18,6 +18,7 @@ struct Contestant {
   bool to_fit = false;  ///< given by name: learns from this trace's training split
   bool learns = false;
   bool trained = false;                     ///< by gradient: no baseline for others
+  std::string learned_from;                 ///< the only dataset it learned from; empty: all
   std::unordered_set<uint64_t> seen_texts;  ///< of a directory: what it learned from
 };
 

@@ -33,6 +33,7 @@ RoutedText to_tensors(const Trace& trace, const Geometry& geometry) {
   const std::vector<int64_t> shape = {tokens, geometry.num_moe_layers, geometry.top_k};
   RoutedText text;
   text.dataset = trace.dataset;
+  text.sample = trace.sample;
   text.prompt_tokens = trace.prompt_tokens;
   text.hash = hash_of(trace.token_ids);
   text.token_ids = as_int64(trace.token_ids, {tokens});

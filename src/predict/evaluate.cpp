@@ -11,6 +11,8 @@
 #include "predict/contestants.h"
 #include "predict/control.h"
 #include "predict/corpus.h"
+#include "predict/cross_domain.h"
+#include "predict/foreseen_texts.h"
 #include "predict/scoring.h"
 
 namespace foregate {
@@ -66,12 +68,14 @@ class Contest {
                             fit_calibration(*contestant.predictor, corpus), options.budgets,
                             options.threshold);
     }
+    if (options.examples > 0) examples_.emplace(contestants, options.examples);
     if (corpus.routers()) control_.emplace(*corpus.routers());
   }
 
   void add(const RoutedText& text) {
     if (text.num_tokens() == 0) return;
     if (control_) control_->add(text);
+    if (examples_) examples_->add(text);
     const Truth truth(text);
     for (size_t i = 0; i < scorers_.size(); ++i) {
       scorers_[i].add(text, truth);
@@ -87,6 +91,7 @@ class Contest {
     }
     add_gains(evaluation, seed);
     mark_fronts(evaluation.rows, evaluation.top_k);
+    if (examples_) evaluation.examples = examples_->texts();
     evaluation.has_control = control_ && control_->decisions() > 0;
     if (!evaluation.has_control) return;
     control_->require_perfect(evaluation.trace);
@@ -114,6 +119,7 @@ class Contest {
   std::vector<PredictorScorer> scorers_;
   std::vector<int64_t> seen_;
   std::optional<OwnRouterControl> control_;
+  std::optional<ForeseenTexts> examples_;
 };
 
 }  // namespace
@@ -150,6 +156,9 @@ Evaluation evaluate(const EvaluateOptions& options) {
   evaluation.top_k = corpus.geometry().top_k;
   evaluation.num_moe_layers = corpus.geometry().num_moe_layers;
   contest.fill(evaluation, options.seed);
+  std::vector<TransferRow> transfers;
+  if (options.cross_domain) transfers = measure_transfers(options, corpus, selection);
+  evaluation.transfers = transfer_matrix_rows(std::move(transfers), contestants, evaluation.rows);
   return evaluation;
 }
 

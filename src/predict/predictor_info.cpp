@@ -28,6 +28,7 @@ Json PredictorInfo::to_json() const {
                    {"validation_share", split.validation},
                    {"test_share", split.test}};
   if (!held_out.empty()) json["trace"]["held_out"] = held_out;
+  if (!learned_from.empty()) json["trace"]["learned_from"] = learned_from;
   if (!live.empty()) json["live"] = parse_json(live, "live");
   json["seed"] = seed;
   json["dtype"] = dtype;
@@ -54,6 +55,7 @@ PredictorInfo PredictorInfo::from_json(const JsonReader& reader) {
   info.split.validation = trace.number("validation_share", 0, 1);
   info.split.test = trace.number("test_share", 0, 1);
   info.held_out = trace.string("held_out", "");
+  info.learned_from = trace.string("learned_from", "");
   if (reader.has("live")) info.live = reader.object("live").json().dump();
   info.seed = read_unsigned(reader, "seed");
   info.dtype = reader.string("dtype");

@@ -28,7 +28,8 @@ struct PredictorInfo {
   std::string live;           ///< JSON object: how the texts were routed and passed by, if no trace
   uint64_t split_seed = 0;    ///< the manifest's seed, which fixes the split
   SplitOptions split;
-  std::string held_out;  ///< the dataset it was not to see, all of which is test; empty: none
+  std::string held_out;      ///< the dataset it was not to see, all of which is test; empty: none
+  std::string learned_from;  ///< the only dataset it learned from; empty: all of them
   uint64_t seed = 0;
   std::string dtype = "float32";  ///< the products of its training were computed in
   std::vector<std::pair<std::string, double>> validation;  ///< metric on the validation split

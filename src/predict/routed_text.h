@@ -12,6 +12,7 @@ namespace foregate {
 /// tests/predict/causality_test.cpp holds them to it.
 struct RoutedText {
   std::string dataset;
+  int64_t sample = 0;           ///< row in its source
   uint64_t hash = 0;            ///< of the token ids: tells whether a text was trained on
   int64_t prompt_tokens = 0;    ///< the first ones; the rest was generated
   torch::Tensor token_ids;      ///< [n] int64

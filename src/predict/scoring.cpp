@@ -172,6 +172,7 @@ EvaluationRow PredictorScorer::row(uint64_t seed) const {
     row.experts_for_recall.emplace_back(share, experts_needed(ranks_, share));
   }
   row.calibration_error = confidence_.calibration_error();
+  row.reliability = confidence_.reliability();
   if (threshold_) {
     row.at_threshold = {*threshold_, confidence_.mean_fetched(), confidence_.recall()};
   }

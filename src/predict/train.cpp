@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/interrupt.h"
 #include "predict/corpus.h"
+#include "predict/dataset_texts.h"
 #include "predict/training_output.h"
 
 namespace foregate {
@@ -28,16 +29,17 @@ PredictorInfo info_of(const Predictor& predictor, const TrainOptions& options,
   info.split_seed = manifest.seed;
   info.split = corpus.split_options();
   info.held_out = options.held_out;
+  info.learned_from = options.learn_from;
   info.seed = options.seed;
   info.dtype = options.dtype;
   return info;
 }
 
 /// Texts of the splits that were learned from or chosen by.
-std::vector<uint64_t> texts_seen(const Corpus& corpus) {
+std::vector<uint64_t> texts_seen(const RoutedTexts& texts) {
   std::vector<uint64_t> hashes;
   for (const Split split : {Split::kTrain, Split::kValidation}) {
-    corpus.for_each({.split = split}, [&](const RoutedText& text) { hashes.push_back(text.hash); });
+    texts.for_each({.split = split}, [&](const RoutedText& text) { hashes.push_back(text.hash); });
   }
   return hashes;
 }
@@ -64,12 +66,15 @@ TrainSummary train_predictor(const TrainOptions& options) {
   environment.identity = identity_of(info);
   environment.progress = options.progress;
   environment.should_stop = options.should_stop ? options.should_stop : interrupted;
-  SharedCounts counts(corpus);
-  predictor->fit({corpus, counts, environment});
+  std::optional<DatasetTexts> part;
+  if (!options.learn_from.empty()) part.emplace(corpus, options.learn_from);
+  const RoutedTexts& texts = part ? static_cast<const RoutedTexts&>(*part) : corpus;
+  SharedCounts counts(texts);
+  predictor->fit({texts, counts, environment});
 
   info.settings = predictor->settings().dump();
-  info.validation = measure_on_validation({predictor.get()}, corpus).front();
-  save_predictor(options.output, *predictor, info, texts_seen(corpus));
+  info.validation = measure_on_validation({predictor.get()}, texts).front();
+  save_predictor(options.output, *predictor, info, texts_seen(texts));
   fs::remove(environment.checkpoint);
   return {info, false, options.output};
 }

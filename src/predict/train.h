@@ -16,7 +16,8 @@ struct TrainOptions {
   std::filesystem::path traces;
   std::string predictor;
   Lead lead;
-  std::string held_out;  ///< dataset to keep for the test; empty: the usual split
+  std::string held_out;    ///< dataset to keep for the test; empty: the usual split
+  std::string learn_from;  ///< the only dataset to learn from; empty: all
   std::filesystem::path output;
   std::filesystem::path config;       ///< JSON object of settings; empty: defaults
   std::filesystem::path tensorboard;  ///< folder for TensorBoard's event files; empty: none

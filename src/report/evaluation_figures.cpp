@@ -14,7 +14,6 @@ namespace foregate {
 namespace {
 
 constexpr std::string_view kRecall = "recall@";
-constexpr size_t kMaxLines = 12;
 
 /// "recall@4" is a budget of 4; 0 for other metrics.
 int budget_of(const std::string& metric) {
@@ -47,7 +46,7 @@ Panel budget_panel(const std::string& lead, const EvaluationRows& rows,
   chart.y_title = "recall@m";
   for (const int budget : budgets) chart.x_labels.push_back(std::to_string(budget));
   for (const EvaluationRow* row : rows) {
-    if (chart.series.size() == kMaxLines) break;
+    if (chart.series.size() == kMostPredictors) break;
     chart.series.push_back(budget_series(*row, budgets));
   }
   return {"lead " + lead, draw(chart), series_table(chart)};
@@ -134,7 +133,7 @@ Figure recall_by_lead_figure(const Evaluation& evaluation, const std::string& su
       auto series = std::find_if(chart.series.begin(), chart.series.end(),
                                  [&](const Series& s) { return s.name == row->predictor; });
       if (series == chart.series.end()) {
-        if (chart.series.size() == kMaxLines) continue;
+        if (chart.series.size() == kMostPredictors) continue;
         series = chart.series.insert(
             series, {row->predictor, std::vector<double>(groups.size(), std::nan(""))});
       }

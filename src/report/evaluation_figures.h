@@ -14,6 +14,9 @@ using EvaluationRows = std::vector<const EvaluationRow*>;
 /// The rows by lead, both in the evaluation's order.
 std::vector<std::pair<std::string, EvaluationRows>> rows_by_lead(const Evaluation& evaluation);
 
+/// Charts of many predictors show the first so many.
+inline constexpr size_t kMostPredictors = 12;
+
 /// A metric of a row; null if it was not measured.
 const Interval* metric_of(const EvaluationRow& row, const std::string& name);
 
@@ -21,5 +24,11 @@ const Interval* metric_of(const EvaluationRow& row, const std::string& name);
 Figure recall_by_lead_figure(const Evaluation& evaluation, const std::string& suffix);
 Figure recall_by_budget_figure(const Evaluation& evaluation, const std::string& suffix);
 Figure recall_by_dataset_figure(const Evaluation& evaluation, const std::string& suffix);
+/// Recall against the operations it takes, with the Pareto front.
+Figure cost_figure(const Evaluation& evaluation, const std::string& suffix);
+/// What stated probabilities come to; only rows with bins.
+Figure reliability_figure(const Evaluation& evaluation, const std::string& suffix);
+/// What was learned from one dataset, measured on each; needs transfers.
+Figure transfer_figure(const Evaluation& evaluation, const std::string& suffix);
 
 }  // namespace foregate

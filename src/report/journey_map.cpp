@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
 
 #include "report/text.h"
 
@@ -14,6 +15,8 @@ namespace {
 constexpr double kCellWidth = 18;
 constexpr double kCellHeight = 15;
 constexpr double kTop = 84;
+constexpr double kSmallMark = 4;
+constexpr double kLargeMark = 9;
 constexpr size_t kTokenLength = 12;
 constexpr std::string_view kDigits =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -49,27 +52,85 @@ std::string joined(const std::vector<std::string>& labels) {
   return text;
 }
 
-std::string cells(const JourneyMap& map, double left) {
+/// The runs of some layers, which may be drawn pale.
+std::string runs(const JourneyMap& map, size_t first_layer, size_t end_layer,
+                 const std::string& group) {
   std::array<std::string, JourneyMap::kColors> paths;
   const auto color_of = [&](size_t layer, size_t token) {
     return static_cast<size_t>(map.experts[cell_of(map, layer, token)] % JourneyMap::kColors);
   };
-  for (size_t layer = 0; layer < map.layers.size(); ++layer) {
+  for (size_t layer = first_layer; layer < end_layer; ++layer) {
     for (size_t begin = 0, end = 0; begin < map.tokens.size(); begin = end) {
       const size_t color = color_of(layer, begin);
       while (end < map.tokens.size() && color_of(layer, end) == color) ++end;
       paths[color] += fmt::format("M{} {}h{}", begin, layer, end - begin);
     }
   }
-  std::string svg = fmt::format(
-      "<g class=\"runs\" shape-rendering=\"crispEdges\" transform=\"translate({:.6g} {:.6g}) "
-      "scale({} {})\">\n",
-      left, kTop + kCellHeight / 2, kCellWidth, kCellHeight);
+  std::string svg = group;
   for (size_t color = 0; color < paths.size(); ++color) {
     if (!paths[color].empty())
       svg += fmt::format("<path class=\"c{:x}\" d=\"{}\"/>\n", color, paths[color]);
   }
   return svg + "</g>\n";
+}
+
+std::string cells(const JourneyMap& map, double left) {
+  const auto group = [&](const char* css_class) {
+    return fmt::format(
+        "<g class=\"{}\" shape-rendering=\"crispEdges\" transform=\"translate({:.6g} {:.6g}) "
+        "scale({} {})\">\n",
+        css_class, left, kTop + kCellHeight / 2, kCellWidth, kCellHeight);
+  };
+  const auto first = map.found.empty() ? 0 : static_cast<size_t>(map.first_layer);
+  std::string svg;
+  if (first > 0) svg = runs(map, 0, first, group("runs pale"));
+  return svg + runs(map, first, map.layers.size(), group("runs"));
+}
+
+/// How many of a decision's experts were found; -1 if it cannot be predicted.
+int found_in(const JourneyMap& map, size_t layer, size_t token) {
+  if (map.found.empty() || layer < static_cast<size_t>(map.first_layer)) return -1;
+  const auto begin = map.found.begin() + static_cast<std::ptrdiff_t>(cell_of(map, layer, token));
+  return static_cast<int>(std::count(begin, begin + map.top_k, 1));
+}
+
+/// Squares in the middle of cells, as short strokes: small where some were missed, large where all.
+std::string marks(const JourneyMap& map, double left) {
+  std::string some;
+  std::string all;
+  for (size_t layer = 0; layer < map.layers.size(); ++layer) {
+    for (size_t token = 0; token < map.tokens.size(); ++token) {
+      const int found = found_in(map, layer, token);
+      if (found < 0 || found == map.top_k) continue;
+      const double size = found == 0 ? kLargeMark : kSmallMark;
+      (found == 0 ? all : some) += fmt::format(
+          "M{:.6g} {:.6g}h{}", left + kCellWidth * (static_cast<double>(token) + 0.5) - size / 2,
+          kTop + kCellHeight * (static_cast<double>(layer) + 0.5), size);
+    }
+  }
+  std::string svg;
+  for (const auto& [path, size] : {std::pair(&some, kSmallMark), std::pair(&all, kLargeMark)}) {
+    if (!path->empty())
+      svg += fmt::format("<path class=\"mark\" stroke-width=\"{}\" d=\"{}\"/>\n", size, *path);
+  }
+  return svg;
+}
+
+/// Whether each expert was found, in the order of encode(): 1, 0, or - if it cannot be predicted.
+std::string encode_found(const JourneyMap& map) {
+  std::string code;
+  for (size_t layer = 0; layer < map.layers.size(); ++layer) {
+    for (size_t token = 0; token < map.tokens.size(); ++token) {
+      for (int rank = 0; rank < map.top_k; ++rank) {
+        if (found_in(map, layer, token) < 0) {
+          code += '-';
+        } else {
+          code += map.found[cell_of(map, layer, token) + static_cast<size_t>(rank)] ? '1' : '0';
+        }
+      }
+    }
+  }
+  return code;
 }
 
 std::string labels(const JourneyMap& map, double left) {
@@ -94,17 +155,18 @@ Chart draw(const JourneyMap& map) {
   const double left = left_of(map);
   const double right = left + kCellWidth * static_cast<double>(map.tokens.size());
   const double bottom = kTop + kCellHeight * static_cast<double>(map.layers.size());
-  const std::string attributes = fmt::format(
+  std::string attributes = fmt::format(
       " data-frame=\"{:.6g} {} {} {}\" data-rows=\"{}\" data-columns=\"{}\""
       " data-names=\"layer&#10;token\" data-k=\"{}\" data-experts=\"{}\"",
       left, kTop, kCellWidth, kCellHeight, joined(map.layers), joined(map.tokens), map.top_k,
       encode(map));
+  if (!map.found.empty()) attributes += fmt::format(" data-found=\"{}\"", encode_found(map));
   return {map.label,
           map.description,
           static_cast<int>(right + 60),
           static_cast<int>(bottom + 16),
           attributes,
-          cells(map, left) + labels(map, left)};
+          cells(map, left) + marks(map, left) + labels(map, left)};
 }
 
 }  // namespace foregate

@@ -19,11 +19,15 @@ struct JourneyMap {
   std::vector<std::string> tokens;  ///< Of the columns, as they are to be read
   int top_k = 0;
   std::vector<uint16_t> experts;  ///< [tokens][layers][k]
+  /// [tokens][layers][k], 1 where a predictor had the expert; empty: no predictor. Decisions of
+  /// layers before first_layer cannot be predicted.
+  std::vector<uint8_t> found;
+  int first_layer = 0;
 };
 
-/// Cells of equal colour in a row are one stroke. All experts travel in a data attribute (two
-/// characters of base64url each) for the page's script, which names them on hover. The colour is
-/// the expert's number modulo kColors.
+/// Decisions with missed experts are marked. Cells of equal colour in a row are one stroke. All
+/// experts travel in a data attribute (two characters of base64url each) for the page's script,
+/// which names them on hover. The colour is the expert's number modulo kColors.
 Chart draw(const JourneyMap& map);
 
 }  // namespace foregate

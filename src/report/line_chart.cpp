@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
+
+#include "report/legend.h"
 
 namespace foregate {
 namespace {
@@ -21,25 +24,11 @@ std::string line_class(size_t index, const Series& series) {
   return fmt::format("l{}{}", index % kColors, dashed ? " dashed" : "");
 }
 
-/// Legend entries in rows; `bottom` is set to where the last row ends.
-std::string legend(const LineChart& chart, double& bottom) {
-  std::string svg;
-  double x = kLeft;
-  double y = 16;
-  for (size_t i = 0; i < chart.series.size(); ++i) {
-    const std::string name = shorten(chart.series[i].name, 36);
-    const double width = 34 + text_width(name) + 14;
-    if (x > kLeft && x + width > kRight) {
-      x = kLeft;
-      y += 20;
-    }
-    svg += fmt::format("<path class=\"series {}\" d=\"M{:.5g} {:.5g}h24\"/>",
-                       line_class(i, chart.series[i]), x, y - 4);
-    svg += svg_text(x + 30, y, "start", name, "key");
-    x += width;
-  }
-  bottom = y + 14;
-  return svg;
+Legend legend_of(const LineChart& chart) {
+  std::vector<LegendEntry> entries;
+  for (size_t i = 0; i < chart.series.size(); ++i)
+    entries.push_back({chart.series[i].name, line_class(i, chart.series[i]), true, ""});
+  return draw_legend(entries, kLeft, kRight);
 }
 
 /// Maps values to pixels.
@@ -178,9 +167,9 @@ Chart draw(const LineChart& chart) {
   Frame frame;
   frame.columns = chart.x_labels.size();
   frame.ticks = value_ticks(chart);
-  double legend_bottom = 0;
-  std::string body = legend(chart, legend_bottom);
-  frame.top = legend_bottom + 6;
+  Legend legend = legend_of(chart);
+  std::string body = std::move(legend.svg);
+  frame.top = legend.bottom + 6;
   body += axes(chart, frame);
   for (size_t i = 0; i < chart.series.size(); ++i) body += line(chart, i, frame);
   const int height = static_cast<int>(frame.top + kPlotHeight + 46);

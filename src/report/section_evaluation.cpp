@@ -153,6 +153,14 @@ void add_figures(const Evaluation& evaluation, const Geometry& geometry, const s
   section.figures.push_back(recall_by_budget_figure(evaluation, suffix));
   section.figures.push_back(std::move(lines));
   section.figures.push_back(recall_by_dataset_figure(evaluation, suffix));
+  if (!evaluation.transfers.empty()) section.figures.push_back(transfer_figure(evaluation, suffix));
+  const auto any = [&](const auto& has) {
+    return std::any_of(evaluation.rows.begin(), evaluation.rows.end(), has);
+  };
+  if (any([](const EvaluationRow& row) { return row.flops > 0; }))
+    section.figures.push_back(cost_figure(evaluation, suffix));
+  if (any([](const EvaluationRow& row) { return !row.reliability.empty(); }))
+    section.figures.push_back(reliability_figure(evaluation, suffix));
 }
 
 }  // namespace

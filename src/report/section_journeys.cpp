@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "report/foreseen_figure.h"
 #include "report/journey_map.h"
 #include "report/layers.h"
 #include "report/sections.h"
@@ -10,7 +11,7 @@
 namespace foregate {
 namespace {
 
-constexpr size_t kCellBudget = 4800;  // Cells of all texts together.
+constexpr size_t kCellBudget = 4800;  // Cells of all texts together; half if others follow.
 constexpr size_t kMostTexts = 8;
 
 std::string experts_text(const uint16_t* experts, int top_k) {
@@ -65,8 +66,12 @@ Section journeys_section(const ReportInput& input) {
   Section section{"journeys", "Journeys", {}, "", {}};
   const size_t cells = static_cast<size_t>(Journeys::kTokens) *
                        static_cast<size_t>(std::max(1, input.statistics.geometry.num_moe_layers));
+  const bool foreseen =
+      std::any_of(input.evaluations.begin(), input.evaluations.end(),
+                  [](const Evaluation& evaluation) { return !evaluation.examples.empty(); });
+  const size_t budget = foreseen ? kCellBudget / 2 : kCellBudget;
   const std::vector<const Trace*> texts =
-      input.statistics.journeys.choose(std::clamp<size_t>(kCellBudget / cells, 1, kMostTexts));
+      input.statistics.journeys.choose(std::clamp<size_t>(budget / cells, 1, kMostTexts));
   if (texts.empty() || input.statistics.geometry.num_moe_layers == 0) {
     section.paragraphs = {kNoTokens};
     return section;
@@ -85,6 +90,12 @@ Section journeys_section(const ReportInput& input) {
   for (const Trace* trace : texts) figure.panels.push_back(text_panel(input, *trace));
   figure.data = [&input, texts](TableFile& file) { write_journeys(input, texts, file); };
   section.figures.push_back(std::move(figure));
+  for (size_t i = 0; i < input.evaluations.size(); ++i) {
+    const Evaluation& evaluation = input.evaluations[i];
+    if (evaluation.examples.empty()) continue;
+    section.figures.push_back(
+        foreseen_figure(input, evaluation, i == 0 ? "" : fmt::format("-{}", i + 1)));
+  }
   return section;
 }
 

@@ -46,6 +46,16 @@ double ConfidenceScore::calibration_error() const {
   return pairs > 0 ? error / pairs : 0;
 }
 
+std::vector<ReliabilityBin> ConfidenceScore::reliability() const {
+  std::vector<ReliabilityBin> filled;
+  for (const Bin& bin : bins_) {
+    if (bin.pairs == 0) continue;
+    filled.push_back(
+        {static_cast<int64_t>(bin.pairs), bin.stated / bin.pairs, bin.chosen / bin.pairs});
+  }
+  return filled;
+}
+
 double ConfidenceScore::mean_fetched() const {
   return decisions_ > 0 ? fetched_ / decisions_ : 0;
 }

@@ -7,6 +7,13 @@
 
 namespace foregate {
 
+/// Pairs whose stated probabilities are alike: a point of a reliability diagram.
+struct ReliabilityBin {
+  int64_t pairs = 0;
+  double stated = 0;  ///< mean probability
+  double chosen = 0;  ///< share of the pairs whose expert was among the k
+};
+
 /// How well stated probabilities hold, over (decision, expert) pairs: each expert either is among a
 /// decision's k or is not. Sums, so that parts can be added.
 class ConfidenceScore {
@@ -23,6 +30,8 @@ class ConfidenceScore {
   /// Expected calibration error: mean over pairs of |stated - true share| of the pair's bin (Guo
   /// and others 2017). 0 without decisions.
   double calibration_error() const;
+  /// The bins that hold any pairs, in order.
+  std::vector<ReliabilityBin> reliability() const;
   /// Experts fetched a decision, and the share of the true ones among them, at the threshold.
   double mean_fetched() const;
   double recall() const;

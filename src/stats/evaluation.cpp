@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/progress.h"
 
@@ -12,6 +13,14 @@ namespace {
 
 Json interval_json(const Interval& interval) {
   return {{"mean", interval.mean}, {"low", interval.low}, {"high", interval.high}};
+}
+
+Json reliability_json(const std::vector<ReliabilityBin>& bins) {
+  Json json = Json::array();
+  for (const ReliabilityBin& bin : bins) {
+    json.push_back({{"pairs", bin.pairs}, {"stated", bin.stated}, {"chosen", bin.chosen}});
+  }
+  return json;
 }
 
 Json row_json(const EvaluationRow& row) {
@@ -36,6 +45,7 @@ Json row_json(const EvaluationRow& row) {
                {"recall_by_phase", row.recall_by_phase},
                {"experts_for_recall", needed},
                {"calibration_error", row.calibration_error},
+               {"reliability", reliability_json(row.reliability)},
                {"microseconds_per_token", row.microseconds},
                {"flops_per_token", row.flops},
                {"weight_bytes", row.weight_bytes},
@@ -52,13 +62,18 @@ Json row_json(const EvaluationRow& row) {
   return json;
 }
 
+std::map<std::string, double> shares_from_json(const JsonReader& shares) {
+  std::map<std::string, double> result;
+  for (const auto& [name, value] : shares.json().items()) {
+    result[name] = shares.number(name.c_str(), 0, 1);
+  }
+  return result;
+}
+
 /// What evaluations before these fields existed do not have.
 void read_additions(const JsonReader& reader, EvaluationRow& row) {
   if (reader.has("recall_by_phase")) {
-    const JsonReader phases = reader.object("recall_by_phase");
-    for (const auto& [name, value] : phases.json().items()) {
-      row.recall_by_phase[name] = phases.number(name.c_str(), 0, 1);
-    }
+    row.recall_by_phase = shares_from_json(reader.object("recall_by_phase"));
   }
   if (reader.has("experts_for_recall")) {
     for (const Json& value : reader.array("experts_for_recall")) {
@@ -68,6 +83,13 @@ void read_additions(const JsonReader& reader, EvaluationRow& row) {
     }
   }
   row.calibration_error = reader.number("calibration_error", 0, 1, 0);
+  if (reader.has("reliability")) {
+    for (const Json& value : reader.array("reliability")) {
+      const JsonReader bin(value, reader.where() + ": reliability");
+      row.reliability.push_back({bin.integer("pairs", 1, INT64_MAX), bin.number("stated", 0, 1),
+                                 bin.number("chosen", 0, 1)});
+    }
+  }
   row.microseconds = reader.number("microseconds_per_token", 0, 1e12, 0);
   row.flops = reader.number("flops_per_token", 0, 1e18, 0);
   row.weight_bytes = reader.integer("weight_bytes", 0, INT64_MAX, 0);
@@ -99,10 +121,7 @@ EvaluationRow row_from_json(const Json& json, const std::string& where) {
                              Interval{interval.number("mean", 0, 1), interval.number("low", 0, 1),
                                       interval.number("high", 0, 1)});
   }
-  const JsonReader datasets = reader.object("recall_by_dataset");
-  for (const auto& [name, value] : datasets.json().items()) {
-    row.recall_by_dataset[name] = datasets.number(name.c_str(), 0, 1);
-  }
+  row.recall_by_dataset = shares_from_json(reader.object("recall_by_dataset"));
   for (const Json& value : reader.array("recall_by_layer")) {
     const JsonReader layer(value, where + ": recall_by_layer");
     row.recall_by_layer.emplace_back(static_cast<int>(layer.integer("moe_layer", 0, INT32_MAX)),
@@ -110,6 +129,19 @@ EvaluationRow row_from_json(const Json& json, const std::string& where) {
   }
   read_additions(reader, row);
   return row;
+}
+
+Json transfer_json(const TransferRow& row) {
+  return {{"predictor", row.predictor},
+          {"lead", row.lead},
+          {"learned_from", row.learned_from},
+          {"recall_by_dataset", row.recall_by_dataset}};
+}
+
+TransferRow transfer_from_json(const Json& json, const std::string& where) {
+  const JsonReader reader(json, where);
+  return {reader.string("predictor"), reader.string("lead"), reader.string("learned_from"),
+          shares_from_json(reader.object("recall_by_dataset"))};
 }
 
 std::string percent(const Interval& interval) {
@@ -181,7 +213,43 @@ std::string use_table_of(const std::vector<const EvaluationRow*>& rows) {
   return aligned(cells);
 }
 
+/// One predictor's matrix: what it learned from down, what it was measured on across.
+std::string transfer_table_of(const std::vector<const TransferRow*>& rows) {
+  std::set<std::string> datasets;
+  for (const TransferRow* row : rows) {
+    for (const auto& [dataset, recall] : row->recall_by_dataset) datasets.insert(dataset);
+  }
+  Cells cells = {{"learned from \\ measured on"}};
+  cells[0].insert(cells[0].end(), datasets.begin(), datasets.end());
+  for (const TransferRow* row : rows) {
+    auto& line = cells.emplace_back();
+    line.push_back(row->title());
+    for (const std::string& dataset : datasets) {
+      const auto recall = row->recall_by_dataset.find(dataset);
+      line.push_back(recall == row->recall_by_dataset.end()
+                         ? "-"
+                         : fmt::format("{:.1f}", 100 * recall->second));
+    }
+  }
+  return aligned(cells);
+}
+
 }  // namespace
+
+std::string TransferRow::title() const {
+  return learned_from.empty() ? "all" : learned_from;
+}
+
+std::vector<std::vector<const TransferRow*>> Evaluation::transfer_matrices() const {
+  std::vector<std::vector<const TransferRow*>> matrices;
+  for (const TransferRow& row : transfers) {
+    const bool same = !matrices.empty() && matrices.back()[0]->predictor == row.predictor &&
+                      matrices.back()[0]->lead == row.lead;
+    if (!same) matrices.emplace_back();
+    matrices.back().push_back(&row);
+  }
+  return matrices;
+}
 
 void mark_fronts(std::vector<EvaluationRow>& rows, int top_k) {
   for (EvaluationRow& row : rows) {
@@ -218,6 +286,10 @@ Json Evaluation::to_json() const {
   }
   json["rows"] = Json::array();
   for (const EvaluationRow& row : rows) json["rows"].push_back(row_json(row));
+  if (!transfers.empty()) {
+    json["transfers"] = Json::array();
+    for (const TransferRow& row : transfers) json["transfers"].push_back(transfer_json(row));
+  }
   return json;
 }
 
@@ -238,6 +310,10 @@ Evaluation Evaluation::from_json(const Json& json, const std::string& where) {
   }
   for (const Json& row : reader.array("rows"))
     evaluation.rows.push_back(row_from_json(row, where + ": rows"));
+  if (reader.has("transfers")) {
+    for (const Json& row : reader.array("transfers"))
+      evaluation.transfers.push_back(transfer_from_json(row, where + ": transfers"));
+  }
   return evaluation;
 }
 
@@ -268,6 +344,11 @@ std::string Evaluation::to_table() const {
                     with_commas(of_lead.front()->decisions), with_commas(of_lead.front()->texts));
     text += table_of(of_lead);
     if (!of_lead.front()->experts_for_recall.empty()) text += "\n" + use_table_of(of_lead);
+  }
+  for (const auto& matrix : transfer_matrices()) {
+    text += fmt::format("\n{} at {}: recall@{} on the test texts of each dataset\n",
+                        matrix.front()->predictor, matrix.front()->lead, top_k);
+    text += transfer_table_of(matrix);
   }
   return text;
 }

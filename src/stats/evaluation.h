@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "base/json.h"
+#include "stats/confidence.h"
+#include "stats/foreseen.h"
 #include "stats/metrics.h"
 
 namespace foregate {
@@ -33,6 +35,7 @@ struct EvaluationRow {
   /// Share of the true experts to be found -> how many of the highest-scored it takes.
   std::vector<std::pair<double, int>> experts_for_recall;
   double calibration_error = 0;  ///< of the calibrated probabilities (stats/confidence.h)
+  std::vector<ReliabilityBin> reliability;  ///< the same
   /// If a threshold was asked for: fetching every expert at least this probable.
   struct AtThreshold {
     double probability = 0;
@@ -53,6 +56,17 @@ struct EvaluationRow {
   std::string title() const;
 };
 
+/// How far what was learned from one dataset's texts carries: recall on the test texts of each.
+struct TransferRow {
+  std::string predictor;  ///< kind
+  std::string lead;
+  std::string learned_from;                         ///< dataset; empty: all of them
+  std::map<std::string, double> recall_by_dataset;  ///< recall@k
+
+  /// What it learned from, for people.
+  std::string title() const;
+};
+
 /// Sets on_front of every row: the Pareto front of recall@k and flops at each lead.
 void mark_fronts(std::vector<EvaluationRow>& rows, int top_k);
 
@@ -65,10 +79,16 @@ struct Evaluation {
   int top_k = 0;
   int num_moe_layers = 0;
   std::vector<EvaluationRow> rows;
+  /// By predictor and lead, and there learned_from; empty unless predictors learned from parts.
+  std::vector<TransferRow> transfers;
+  std::vector<ForeseenText> examples;  ///< To be looked at; not part of the JSON.
 
   bool has_control = false;  ///< false: the trace has no features, so it cannot be computed
   int64_t control_decisions = 0;
   int64_t control_matches = 0;  ///< equal to control_decisions, or the evaluation is broken
+
+  /// The transfers of one predictor and lead each.
+  std::vector<std::vector<const TransferRow*>> transfer_matrices() const;
 
   Json to_json() const;
   static Evaluation from_json(const Json& json, const std::string& where);

@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <map>
 #include <set>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "predict/corpus.h"
+#include "predict/predictor_store.h"
 #include "predict/train.h"
 #include "synthetic_trace.h"
 #include "tensor/safetensors.h"
@@ -144,6 +146,118 @@ TEST_F(Evaluate, HoldsOutADataset) {
   EXPECT_EQ(evaluation.rows.at(0).recall_by_dataset.size(), 1U);
   wanted.held_out = "nonsense";
   EXPECT_THROW(evaluate(wanted), UsageError);
+}
+
+/// Mean recall@2 of one fixed ranking by the counts of `learned` on `measured`, by hand.
+double frequency_recall(const std::vector<RoutedText>& learned,
+                        const std::vector<RoutedText>& measured) {
+  torch::Tensor counts = torch::zeros({4, 6});
+  for (const RoutedText& text : learned) counts += multi_hot(text.experts, 6).sum(0);
+  const torch::Tensor best =
+      counts.argsort(/*stable=*/true, -1, /*descending=*/true).slice(1, 0, 2);  // [4, 2]
+  double found = 0;
+  double wanted = 0;
+  for (const RoutedText& text : measured) {
+    found += text.experts.unsqueeze(-1).eq(best.unsqueeze(1)).sum().item<double>();
+    wanted += static_cast<double>(text.experts.numel());
+  }
+  return found / wanted;
+}
+
+TEST_F(Evaluate, AcrossDomainsEachDatasetIsLearnedFromAlone) {
+  const auto traces = make_traces("traces", {.texts_per_dataset = 40});
+  EvaluateOptions wanted = options(traces, {"random", "frequency"});
+  wanted.leads = {Lead::next_token()};
+  wanted.cross_domain = true;
+  const Evaluation evaluation = evaluate(wanted);
+  ASSERT_EQ(evaluation.transfers.size(), 3U);  // nothing of random, which learns nothing
+  EXPECT_EQ(evaluation.transfers[0].learned_from, "");
+  EXPECT_EQ(evaluation.transfers[0].recall_by_dataset, evaluation.rows.at(1).recall_by_dataset);
+
+  const Corpus corpus(traces);
+  std::map<std::string, std::vector<RoutedText>> training;
+  std::map<std::string, std::vector<RoutedText>> test;
+  for (RoutedText& text : testing::read_texts(corpus, {.split = Split::kTrain}))
+    training[text.dataset].push_back(std::move(text));
+  for (RoutedText& text : testing::read_texts(corpus, {.split = Split::kTest}))
+    test[text.dataset].push_back(std::move(text));
+  for (size_t i = 1; i < 3; ++i) {
+    const TransferRow& row = evaluation.transfers[i];
+    EXPECT_EQ(row.recall_by_dataset.size(), 2U);
+    for (const auto& [dataset, recall] : row.recall_by_dataset) {
+      EXPECT_NEAR(recall, frequency_recall(training.at(row.learned_from), test.at(dataset)), 1e-9);
+    }
+  }
+}
+
+TEST_F(Evaluate, APredictorOfOneDatasetIsARowOfTheMatrix) {
+  const auto traces = make_traces("traces", {.texts_per_dataset = 40});
+  const std::string dataset = read_manifest(traces).datasets.at(1).name;
+  TrainOptions part;
+  part.traces = traces;
+  part.predictor = "token-table";
+  part.lead = Lead::next_token();
+  part.learn_from = dataset;
+  part.output = directory_.path() / "part";
+  train_predictor(part);
+  const StoredPredictor stored = load_predictor(part.output);
+  EXPECT_EQ(stored.info.learned_from, dataset);
+  const Corpus corpus(traces);
+  for (const RoutedText& text : testing::read_texts(corpus, {.split = Split::kTrain})) {
+    EXPECT_EQ(stored.seen_texts.contains(text.hash), text.dataset == dataset);
+  }
+
+  EvaluateOptions both = options(traces, {"token-table", part.output.string()});
+  both.leads = {Lead::next_token()};
+  const Evaluation given = evaluate(both);
+  ASSERT_EQ(given.transfers.size(), 2U);
+  EXPECT_EQ(given.transfers[1].learned_from, dataset);
+  EvaluateOptions fitted = options(traces, {"token-table"});
+  fitted.leads = both.leads;
+  fitted.cross_domain = true;
+  for (const TransferRow& row : evaluate(fitted).transfers) {
+    if (row.learned_from != dataset) continue;
+    EXPECT_EQ(row.recall_by_dataset, given.transfers[1].recall_by_dataset);
+  }
+  part.learn_from = "nonsense";
+  part.output = directory_.path() / "other";
+  EXPECT_THROW(train_predictor(part), UsageError);
+}
+
+TEST_F(Evaluate, ExamplesSayWhichExpertsWereForeseen) {
+  const auto traces = make_traces("traces", {.texts_per_dataset = 60});
+  EvaluateOptions wanted = options(traces, {"frequency", "statistics", "next-gate"});
+  wanted.leads = {Lead::next_token(), Lead::layer(2)};
+  wanted.examples = 2;
+  const Evaluation evaluation = evaluate(wanted);
+  ASSERT_FALSE(evaluation.examples.empty());
+  EXPECT_LE(evaluation.examples.size(), 4U);
+  std::map<uint64_t, RoutedText> test;
+  for (RoutedText& text : testing::read_texts(Corpus(traces), {.split = Split::kTest}))
+    test.emplace(text.hash, std::move(text));
+  for (const ForeseenText& example : evaluation.examples) {
+    const RoutedText& text = test.at(hash_of(example.text.token_ids));  // None is cut: 24 tokens.
+    EXPECT_EQ(example.text.dataset, text.dataset);
+    EXPECT_GE(example.text.num_tokens(), 16);
+    ASSERT_EQ(example.foresights.size(), evaluation.rows.size());
+    for (size_t i = 0; i < evaluation.rows.size(); ++i) {
+      const Foresight& foresight = example.foresights[i];
+      EXPECT_EQ(foresight.first_layer, parse_lead(evaluation.rows[i].lead).first_layer());
+      ASSERT_EQ(foresight.found.size(), example.text.experts.size());
+      if (evaluation.rows[i].predictor != "frequency") continue;
+      // One and the same pair of experts at every token of a layer.
+      for (int layer = foresight.first_layer; layer < 4; ++layer) {
+        std::set<uint16_t> found;
+        std::set<uint16_t> missed;
+        for (size_t at = static_cast<size_t>(layer) * 2; at < foresight.found.size(); at += 8) {
+          for (const size_t rank : {at, at + 1})
+            (foresight.found[rank] != 0 ? found : missed).insert(example.text.experts[rank]);
+        }
+        EXPECT_LE(found.size(), 2U);
+        for (const uint16_t expert : found) EXPECT_FALSE(missed.contains(expert));
+      }
+    }
+  }
 }
 
 TEST_F(Evaluate, SaysWhatItTakesToRelyOnEach) {

@@ -5,8 +5,10 @@
 
 #include "report/bar_chart.h"
 #include "report/heat_map.h"
+#include "report/journey_map.h"
 #include "report/layers.h"
 #include "report/line_chart.h"
+#include "report/xy_chart.h"
 
 namespace foregate {
 namespace {
@@ -91,6 +93,52 @@ TEST(BarChartTest, WhiskersOnlyWithAnInterval) {
   BarChart chart;
   chart.bars = {{"a", 0.5, 0.4, 0.6, ""}, {"b", 0.5, 0, 0, ""}};
   EXPECT_EQ(occurrences(draw(chart).body, "whisker"), 1u);
+}
+
+TEST(XyChartTest, PointsOnALogarithmicAxisWithZeroApart) {
+  XyChart chart;
+  chart.log_x = true;
+  chart.series = {{"free", {{0, 0.1, "nothing"}}},
+                  {"dear", {{1000, 0.5, "a thousand"}, {1e6, 0.9, "a million"}}},
+                  {"front", {{0, 0.1, ""}, {1e6, 0.9, ""}}, true, true}};
+  const std::string body = draw(chart).body;
+  // Two legend points and three of the data: a yardstick has none.
+  EXPECT_EQ(occurrences(body, "<circle"), 5u);
+  EXPECT_EQ(occurrences(body, "<title>"), 3u);
+  EXPECT_THAT(body, HasSubstr("<title>dear&#10;a million</title>"));
+  for (const char* tick : {">0<", ">1k<", ">10k<", ">1M<"}) EXPECT_THAT(body, HasSubstr(tick));
+  EXPECT_THAT(body, Not(HasSubstr(">10M<")));
+  EXPECT_THAT(body, HasSubstr("cx=\"86.0\""));   // zero, left of the break
+  EXPECT_THAT(body, HasSubstr("cx=\"112.0\""));  // 1k at the left end
+  EXPECT_THAT(body, HasSubstr("cx=\"832.0\""));  // 1M at the right end
+}
+
+TEST(XyChartTest, OnlyZerosOrNothingStillHaveAxes) {
+  XyChart chart;
+  chart.log_x = true;
+  for (const bool point : {false, true}) {
+    if (point) chart.series = {{"a", {{0, 1, "t"}}}};
+    const std::string body = draw(chart).body;
+    EXPECT_THAT(body, Not(HasSubstr("nan")));
+    EXPECT_THAT(body, Not(HasSubstr("inf")));
+  }
+}
+
+TEST(JourneyMapTest, MarksDecisionsWithMissedExperts) {
+  JourneyMap map;
+  map.layers = {"0", "1"};
+  map.tokens = {"a", "b", "c"};
+  map.top_k = 2;
+  map.experts.assign(12, 3);
+  EXPECT_THAT(draw(map).attributes, Not(HasSubstr("data-found")));
+  EXPECT_EQ(occurrences(draw(map).body, "class=\"mark\""), 0u);
+  map.first_layer = 1;
+  map.found = {0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0};  // at layer 1: all, one, none
+  const Chart chart = draw(map);
+  EXPECT_THAT(chart.attributes, HasSubstr("data-found=\"------111000\""));
+  EXPECT_THAT(chart.body, HasSubstr("class=\"mark\" stroke-width=\"4\""));
+  EXPECT_THAT(chart.body, HasSubstr("class=\"mark\" stroke-width=\"9\""));
+  EXPECT_THAT(chart.body, HasSubstr("runs pale"));
 }
 
 TEST(LayersTest, Spread) {

@@ -24,7 +24,7 @@ def output(tmp_path_factory):
     run("collect", "--model", ROOT / "examples/demo/model", "--traces", 24, "--output", folder / "traces",
         "--data", f"{EVIL}={texts / 'film-reviews.csv'}", "--data", f"news={texts / 'news-briefs.csv'}")
     run("analyze", "--traces", folder / "traces", "--output", folder / "report.html",
-        "--predictor", "frequency", "--predictor", "token-table", "--compare", folder / "traces",
+        "--predictor", "frequency", "--predictor", "token-table", "--cross-domain", "--compare", folder / "traces",
         "--tokenizer", ROOT / "examples/demo/model",
         "--tables", folder / "tables", "--svg", folder / "svg")
     (folder / "model").symlink_to(ROOT / "examples/demo/model")

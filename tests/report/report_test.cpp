@@ -163,6 +163,24 @@ TEST(ReportTest, EvaluationIsShownWithItsBestAndItsControl) {
   EXPECT_THAT(render_report(input), HasSubstr("only 9,875 of 9,876"));
 }
 
+TEST(ReportTest, WhatEvaluationsAddIsShownOnlyWhereThereIsSome) {
+  ReportInput input = sample_input({});
+  input.evaluations = {sample_evaluation({})};
+  const std::string full = render_report(input);
+  for (const char* id : {"recall-by-cost", "reliability", "cross-domain", "foreseen"})
+    EXPECT_THAT(full, HasSubstr("id=\"figure-" + std::string(id) + "\""));
+  Evaluation& evaluation = input.evaluations[0];
+  evaluation.transfers.clear();
+  evaluation.examples.clear();
+  for (EvaluationRow& row : evaluation.rows) {
+    row.flops = 0;
+    row.reliability.clear();
+  }
+  const std::string bare = render_report(input);
+  for (const char* id : {"recall-by-cost", "reliability", "cross-domain", "foreseen"})
+    EXPECT_THAT(bare, Not(HasSubstr("figure-" + std::string(id))));
+}
+
 class ReportFilesTest : public ::testing::Test {
  protected:
   ReportFilesTest()

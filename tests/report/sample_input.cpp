@@ -51,9 +51,26 @@ Evaluation sample_evaluation(const SampleShape& shape) {
       for (const std::string& dataset : shape.datasets) row.recall_by_dataset[dataset] = recall;
       for (int layer = 1; layer < shape.layers; ++layer)
         row.recall_by_layer.emplace_back(layer, recall);
+      row.flops = predictor == std::string("good") ? 4096 : 0;
+      row.reliability = {{900, 0.1, 0.125}, {30, 0.8, 0.75}};
       evaluation.rows.push_back(row);
     }
+    for (const std::string& dataset : shape.datasets)
+      evaluation.transfers.push_back({"poor", lead, dataset, {{dataset, 0.25}}});
   }
+  const Geometry geometry = small_geometry(shape.layers, shape.experts, shape.top_k);
+  Random random(13);
+  for (const std::string& dataset : shape.datasets) {
+    ForeseenText example{random_trace(geometry, dataset, shape.tokens, random), {}};
+    for (const EvaluationRow& row : evaluation.rows) {
+      Foresight foresight{row.lead == "layer-1" ? 1 : 0, {}};
+      foresight.found.resize(example.text.experts.size());
+      for (size_t i = 0; i < foresight.found.size(); i += 3) foresight.found[i] = 1;
+      example.foresights.push_back(std::move(foresight));
+    }
+    evaluation.examples.push_back(std::move(example));
+  }
+  mark_fronts(evaluation.rows, shape.top_k);
   return evaluation;
 }
 

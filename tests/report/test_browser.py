@@ -41,6 +41,8 @@ PROBE = """<script>addEventListener('load', () => {
     usage: cell('expert-usage', 1, 2), information: cell('layer-information', 0, 2),
     diagonal: cell('layer-information', 1, 1), journey: cell('journeys', 3, 5),
     point: hover(document.querySelector('#figure-normalised-entropy circle'), .5, .5),
+    foreseen: cell('foreseen', 3, 5),
+    cost: keys('recall-by-cost', 'ArrowRight'),
     bar: hover(document.querySelector('#figure-extreme-experts rect'), .5, .5),
     keyed: keys('expert-usage', 'ArrowDown', 'ArrowRight', 'ArrowRight'),
     keyedPoint: keys('cache-hits', 'ArrowRight'),
@@ -113,6 +115,18 @@ def test_page_in_a_browser(output, tmp_path, width, dark):
     [step] = [row for row in table("journeys") if (row["dataset"], row["sample"]) == (first["dataset"], first["sample"])
               and row["moe_layer"] == 3 and row["position"] == 5]
     assert found["journey"].split("\n")[1] == "experts " + step["experts"].replace(" ", ", ")
+
+    # The first panel's predictor is the best of the first lead.
+    rows = [row for row in table("recall") if row["metric"] == "recall@2" and row["lead"] == "next-token"]
+    best = max(rows, key=lambda row: row["mean"])["predictor"]
+    steps = [row for row in table("foreseen") if (row["predictor"], row["lead"]) == (best, "next-token")
+                and row["moe_layer"] == 3 and row["position"] == 5]
+    experts = [(row["expert"], row["found"]) for row in steps[:2]]
+    missed = [str(expert) for expert, found in experts if not found]
+    assert found["foreseen"].split("\n")[1:] == [
+        "experts " + ", ".join(str(expert) for expert, _ in experts),
+        "missed " + ", ".join(missed) if missed else "all foreseen"]
+    assert "FLOP/token" in found["cost"]
 
     entropy = table("normalised-entropy")[0]["normalised_entropy"]
     assert found["point"].endswith(f"{entropy:.3f}")

@@ -268,6 +268,38 @@ def test_journeys(data, table):
         assert row["experts"] == " ".join(map(str, decision))
 
 
+def test_foreseen(data, table):
+    texts = {(text.dataset, text.sample): text for text in data.texts}
+    found, missed = {}, {}
+    for row in table("foreseen"):
+        chosen = texts[row["dataset"], row["sample"]].experts[row["position"], row["moe_layer"]]
+        assert chosen[row["rank"] - 1] == row["expert"]
+        if row["predictor"] == "frequency":  # predicts the same experts of a layer at every token
+            side = found if row["found"] else missed
+            side.setdefault((row["lead"], row["moe_layer"]), set()).add(row["expert"])
+    assert found
+    for key, experts in found.items():
+        assert len(experts) <= data.k and not experts & missed.get(key, set())
+
+
+def test_evaluation_figures_agree_with_each_other(data, table):
+    recall = {(row["predictor"], row["lead"], row["dataset"]): row["recall"] for row in table("recall-by-dataset")}
+    matrix = table("cross-domain")
+    assert {row["learned_from"] for row in matrix} == {"all", *data.datasets}
+    for row in matrix:
+        if row["learned_from"] == "all":
+            assert row["recall"] == recall[row["predictor"], row["lead"], row["measured_on"]]
+    for row in table("recall-by-cost"):
+        dearer = [other for other in table("recall-by-cost") if other["lead"] == row["lead"]
+                  and other["recall"] >= row["recall"] and other["flops_per_token"] < row["flops_per_token"]]
+        assert not (row["on_front"] and dearer)
+    for predictor, lead in {(row["predictor"], row["lead"]) for row in table("reliability")}:
+        bins = [row for row in table("reliability") if (row["predictor"], row["lead"]) == (predictor, lead)]
+        # Every decision chooses k of E experts, whatever was stated.
+        chosen = sum(row["pairs"] * row["chosen"] for row in bins)
+        assert chosen / sum(row["pairs"] for row in bins) == pytest.approx(data.k / data.experts)
+
+
 def test_comparison_with_itself(table):
     for row in table("agreement"):
         assert (row["common"], row["low"], row["high"], row["same_set"], row["same_first"]) == (1, 1, 1, 1, 1)

@@ -33,6 +33,22 @@ TEST(Confidence, WhatHoldsOnAverageIsNoError) {
   EXPECT_EQ(score.mean_fetched(), 0);
 }
 
+TEST(Confidence, BinsHoldWhatWasStatedAndWhatCame) {
+  ConfidenceScore score;
+  EXPECT_TRUE(score.reliability().empty());
+  const std::array<float, 4> stated = {0.91F, 0.93F, 0.12F, 0.0F};
+  const std::array<uint16_t, 1> first = {0};
+  score.add(stated, first);
+  const std::vector<ReliabilityBin> bins = score.reliability();
+  ASSERT_EQ(bins.size(), 3U);
+  EXPECT_EQ(bins[0].pairs, 1);
+  EXPECT_EQ(bins[0].chosen, 0);
+  EXPECT_NEAR(bins[1].stated, 0.12, 1e-6);
+  EXPECT_EQ(bins[2].pairs, 2);
+  EXPECT_NEAR(bins[2].stated, 0.92, 1e-6);
+  EXPECT_EQ(bins[2].chosen, 0.5);
+}
+
 TEST(Confidence, CertaintyFallsIntoTheLastBin) {
   ConfidenceScore score(1);
   const std::array<float, 2> stated = {1.0F, 0.0F};

@@ -36,12 +36,16 @@ Evaluation sample_evaluation() {
   row.gain = {0.01, -0.02, 0.04};
   row.experts_for_recall = {{0.9, 6}, {0.99, 8}};
   row.calibration_error = 0.0125;
+  row.reliability = {{700, 0.1, 0.125}, {3, 0.875, 1}};
   row.at_threshold = {0.1, 3.5, 0.75};
   row.microseconds = 2.5;
   row.flops = 2048;
   row.weight_bytes = 1'500'000;
   row.on_front = true;
   evaluation.rows = {row};
+  evaluation.transfers = {{"frequency", "layer-1", "", {{"imdb", 0.25}, {"yelp", 0.5}}},
+                          {"frequency", "layer-1", "imdb", {{"imdb", 0.25}, {"yelp", 0.125}}},
+                          {"frequency", "layer-2", "imdb", {{"imdb", 0.25}}}};
   return evaluation;
 }
 
@@ -56,16 +60,20 @@ TEST(EvaluationTest, JsonRoundTrip) {
   EXPECT_EQ(after.rows[0].gain.low, -0.02);
   EXPECT_EQ(after.rows[0].recall(2), 0.254);
   EXPECT_EQ(after.rows[0].recall(4), 0);
+  EXPECT_EQ(after.rows[0].reliability.at(1).pairs, 3);
+  EXPECT_EQ(after.transfers.at(1).recall_by_dataset, before.transfers[1].recall_by_dataset);
   EXPECT_TRUE(after.has_control);
 }
 
 TEST(EvaluationTest, ReadsWhatEarlierVersionsWrote) {
   Json json = sample_evaluation().to_json();
   for (const char* key :
-       {"recall_by_phase", "gain", "experts_for_recall", "calibration_error", "at_threshold",
-        "microseconds_per_token", "flops_per_token", "weight_bytes", "on_front"}) {
+       {"recall_by_phase", "gain", "experts_for_recall", "calibration_error", "reliability",
+        "at_threshold", "microseconds_per_token", "flops_per_token", "weight_bytes", "on_front"}) {
     json["rows"][0].erase(key);
   }
+  json.erase("transfers");
+  EXPECT_TRUE(Evaluation::from_json(json, "e").transfers.empty());
   const EvaluationRow row = Evaluation::from_json(json, "e").rows.at(0);
   EXPECT_TRUE(row.baseline.empty());
   EXPECT_TRUE(row.experts_for_recall.empty());
@@ -105,6 +113,18 @@ TEST(EvaluationTest, BrokenJsonIsNamed) {
     EXPECT_THAT(error.what(), HasSubstr("e.json"));
     EXPECT_THAT(error.what(), HasSubstr("mean"));
   }
+}
+
+TEST(EvaluationTest, TransfersAreAMatrixForEachPredictorAndLead) {
+  const Evaluation evaluation = sample_evaluation();
+  const auto matrices = evaluation.transfer_matrices();
+  ASSERT_EQ(matrices.size(), 2U);
+  EXPECT_EQ(matrices[0].size(), 2U);
+  EXPECT_EQ(matrices[1].at(0)->lead, "layer-2");
+  const std::string table = evaluation.to_table();
+  EXPECT_THAT(table, HasSubstr("frequency at layer-1: recall@2 on the test texts of each"));
+  EXPECT_THAT(table, HasSubstr("  all                         25.0  50.0\n"));
+  EXPECT_THAT(table, HasSubstr("  imdb                        25.0  12.5\n"));
 }
 
 TEST(EvaluationTest, TableSaysWhatAPersonNeeds) {

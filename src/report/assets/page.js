@@ -85,7 +85,11 @@
       const code = svg.dataset.experts.slice(2 * (cell * k + rank), 2 * (cell * k + rank) + 2);
       experts.push(64 * DIGITS.indexOf(code[0]) + DIGITS.indexOf(code[1]));
     }
-    return (k > 1 ? 'experts ' : 'expert ') + experts.join(', ');
+    const named = (k > 1 ? 'experts ' : 'expert ') + experts.join(', ');
+    const found = (svg.dataset.found || '').slice(cell * k, cell * k + k);
+    if (!found || found[0] === '-') return named;
+    const missed = experts.filter((expert, rank) => found[rank] === '0');
+    return named + (missed.length ? '\nmissed ' + missed.join(', ') : '\nall foreseen');
   };
   const valueAt = (svg, cell, column) => {
     const data = svg.dataset;
