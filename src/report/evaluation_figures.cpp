@@ -66,6 +66,7 @@ Panel dataset_panel(const std::string& lead, const EvaluationRows& rows) {
   map.scale = sequential_scale(1);
   map.hole = "not measured";
   map.titles = false;
+  map.numbers = true;
   Table table{{{"predictor"}}, {}};
   for (const std::string& name : names) {
     map.column_labels.push_back(shorten(name, 14));

@@ -104,7 +104,7 @@ void write_foreseen(const Evaluation& evaluation, TableFile& file) {
 
 }  // namespace
 
-Figure foreseen_figure(const ReportInput& input, const Evaluation& evaluation,
+Figure foreseen_figure(const ReportInput& input, const Evaluation& evaluation, const Detail& detail,
                        const std::string& suffix) {
   Figure figure;
   figure.id = "foreseen" + suffix;
@@ -121,7 +121,7 @@ Figure foreseen_figure(const ReportInput& input, const Evaluation& evaluation,
   for (const ForeseenText& example : evaluation.examples) {
     for (const size_t row : rows) {
       experts += example.text.experts.size();
-      if (experts > kExpertBudget && !figure.panels.empty()) break;
+      if (experts > detail.of(kExpertBudget) && !figure.panels.empty()) break;
       figure.panels.push_back(
           foreseen_panel(input, example, evaluation.rows[row], example.foresights[row]));
     }

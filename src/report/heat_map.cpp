@@ -10,6 +10,7 @@ namespace foregate {
 namespace {
 
 constexpr size_t kTitledCells = 600;
+constexpr size_t kFewColumns = 12;  // Few columns have long names, which need the room.
 constexpr double kTop = 36;
 constexpr std::string_view kDigits =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -20,6 +21,13 @@ struct Layout {
   double cell_height = 0;
 };
 
+/// What the widest label takes as a tick.
+double label_room(const std::vector<std::string>& labels) {
+  size_t widest = 1;
+  for (const std::string& label : labels) widest = std::max(widest, label.size());
+  return 8 + 6.5 * static_cast<double>(widest);
+}
+
 Layout layout_of(const HeatMap& map) {
   double names = 24;
   for (const std::string& label : map.row_labels)
@@ -28,8 +36,10 @@ Layout layout_of(const HeatMap& map) {
   Layout layout;
   layout.left = names + 36;
   const auto columns = static_cast<double>(std::max<size_t>(1, map.column_labels.size()));
-  // Few columns have long names, which need the room.
-  layout.cell_width = std::clamp(room / columns, 1.0, columns <= 12 && !map.square ? 64.0 : 32.0);
+  double widest = 32;
+  if (map.column_labels.size() <= kFewColumns && !map.square)
+    widest = std::max(64.0, label_room(map.column_labels));
+  layout.cell_width = std::clamp(room / columns, 1.0, widest);
   layout.cell_height = map.square ? layout.cell_width : 18;
   return layout;
 }
@@ -131,13 +141,26 @@ std::string run_cells(const HeatMap& map, const Layout& layout) {
   return svg + "</g>\n";
 }
 
+std::string cell_values(const HeatMap& map, const Layout& layout) {
+  const size_t columns = map.column_labels.size();
+  std::string svg;
+  for (size_t i = 0; i < map.values.size(); ++i) {
+    const int color = map.scale.class_of(map.values[i]);
+    if (color < 0) continue;
+    // The upper classes are as dark as ink in the light theme and as bright in the dark one.
+    const bool strong = 2 * color >= map.scale.num_classes();
+    svg += svg_text(layout.left + layout.cell_width * (static_cast<double>(i % columns) + 0.5),
+                    kTop + layout.cell_height * (static_cast<double>(i / columns) + 0.5) + 4,
+                    "middle", format_value(map.values[i], map.unit), strong ? "strong" : "cell");
+  }
+  return svg;
+}
+
 /// Row and column names, as many as fit.
 std::string axis_labels(const HeatMap& map, const Layout& layout, double bottom) {
   std::string svg;
-  size_t widest = 1;
-  for (const std::string& label : map.column_labels) widest = std::max(widest, label.size());
-  const double room = 8 + 6.5 * static_cast<double>(widest);
-  const auto every_column = static_cast<size_t>(std::ceil(room / layout.cell_width));
+  const auto every_column =
+      static_cast<size_t>(std::ceil(label_room(map.column_labels) / layout.cell_width));
   for (size_t i = 0; i < map.column_labels.size(); i += every_column) {
     const double x = layout.left + layout.cell_width * (static_cast<double>(i) + 0.5);
     svg += svg_text(x, kTop - 6, "middle", map.column_labels[i], "tick");
@@ -183,6 +206,7 @@ Chart draw(const HeatMap& map) {
   const double bottom = kTop + layout.cell_height * static_cast<double>(map.row_labels.size());
   std::string body = map.titles && map.values.size() <= kTitledCells ? titled_cells(map, layout)
                                                                      : run_cells(map, layout);
+  if (map.numbers && map.column_labels.size() <= kFewColumns) body += cell_values(map, layout);
   body += axis_labels(map, layout, bottom);
   body += legend(map, layout.left, bottom + 24);
   const double legend_right = layout.left + 44 * map.scale.num_classes();

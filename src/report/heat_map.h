@@ -24,6 +24,7 @@ struct HeatMap {
   std::vector<double> column_base;
   std::string hole = "never used";  ///< What a hole means, on hover
   bool square = false;              ///< Cells as high as wide
+  bool numbers = false;             ///< Values written into the cells, if columns are few
   bool titles = true;               ///< <title>s in the cells; only up to 600 cells in any case
 };
 

@@ -13,6 +13,10 @@ constexpr size_t kNameLength = 36;
 
 }  // namespace
 
+std::string point_group(const std::string& name, size_t color, const std::string& points) {
+  return fmt::format("<g class=\"l{}\" data-series=\"{}\">\n{}</g>\n", color, escape(name), points);
+}
+
 Legend draw_legend(const std::vector<LegendEntry>& entries, double left, double right) {
   Legend legend;
   double x = left;

@@ -83,7 +83,10 @@ std::string axes(const LineChart& chart, const Frame& frame) {
   const auto fits = std::max<size_t>(1, static_cast<size_t>((kRight - kLeft) / room));
   const size_t every = (frame.columns + fits - 1) / fits;
   for (size_t i = 0; i < frame.columns; i += every) {
-    svg += svg_text(frame.x(i), bottom + 17, "middle", chart.x_labels[i], "tick");
+    // A long name at the right end would leave the picture.
+    const bool fits_right = frame.x(i) + text_width(chart.x_labels[i]) / 2 < kWidth;
+    svg += svg_text(fits_right ? frame.x(i) : kRight, bottom + 17, fits_right ? "middle" : "end",
+                    chart.x_labels[i], "tick");
   }
   svg += fmt::format("<path class=\"axis\" d=\"M{} {:.1f}H{}\"/>", kLeft, bottom, kRight);
   svg += svg_text((kLeft + kRight) / 2, bottom + 36, "middle", chart.x_title);
@@ -106,18 +109,16 @@ std::string line(const LineChart& chart, size_t index, const Frame& frame) {
     path += fmt::format("{}{:.1f} {:.1f}", drawing ? 'L' : 'M', frame.x(i), frame.y(value));
     drawing = true;
     points += fmt::format(
-        "<circle class=\"l{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\"><title>{}, {} {}: {}</title>"
-        "</circle>\n",
-        index % kColors, frame.x(i), frame.y(value),
+        "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\"><title>{} {}: {}</title></circle>\n",
+        frame.x(i), frame.y(value),
         frame.columns > kDense ? 1.5
         : series.dashed        ? 2
                                : 3,
-        escape(series.name), escape(chart.x_title), escape(chart.x_labels[i]),
-        format_value(value, chart.unit));
+        escape(chart.x_title), escape(chart.x_labels[i]), format_value(value, chart.unit));
   }
   if (path.empty()) return {};
   return fmt::format("<path class=\"series {}\" d=\"{}\"/>\n", line_class(index, series), path) +
-         points;
+         point_group(series.name, index % kColors, points);
 }
 
 }  // namespace

@@ -9,13 +9,30 @@
 
 namespace foregate {
 
-std::vector<Section> all_sections(const ReportInput& input) {
-  std::vector<Section> sections = {
-      overview_section(input), usage_section(input),       balance_section(input),
-      gates_section(input),    transitions_section(input), information_section(input),
-      overlap_section(input),  caching_section(input),     coactivation_section(input),
-      datasets_section(input), specialists_section(input), tokens_section(input),
-      phases_section(input),   journeys_section(input),    evaluation_section(input)};
+namespace {
+
+constexpr size_t kLargestPage = 2'000'000;
+constexpr double kLessDetail = 0.7;
+constexpr double kLeastDetail = 0.05;
+
+}  // namespace
+
+std::vector<Section> all_sections(const ReportInput& input, const Detail& detail) {
+  std::vector<Section> sections = {overview_section(input),
+                                   usage_section(input),
+                                   balance_section(input),
+                                   gates_section(input),
+                                   transitions_section(input, detail),
+                                   information_section(input),
+                                   overlap_section(input),
+                                   caching_section(input, detail),
+                                   coactivation_section(input, detail),
+                                   datasets_section(input),
+                                   specialists_section(input),
+                                   tokens_section(input),
+                                   phases_section(input),
+                                   journeys_section(input, detail),
+                                   evaluation_section(input)};
   if (input.agreement) sections.push_back(comparison_section(input));
   return sections;
 }
@@ -25,7 +42,10 @@ std::string render_report(const ReportInput& input) {
   const std::string subtitle = fmt::format(
       "{} · {} · {}", input.manifest.model.empty() ? "unknown model" : input.manifest.model,
       counted(statistics.traces, "trace"), counted(statistics.usage.tokens(), "token"));
-  return render_page(input.title, subtitle, all_sections(input));
+  for (Detail detail;; detail.share *= kLessDetail) {
+    std::string page = render_page(input.title, subtitle, all_sections(input, detail));
+    if (page.size() < kLargestPage || detail.share < kLeastDetail) return page;
+  }
 }
 
 void write_tables(const ReportInput& input, const std::filesystem::path& directory) {

@@ -107,7 +107,7 @@ void write_cache(const RoutingStatistics& statistics, TableFile& file) {
   }
 }
 
-Figure cache_figure(const RoutingStatistics& statistics) {
+Figure cache_figure(const RoutingStatistics& statistics, const Detail& detail) {
   const Geometry& geometry = statistics.geometry;
   Figure figure;
   figure.id = "cache-hits";
@@ -123,7 +123,7 @@ Figure cache_figure(const RoutingStatistics& statistics) {
   figure.panels.push_back(cache_panel(statistics, "mean of all layers", -1));
   const auto points = static_cast<size_t>(3 * geometry.num_experts);
   const std::vector<size_t> shown =
-      spread(static_cast<size_t>(geometry.num_moe_layers), kPointBudget / points);
+      spread(static_cast<size_t>(geometry.num_moe_layers), detail.of(kPointBudget) / points);
   for (const size_t layer : shown) {
     const auto index = static_cast<int>(layer);
     figure.panels.push_back(
@@ -185,14 +185,14 @@ Figure reuse_figure(const RoutingStatistics& statistics) {
 
 }  // namespace
 
-Section caching_section(const ReportInput& input) {
+Section caching_section(const ReportInput& input, const Detail& detail) {
   Section section{"caching", "Caching", {}, "", {}};
   if (input.statistics.cache.requests() == 0 || input.statistics.geometry.num_moe_layers == 0) {
     section.paragraphs = {kNoTokens};
     return section;
   }
   section.figures.push_back(working_set_figure(input.statistics));
-  section.figures.push_back(cache_figure(input.statistics));
+  section.figures.push_back(cache_figure(input.statistics, detail));
   section.figures.push_back(reuse_figure(input.statistics));
   return section;
 }

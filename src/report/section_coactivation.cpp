@@ -95,7 +95,7 @@ std::string missing(const RoutingStatistics& statistics) {
 
 }  // namespace
 
-Section coactivation_section(const ReportInput& input) {
+Section coactivation_section(const ReportInput& input, const Detail& detail) {
   const RoutingStatistics& statistics = input.statistics;
   Section section{"coactivation", "Chosen together", {}, "", {}};
   if (const std::string reason = missing(statistics); !reason.empty()) {
@@ -118,7 +118,7 @@ Section coactivation_section(const ReportInput& input) {
       "are teams, blue ones rivals.",
       statistics.geometry.top_k, even);
   figure.choice = "Show";
-  const std::vector<size_t> shown = spread(layers, kCellBudget / (experts * experts));
+  const std::vector<size_t> shown = spread(layers, detail.of(kCellBudget) / (experts * experts));
   for (const size_t layer : shown)
     figure.panels.push_back(layer_panel(statistics, static_cast<int>(layer)));
   if (shown.size() < layers) {

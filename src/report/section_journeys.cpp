@@ -62,14 +62,14 @@ void write_journeys(const ReportInput& input, const std::vector<const Trace*>& t
 
 }  // namespace
 
-Section journeys_section(const ReportInput& input) {
+Section journeys_section(const ReportInput& input, const Detail& detail) {
   Section section{"journeys", "Journeys", {}, "", {}};
   const size_t cells = static_cast<size_t>(Journeys::kTokens) *
                        static_cast<size_t>(std::max(1, input.statistics.geometry.num_moe_layers));
   const bool foreseen =
       std::any_of(input.evaluations.begin(), input.evaluations.end(),
                   [](const Evaluation& evaluation) { return !evaluation.examples.empty(); });
-  const size_t budget = foreseen ? kCellBudget / 2 : kCellBudget;
+  const size_t budget = detail.of(foreseen ? kCellBudget / 2 : kCellBudget);
   const std::vector<const Trace*> texts =
       input.statistics.journeys.choose(std::clamp<size_t>(budget / cells, 1, kMostTexts));
   if (texts.empty() || input.statistics.geometry.num_moe_layers == 0) {
@@ -94,7 +94,7 @@ Section journeys_section(const ReportInput& input) {
     const Evaluation& evaluation = input.evaluations[i];
     if (evaluation.examples.empty()) continue;
     section.figures.push_back(
-        foreseen_figure(input, evaluation, i == 0 ? "" : fmt::format("-{}", i + 1)));
+        foreseen_figure(input, evaluation, detail, i == 0 ? "" : fmt::format("-{}", i + 1)));
   }
   return section;
 }

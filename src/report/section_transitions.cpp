@@ -10,7 +10,7 @@
 namespace foregate {
 namespace {
 
-constexpr size_t kCellBudget = 48000;  // Cells of all maps together: keeps the page under 2 MB.
+constexpr size_t kCellBudget = 48000;  // Cells of all maps together.
 constexpr size_t kStrongest = 20;
 
 std::string pair_name(const Geometry& geometry, int pair) {
@@ -110,7 +110,7 @@ std::string missing(const RoutingStatistics& statistics) {
 
 }  // namespace
 
-Section transitions_section(const ReportInput& input) {
+Section transitions_section(const ReportInput& input, const Detail& detail) {
   const RoutingStatistics& statistics = input.statistics;
   const int experts = statistics.geometry.num_experts;
   Section section{"transitions", "From layer to layer", {}, "", {}};
@@ -130,7 +130,7 @@ Section transitions_section(const ReportInput& input) {
   figure.choice = "Show";
   const ColorScale scale = common_scale(statistics);
   const size_t cells = static_cast<size_t>(experts) * static_cast<size_t>(experts);
-  const std::vector<size_t> shown = spread(pairs, kCellBudget / cells);
+  const std::vector<size_t> shown = spread(pairs, detail.of(kCellBudget) / cells);
   for (const size_t index : shown) {
     const auto pair = static_cast<int>(index);
     figure.panels.push_back({pair_name(statistics.geometry, pair),

@@ -32,6 +32,8 @@ Panel transfer_panel(const std::vector<const TransferRow*>& rows, int top_k) {
   map.value_title = fmt::format("recall@{}", top_k);
   map.scale = even_scale(std::min(low, high), std::max(high, low + kSmallestRange));
   map.hole = "not measured";
+  map.numbers = true;
+  map.titles = false;
   Table table{{{"learned from"}}, {}};
   for (const std::string& dataset : datasets) {
     map.column_labels.push_back(shorten(dataset, 14));
@@ -57,7 +59,7 @@ Figure transfer_figure(const Evaluation& evaluation, const std::string& suffix) 
   figure.title = "Across domains";
   figure.reading = fmt::format(
       "Recall@{} on the test texts of each dataset (columns) of a predictor that learned from the "
-      "training texts of all datasets or of one alone (rows). A row that is bright only on its own "
+      "training texts of all datasets or of one alone (rows). A row that is strong only on its own "
       "dataset learned what does not carry over.",
       evaluation.top_k);
   figure.choice = "Show";

@@ -127,12 +127,11 @@ std::string draw_series(const XySeries& series, size_t index, const Frame& frame
     path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? 'M' : 'L', frame.x(point.x),
                         frame.y(point.y));
     if (series.dashed) continue;
-    circles += fmt::format(
-        "<circle class=\"l{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\"><title>{}&#10;{}</title>"
-        "</circle>\n",
-        index % kColors, frame.x(point.x), frame.y(point.y), series.line ? 3 : 5,
-        escape(series.name), escape(point.text));
+    circles +=
+        fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\"><title>{}</title></circle>\n",
+                    frame.x(point.x), frame.y(point.y), series.line ? 3 : 5, escape(point.text));
   }
+  if (!circles.empty()) circles = point_group(series.name, index % kColors, circles);
   if (!series.line || path.empty()) return circles;
   return fmt::format("<path class=\"series {}\" d=\"{}\"/>\n", line_class(index, series), path) +
          circles;

@@ -74,4 +74,27 @@ Evaluation sample_evaluation(const SampleShape& shape) {
   return evaluation;
 }
 
+Evaluation large_evaluation(const SampleShape& shape) {
+  Evaluation evaluation = sample_evaluation(shape);
+  const EvaluationRow row = evaluation.rows.back();
+  evaluation.rows.clear();
+  evaluation.transfers.clear();
+  for (const char* lead : {"next-token", "layer-1", "layer-2", "pre-attention"}) {
+    for (int i = 0; i < 10; ++i) {
+      EvaluationRow& made = evaluation.rows.emplace_back(row);
+      made.predictor = "predictors/number-" + std::to_string(i);
+      made.lead = lead;
+      made.flops = 1e5 * i;
+      made.reliability.assign(20, {12345, 0.123, 0.125});
+      if (i >= 4) continue;
+      for (const std::string& dataset : shape.datasets)
+        evaluation.transfers.push_back({made.predictor, lead, dataset, row.recall_by_dataset});
+    }
+  }
+  mark_fronts(evaluation.rows, shape.top_k);
+  for (ForeseenText& example : evaluation.examples)
+    example.foresights.resize(evaluation.rows.size(), example.foresights.back());
+  return evaluation;
+}
+
 }  // namespace foregate

@@ -19,6 +19,8 @@ struct SampleShape {
 /// A report of random routing, skewed to low expert indices, without an evaluation.
 ReportInput sample_input(const SampleShape& shape);
 
+/// Ten predictors at four leads with all that an evaluation can have.
+Evaluation large_evaluation(const SampleShape& shape);
 /// Two predictors at two leads; "good" is the better at both.
 Evaluation sample_evaluation(const SampleShape& shape);
 

@@ -61,7 +61,8 @@
   // Values on hover: the script's box takes over from the slower <title> tooltips.
   for (const title of document.querySelectorAll('svg.chart title')) {
     const owner = title.parentNode;
-    if (owner.tagName !== 'svg') owner.dataset.tip = title.textContent;
+    const series = owner.parentNode.dataset.series;
+    if (owner.tagName !== 'svg') owner.dataset.tip = (series ? series + '\n' : '') + title.textContent;
     title.remove();
   }
   const decode = (text, index, largest) => {
