@@ -18,6 +18,9 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kTerminalInterval = std::chrono::milliseconds(100);
 constexpr auto kPlainInterval = std::chrono::seconds(5);
 
+constexpr double kSlow = 1;    // a second: below this rates are given by the minute
+constexpr double kWhole = 10;  // from which on decimals say nothing
+
 // Whether a bar stands on the terminal's last line; log lines wipe it first.
 std::atomic<bool> bar_on_screen{false};
 
@@ -98,10 +101,7 @@ void Progress::draw(bool last) {
         bar(std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0), 24));
   }
   line += total_ > 0 ? share(done_, total_, unit_) : quantity(done_, unit_);
-  if (rate > 0) {
-    line += ", " + (per_minute_ ? quantity(static_cast<int64_t>(rate * 60), unit_) + "/min"
-                                : quantity(static_cast<int64_t>(rate), unit_) + "/s");
-  }
+  if (rate > 0) line += ", " + rate_text(rate, unit_, per_minute_);
   if (!remark_.empty()) line += ", " + remark_;
   if (last) {
     line += ", took " + clock_time(elapsed);
@@ -143,6 +143,14 @@ std::string human_bytes(uint64_t bytes) {
   size_t unit = 0;
   while (value >= 999.95 && unit + 1 < std::size(units)) value /= 1000, ++unit;
   return fmt::format("{:.1f} {}", value, units[unit]);
+}
+
+std::string rate_text(double per_second, const std::string& unit, bool per_minute) {
+  const bool by_minute = per_minute || (per_second < kSlow && unit != "B");
+  const double rate = by_minute ? 60 * per_second : per_second;
+  const char* suffix = by_minute ? "/min" : "/s";
+  if (rate >= kWhole || unit == "B") return quantity(static_cast<int64_t>(rate), unit) + suffix;
+  return fmt::format("{:.1f} {}{}", rate, unit, suffix);
 }
 
 }  // namespace foregate

@@ -51,5 +51,7 @@ std::string with_commas(int64_t value);
 std::string clock_time(double seconds);
 /// Bytes -> "1.2 GB" (powers of 1000).
 std::string human_bytes(uint64_t bytes);
+/// "1,234 texts/s", "1.2 MB/s"; slow ones, or if `per_minute`, "2.4 texts/min".
+std::string rate_text(double per_second, const std::string& unit, bool per_minute);
 
 }  // namespace foregate

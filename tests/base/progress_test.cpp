@@ -53,6 +53,15 @@ TEST(Numbers, ClockTime) {
   EXPECT_EQ(clock_time(3725), "1:02:05");
 }
 
+TEST(Numbers, Rate) {
+  EXPECT_EQ(rate_text(1234.5, "texts", false), "1,234 texts/s");
+  EXPECT_EQ(rate_text(2.34, "texts", false), "2.3 texts/s");
+  EXPECT_EQ(rate_text(0.04, "texts", false), "2.4 texts/min");
+  EXPECT_EQ(rate_text(5, "traces", true), "300 traces/min");
+  EXPECT_EQ(rate_text(1'500'000, "B", false), "1.5 MB/s");
+  EXPECT_EQ(rate_text(0.5, "B", false), "0 B/s");
+}
+
 TEST(Numbers, HumanBytes) {
   EXPECT_EQ(human_bytes(999), "999 B");
   EXPECT_EQ(human_bytes(1500), "1.5 kB");
