@@ -42,7 +42,8 @@ void add_by_name(const PredictorKind& kind, const EvaluateOptions& options, cons
                            .to_fit = true,
                            .learns = kind.learns,
                            .trained = kind.trained,
-                           .seen_texts = {}});
+                           .seen_texts = {},
+                           .calibration = {}});
   }
 }
 
@@ -118,7 +119,8 @@ void add_directory(const std::string& directory, const EvaluateOptions& options,
                          .to_fit = false,
                          .learns = kind->learns,
                          .trained = kind->trained,
-                         .seen_texts = std::move(stored.seen_texts)});
+                         .seen_texts = std::move(stored.seen_texts),
+                         .calibration = stored.info.calibration});
 }
 
 void add_all_untrained(const EvaluateOptions& options, const Corpus& corpus,

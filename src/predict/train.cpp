@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/interrupt.h"
+#include "predict/calibration.h"
 #include "predict/corpus.h"
 #include "predict/training_output.h"
 
@@ -69,6 +70,7 @@ TrainSummary train_predictor(const TrainOptions& options) {
 
   info.settings = predictor->settings().dump();
   info.validation = measure_on_validation({predictor.get()}, corpus).front();
+  info.calibration = fit_calibrations({predictor.get()}, corpus).front();
   save_predictor(options.output, *predictor, info, texts_seen(corpus));
   fs::remove(environment.checkpoint);
   return {info, false, options.output};

@@ -50,6 +50,14 @@ class LayoutReader:
         method = getattr(self, self.json["predictor"].replace("-", "_"))
         return np.stack([method(text, layer) for layer in range(self.first, self.layers)], 1)
 
+    def calibrated(self, scores):
+        """Of each expert to be among the k, from [..., E] scores."""
+        scale, shared, offset = (self.json["calibration"][key] for key in ("scale", "shared", "offset"))
+        scores = np.asarray(scores, np.float64)
+        highest = scores.max(-1, keepdims=True)
+        total = highest + np.log(np.exp(scores - highest).sum(-1, keepdims=True))
+        return 1 / (1 + np.exp(-(scale * scores + shared * total + offset)))
+
     # By counting
 
     def frequency(self, text, layer):
