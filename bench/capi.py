@@ -20,7 +20,7 @@ SIZES = {
 KINDS = [("frequency", "next-token"), ("previous-token", "next-token"), ("token-table", "next-token"),
          ("transition", "layer-1"), ("statistics", "next-token"), ("statistics", "layer-1"), ("next-gate", "layer-1"),
          ("gate-adapter", "layer-1"), ("mlp", "layer-1"), ("gate-mlp", "layer-1")]
-WINDOW, SEEN_IDS, SEEN_PAIRS = 8, 2000, 4000
+WINDOW, SEEN_IDS, SEEN_PAIRS, SEEN_PATHS, PATH_EXPERTS = 8, 2000, 4000, 4000, 8
 RANK, WIDTH, EMBEDDING = 32, 256, 64
 DTYPES = {"float32": "F32", "int64": "I64", "int32": "I32", "int16": "I16"}
 
@@ -47,8 +47,9 @@ def tensors_of(kind, lead, size, random):
         return table
     known = max(0, WINDOW - first + 1)
     if kind == "transition":
-        return {"frequency": frequency, "evidence": normal(layers, WINDOW, experts, experts),
-                "mixture": normal(rows, 1 + 2 * known)}
+        paths = random_paths(layers, experts, first, random)
+        return {"frequency": frequency, "evidence": normal(layers, WINDOW, experts, experts), **paths,
+                "mixture": normal(rows, 1 + 3 * known + 2)}
     if kind == "statistics":
         pairs = np.unique(random.integers(0, 300, SEEN_PAIRS) << 32 | random.integers(0, 300, SEEN_PAIRS))
         more = {"first_frequency": frequency, "id_first": counts(SEEN_IDS, layers, experts),
@@ -71,6 +72,22 @@ def tensors_of(kind, lead, size, random):
             "ids_in": normal(rows, 3 * EMBEDDING, experts + WIDTH),
             "experts_in": normal(rows, 2 * experts, experts + WIDTH), "inner_bias": normal(rows, WIDTH),
             "inner_out": normal(rows, WIDTH, experts)}
+
+
+def random_paths(layers, experts, first, random):
+    """Of each kind and layer the paths with the lowest ids, at most SEEN_PATHS: all pairs of experts, few longer ones."""
+    square = experts ** 2
+    span = WINDOW * square + square ** 2 + square ** 3
+    starts = [(w * square, square) for w in range(first - 1, WINDOW)]
+    starts += [(WINDOW * square, square ** 2), (WINDOW * square + square ** 2, square ** 3)]
+    ids = np.concatenate([layer * span + start + np.arange(min(SEEN_PATHS, count), dtype=np.int64)
+                          for layer in range(first, layers) for start, count in starts])
+    after = min(PATH_EXPERTS, experts)
+    chosen = random.integers(0, experts, (len(ids), 1)) + np.arange(after)
+    chosen = np.sort(chosen % experts, axis=1)
+    return {"path_ids": ids, "path_begin": np.arange(len(ids) + 1, dtype=np.int64) * after,
+            "path_experts": chosen.astype(np.int16).ravel(),
+            "path_counts": random.integers(1, 9, len(ids) * after, np.int32)}
 
 
 def write_predictor(directory, kind, lead, size, tensors):

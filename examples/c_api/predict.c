@@ -1,14 +1,16 @@
 /* Predicts, for a text whose routing is known, every token's experts at every MoE layer, as an
  * inference engine would while the text is computed, and compares.
  *
- *   usage: foregate_c_example PREDICTOR_DIR [M] < routing.txt
+ *   usage: foregate_c_example PREDICTOR_DIR [M | P] < routing.txt
  *
  * routing.txt has a line a token: its id, then the k experts of MoE layer 0, those of layer 1, and
- * so on, highest gate weight first. Prints a line a token and layer: the M predicted experts (k
- * unless given), then those chosen; at the end the share of the chosen ones that was predicted. */
+ * so on, highest gate weight first. Prints a line a token and layer: the M experts that are
+ * likeliest (k unless given), or with a probability P such as 0.2 those that are at least so
+ * probable; then those chosen. At the end the share of the chosen ones that was predicted. */
 #include <foregate/predictor.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void check(foregate_status status) {
   if (status == FOREGATE_OK) return;
@@ -69,11 +71,14 @@ int main(int argc, char **argv) {
   size_t k;
   size_t m;
   size_t found = 0;
-  size_t all = 0;
+  size_t fetched = 0;
+  size_t decisions = 0;
+  float threshold = 0;
+  int by_probability;
   long token = 0;
 
   if (argc < 2 || argc > 3) {
-    fprintf(stderr, "usage: %s PREDICTOR_DIR [M] < routing.txt\n", argv[0]);
+    fprintf(stderr, "usage: %s PREDICTOR_DIR [M | P] < routing.txt\n", argv[0]);
     return 2;
   }
   if (foregate_predictor_api_version() != FOREGATE_PREDICTOR_API_VERSION) {
@@ -94,7 +99,13 @@ int main(int argc, char **argv) {
   }
 
   k = (size_t)info.top_k;
-  m = argc == 3 ? (size_t)strtoul(argv[2], NULL, 10) : k;
+  by_probability = argc == 3 && strchr(argv[2], '.') != NULL;
+  if (by_probability) {
+    threshold = (float)strtod(argv[2], NULL);
+    m = (size_t)info.num_experts; /* as many as it may be */
+  } else {
+    m = argc == 3 ? (size_t)strtoul(argv[2], NULL, 10) : k;
+  }
   if (m < 1 || m > (size_t)info.num_experts) {
     fprintf(stderr, "error: M is %s; expected 1 to %d\n", argv[2], (int)info.num_experts);
     foregate_predictor_free(predictor);
@@ -110,20 +121,34 @@ int main(int argc, char **argv) {
       const int32_t *truth = chosen + (size_t)layer * k;
       if (layer >= info.first_layer) {
         /* Here an engine would fetch the predicted experts, while earlier layers still compute. */
-        check(foregate_predict_best(&sequence, 1, layer, m, predicted));
+        size_t count = m;
+        if (by_probability) {
+          check(foregate_predict_at_least(&sequence, 1, layer, threshold, predicted, &count));
+        } else {
+          check(foregate_predict_best(&sequence, 1, layer, m, predicted));
+        }
         printf("token %ld layer %d:", token, (int)layer);
-        print_experts("predicted", predicted, m);
+        print_experts("predicted", predicted, count);
         print_experts("chosen", truth, k);
         printf("\n");
-        found += hits(predicted, m, truth, k);
-        all += k;
+        found += hits(predicted, count, truth, k);
+        fetched += count;
+        ++decisions;
       }
       /* The router of this layer has decided. */
       check(foregate_sequence_routing(sequence, layer, truth, k));
     }
     ++token;
   }
-  if (all > 0) printf("recall@%lu %.6f\n", (unsigned long)m, (double)found / (double)all);
+  if (decisions > 0) {
+    const double recall = (double)found / (double)(decisions * k);
+    if (by_probability) {
+      printf("experts at least %.3f probable: %.3f a decision, recall %.6f\n", (double)threshold,
+             (double)fetched / (double)decisions, recall);
+    } else {
+      printf("recall@%lu %.6f\n", (unsigned long)m, recall);
+    }
+  }
 
   free(chosen);
   free(predicted);

@@ -71,20 +71,21 @@ typedef struct foregate_predictor foregate_predictor;
 typedef struct foregate_sequence foregate_sequence;
 
 typedef struct foregate_predictor_info {
-  size_t struct_size;     /* set by the caller: sizeof(foregate_predictor_info) */
-  const char* name;       /* "gate-adapter"; lives as long as the predictor */
-  const char* lead;       /* "next-token", "layer-1", ..., "pre-attention"; the same */
-  const char* model;      /* whose routing it predicts; the same */
-  int32_t num_moe_layers; /* L */
-  int32_t num_experts;    /* E */
-  int32_t top_k;          /* k */
-  int32_t hidden_size;    /* 0 if unknown */
-  int32_t vocab_size;     /* 0 if unknown */
-  int32_t first_layer;    /* the first MoE layer that can be predicted: H of layer-H, else 0 */
-  int32_t needs_token;    /* 1: foregate_sequence_token() matters to the scores */
-  int32_t needs_routing;  /* 1: so does foregate_sequence_routing() */
-  int32_t needs_state;    /* 1: so does foregate_sequence_state() */
-  uint64_t weight_bytes;  /* of weights.safetensors, mapped into memory */
+  size_t struct_size;        /* set by the caller: sizeof(foregate_predictor_info) */
+  const char* name;          /* "gate-adapter"; lives as long as the predictor */
+  const char* lead;          /* "next-token", "layer-1", ..., "pre-attention"; the same */
+  const char* model;         /* whose routing it predicts; the same */
+  int32_t num_moe_layers;    /* L */
+  int32_t num_experts;       /* E */
+  int32_t top_k;             /* k */
+  int32_t hidden_size;       /* 0 if unknown */
+  int32_t vocab_size;        /* 0 if unknown */
+  int32_t first_layer;       /* the first MoE layer that can be predicted: H of layer-H, else 0 */
+  int32_t needs_token;       /* 1: foregate_sequence_token() matters to the scores */
+  int32_t needs_routing;     /* 1: so does foregate_sequence_routing() */
+  int32_t needs_state;       /* 1: so does foregate_sequence_state() */
+  uint64_t weight_bytes;     /* of weights.safetensors, mapped into memory */
+  int32_t has_probabilities; /* 1: the directory holds what turns scores into probabilities */
 } foregate_predictor_info;
 
 /* FOREGATE_PREDICTOR_API_VERSION of the library that is linked. */
@@ -147,6 +148,20 @@ foregate_status foregate_predict_scores(foregate_sequence* const* sequences, siz
  * [count][m]; 1 <= m <= E. */
 foregate_status foregate_predict_best(foregate_sequence* const* sequences, size_t count,
                                       int32_t layer, size_t m, int32_t* experts);
+
+/* Probabilities that an expert of MoE layer `layer` will be among the k chosen, for the current
+ * token of each of `count` sequences of one predictor: `probabilities` [count][E]. They were
+ * calibrated on validation texts when the predictor was trained; a directory without that
+ * (has_probabilities 0) is FOREGATE_UNSUPPORTED. */
+foregate_status foregate_predict_probabilities(foregate_sequence* const* sequences, size_t count,
+                                               int32_t layer, float* probabilities);
+
+/* The experts of each that are at least as probable as `threshold` (0 to 1), likeliest first,
+ * equals by lowest index: sequence i's are the first `found[i]` of row i of `experts` [count][E];
+ * `found` [count] is 0 to E. The rest of a row is left as it is. Errors as above. */
+foregate_status foregate_predict_at_least(foregate_sequence* const* sequences, size_t count,
+                                          int32_t layer, float threshold, int32_t* experts,
+                                          size_t* found);
 
 #ifdef __cplusplus
 }

@@ -93,6 +93,7 @@ LoadedPredictor load_predictor(const fs::path& directory) {
   LoadedPredictor loaded;
   loaded.lead = lead_name(identity.lead);
   loaded.model = model_name(reader);
+  loaded.calibration = read_calibration(reader);
   loaded.weights = std::make_unique<WeightFile>(directory / kPredictorWeightsFile,
                                                 reader.string(kWeightsDigest));
   loaded.scorer = kind.make(identity, *loaded.weights);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "capi/scorer.h"
@@ -12,7 +13,8 @@ namespace foregate::capi {
 /// A predictor directory, ready to score.
 struct LoadedPredictor {
   std::string lead;
-  std::string model;  ///< empty if the directory does not say
+  std::string model;                       ///< empty if the directory does not say
+  std::optional<Calibration> calibration;  ///< nothing if the directory holds none
   std::unique_ptr<WeightFile> weights;
   std::unique_ptr<Scorer> scorer;  ///< points into the weights
 };

@@ -10,6 +10,7 @@
 
 #include "capi/error.h"
 #include "capi/loaded_predictor.h"
+#include "capi/probabilities.h"
 #include "capi/ranking.h"
 #include "foregate/predictor.h"
 
@@ -118,6 +119,25 @@ std::vector<float> scores_of(foregate_sequence* const* sequences, size_t count, 
   return scores;
 }
 
+/// Probabilities of a batch. -> [count][E]
+std::vector<float> probabilities_of(foregate_sequence* const* sequences, size_t count,
+                                    int32_t layer) {
+  std::vector<float> values = scores_of(sequences, count, layer);
+  if (count == 0) return values;
+  const LoadedPredictor& loaded = *sequences[0]->loaded;
+  if (!loaded.calibration) {
+    throw foregate::capi::UnsupportedError(
+        "this predictor gives scores only: its predictor.json holds no calibration, because an "
+        "older foregate wrote it or there were no validation texts; train it again");
+  }
+  const size_t width = values.size() / count;
+  for (size_t i = 0; i < count; ++i) {
+    foregate::capi::to_probabilities(*loaded.calibration,
+                                     std::span(values).subspan(i * width, width));
+  }
+  return values;
+}
+
 }  // namespace
 
 int foregate_predictor_api_version(void) {
@@ -192,6 +212,7 @@ foregate_status foregate_predictor_get_info(const foregate_predictor* predictor,
     all.needs_routing = needs.routing ? 1 : 0;
     all.needs_state = needs.state ? 1 : 0;
     all.weight_bytes = loaded.weights->bytes();
+    all.has_probabilities = loaded.calibration ? 1 : 0;
     // An older caller's struct is shorter; of a newer one's the rest is zeros.
     std::memset(info, 0, size);
     std::memcpy(info, &all, std::min(size, sizeof(all)));
@@ -284,6 +305,36 @@ foregate_status foregate_predict_best(foregate_sequence* const* sequences, size_
     for (size_t i = 0; i < count; ++i) {
       foregate::capi::best_experts(std::span(scores).subspan(i * width, width), m, order,
                                    experts + i * m);
+    }
+  });
+}
+
+foregate_status foregate_predict_probabilities(foregate_sequence* const* sequences, size_t count,
+                                               int32_t layer, float* probabilities) {
+  return guarded([&] {
+    require(probabilities, "probabilities");
+    const std::vector<float> all = probabilities_of(sequences, count, layer);
+    std::copy(all.begin(), all.end(), probabilities);
+  });
+}
+
+foregate_status foregate_predict_at_least(foregate_sequence* const* sequences, size_t count,
+                                          int32_t layer, float threshold, int32_t* experts,
+                                          size_t* found) {
+  return guarded([&] {
+    require(experts, "experts");
+    require(found, "found");
+    if (!(threshold >= 0 && threshold <= 1)) {
+      throw UsageError(fmt::format("threshold is {}; expected a probability, 0 to 1", threshold));
+    }
+    const std::vector<float> all = probabilities_of(sequences, count, layer);
+    const size_t width = count == 0 ? 0 : all.size() / count;
+    std::vector<int32_t> order(width);
+    for (size_t i = 0; i < count; ++i) {
+      const auto row = std::span(all).subspan(i * width, width);
+      found[i] = static_cast<size_t>(
+          std::count_if(row.begin(), row.end(), [&](float p) { return p >= threshold; }));
+      foregate::capi::best_experts(row, found[i], order, experts + i * width);
     }
   });
 }

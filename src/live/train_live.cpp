@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "live/live_stream.h"
+#include "predict/calibration.h"
 #include "predict/registry.h"
 #include "predict/trainer.h"
 #include "predict/training_output.h"
@@ -166,10 +167,12 @@ void write_results(std::vector<Job>& jobs, const LiveTexts& texts) {
   std::vector<const Predictor*> predictors;
   for (const Job& job : jobs) predictors.push_back(job.predictor.get());
   const auto metrics = measure_on_validation(predictors, texts);
+  const auto calibrations = fit_calibrations(predictors, texts);
   for (size_t i = 0; i < jobs.size(); ++i) {
     Job& job = jobs[i];
     job.info.settings = job.predictor->settings().dump();
     job.info.validation = metrics[i];
+    job.info.calibration = calibrations[i];
     save_predictor(job.output, *job.predictor, job.info, texts_seen(texts.survey()));
     fs::remove(job.output / kCheckpointFile);
   }

@@ -9,7 +9,7 @@
 namespace foregate {
 namespace {
 
-constexpr int64_t kPairs = 1'000'000;  // of decision and expert: plenty for three weights
+constexpr double kPairs = 1'000'000;  // of decision and expert: plenty for three weights
 constexpr int kIterations = 25;
 constexpr double kRidge = 1e-6;
 constexpr double kSmallestStep = 1e-6;
@@ -20,6 +20,40 @@ torch::Tensor inputs_of(const torch::Tensor& scores) {
   return torch::stack({scores, shared, torch::ones_like(scores)}, -1);
 }
 
+/// A predictor's scores of every so many tokens, beside what was chosen.
+class Sample {
+ public:
+  explicit Sample(const Predictor& predictor) : predictor_(predictor) {}
+
+  /// Of how many tokens to choose.
+  void expect(double tokens) {
+    const auto pairs =
+        static_cast<double>(predictor_.num_layers()) * predictor_.geometry().num_experts;
+    every_ = std::max<int64_t>(static_cast<int64_t>(tokens * pairs / kPairs), 1);
+  }
+
+  void add(const RoutedText& text) {
+    const auto some = [&](const torch::Tensor& rows) { return rows.slice(0, skip_, {}, every_); };
+    const torch::Tensor truth = some(text.experts).slice(1, predictor_.first_layer());
+    scores_.push_back(some(predictor_.score(text)).flatten(0, 1).clone());
+    chosen_.push_back(multi_hot(truth, predictor_.geometry().num_experts).flatten(0, 1));
+    // Counted through all texts.
+    skip_ = (every_ - (text.num_tokens() - skip_) % every_) % every_;
+  }
+
+  std::optional<Calibration> fit() const {
+    if (scores_.empty()) return std::nullopt;
+    return fit_calibration(torch::cat(scores_), torch::cat(chosen_));
+  }
+
+ private:
+  const Predictor& predictor_;
+  int64_t every_ = 1;
+  int64_t skip_ = 0;
+  std::vector<torch::Tensor> scores_;
+  std::vector<torch::Tensor> chosen_;
+};
+
 double loss_of(const torch::Tensor& inputs, const torch::Tensor& chosen,
                const torch::Tensor& weights) {
   const torch::Tensor logits = inputs.matmul(weights);
@@ -28,9 +62,11 @@ double loss_of(const torch::Tensor& inputs, const torch::Tensor& chosen,
 
 }  // namespace
 
-torch::Tensor Calibration::probabilities(const torch::Tensor& scores) const {
-  const torch::Tensor base = shared * scores.logsumexp(-1, /*keepdim=*/true) + offset;
-  return torch::sigmoid(scale * scores + base);
+torch::Tensor calibrated(const Calibration& calibration, const torch::Tensor& scores) {
+  const torch::Tensor exact = scores.to(torch::kFloat64);
+  const torch::Tensor base =
+      calibration.shared * exact.logsumexp(-1, /*keepdim=*/true) + calibration.offset;
+  return torch::sigmoid(calibration.scale * exact + base).to(torch::kFloat32);
 }
 
 Calibration fit_calibration(const torch::Tensor& scores, const torch::Tensor& chosen) {
@@ -59,28 +95,22 @@ Calibration fit_calibration(const torch::Tensor& scores, const torch::Tensor& ch
   return {weight[0], weight[1], weight[2]};
 }
 
-Calibration fit_calibration(const Predictor& predictor, const RoutedTexts& corpus) {
-  using Features = TextSelection::Features;
-  const auto texts = sample_validation(
-      corpus, 0, predictor.needs_features() ? Features::kRequire : Features::kLeaveOut);
-  int64_t tokens = 0;
-  for (const RoutedText& text : texts) tokens += text.num_tokens();
-  const int64_t experts = predictor.geometry().num_experts;
-  const int64_t wanted = std::max<int64_t>(kPairs / (predictor.num_layers() * experts), 1);
-  const int64_t every = std::max<int64_t>(tokens / wanted, 1);
-  std::vector<torch::Tensor> scores;
-  std::vector<torch::Tensor> chosen;
-  int64_t skip = 0;
-  for (const RoutedText& text : texts) {
-    const auto some = [&](const torch::Tensor& rows) { return rows.slice(0, skip, {}, every); };
-    const torch::Tensor truth = some(text.experts).slice(1, predictor.first_layer());
-    scores.push_back(some(predictor.score(text)).flatten(0, 1));
-    chosen.push_back(multi_hot(truth, experts).flatten(0, 1));
-    // Every so many tokens, counted through all texts.
-    skip = (every - (text.num_tokens() - skip) % every) % every;
+std::vector<std::optional<Calibration>> fit_calibrations(
+    const std::vector<const Predictor*>& predictors, const RoutedTexts& corpus) {
+  std::vector<Sample> samples;
+  auto features = TextSelection::Features::kLeaveOut;
+  for (const Predictor* predictor : predictors) {
+    if (predictor->needs_features()) features = TextSelection::Features::kRequire;
+    samples.emplace_back(*predictor);
   }
-  if (scores.empty()) return {};
-  return fit_calibration(torch::cat(scores), torch::cat(chosen));
+  const double tokens = validation_tokens(corpus, features);
+  for (Sample& sample : samples) sample.expect(tokens);
+  visit_validation(corpus, 0, features, [&](const RoutedText& text) {
+    for (Sample& sample : samples) sample.add(text);
+  });
+  std::vector<std::optional<Calibration>> calibrations;
+  for (const Sample& sample : samples) calibrations.push_back(sample.fit());
+  return calibrations;
 }
 
 }  // namespace foregate

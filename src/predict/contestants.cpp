@@ -43,7 +43,8 @@ void add_by_name(const PredictorKind& kind, const EvaluateOptions& options, cons
                            .learns = kind.learns,
                            .trained = kind.trained,
                            .learned_from = "",
-                           .seen_texts = {}});
+                           .seen_texts = {},
+                           .calibration = {}});
   }
 }
 
@@ -120,7 +121,8 @@ void add_directory(const std::string& directory, const EvaluateOptions& options,
                          .learns = kind->learns,
                          .trained = kind->trained,
                          .learned_from = stored.info.learned_from,
-                         .seen_texts = std::move(stored.seen_texts)});
+                         .seen_texts = std::move(stored.seen_texts),
+                         .calibration = stored.info.calibration});
 }
 
 void add_all_untrained(const EvaluateOptions& options, const Corpus& corpus,

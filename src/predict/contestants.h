@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "predict/corpus.h"
 #include "predict/evaluate.h"
 #include "predict/predictor.h"
+#include "predict/predictor_layout.h"
 
 namespace foregate {
 
@@ -20,6 +22,7 @@ struct Contestant {
   bool trained = false;                     ///< by gradient: no baseline for others
   std::string learned_from;                 ///< the only dataset it learned from; empty: all
   std::unordered_set<uint64_t> seen_texts;  ///< of a directory: what it learned from
+  std::optional<Calibration> calibration;   ///< of a directory: what it holds
 };
 
 /// What the options ask for, checked against the trace; not fitted yet. Sorted by lead.

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "predict/counts.h"
+#include "predict/path_ids.h"
 
 namespace foregate {
 namespace {
@@ -49,7 +50,11 @@ double token_table_cost(const Predictor& predictor) {
 }
 
 double transition_cost(const Predictor& predictor) {
-  return known_layers(predictor) * top_k_of(predictor) * experts_of(predictor);
+  // A path has a count of every expert at most. Each single known layer is a path too.
+  const PathIds paths(predictor.geometry(), predictor.lead().distance, RoutingCounts::kWindow);
+  const double longer =
+      layers_of(predictor) * static_cast<double>(paths.num_paths() - paths.num_singles());
+  return (known_layers(predictor) * (top_k_of(predictor) + 1) + longer) * experts_of(predictor);
 }
 
 double statistics_cost(const Predictor& predictor) {

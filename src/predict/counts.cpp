@@ -8,6 +8,8 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "base/random.h"
+#include "predict/path_table.h"
 #include "predict/text_memory.h"
 
 namespace foregate {
@@ -19,8 +21,12 @@ constexpr int64_t kDecisionsPerThread = 256;
 /// them.
 class Counter {
  public:
-  explicit Counter(const Geometry& geometry)
-      : layers_(geometry.num_moe_layers), num_experts_(geometry.num_experts), k_(geometry.top_k) {
+  /// `kept` is the share of the texts whose decisions are kept.
+  Counter(const Geometry& geometry, double kept)
+      : layers_(geometry.num_moe_layers),
+        num_experts_(geometry.num_experts),
+        k_(geometry.top_k),
+        kept_(kept) {
     const int64_t pairs = layers_ * num_experts_ * num_experts_;
     experts_.resize(cells());
     first_.resize(cells());
@@ -44,6 +50,10 @@ class Counter {
       for (int64_t l = begin; l < end; ++l) add_layer(slots, experts.const_data_ptr<int64_t>(), l);
     });
     tokens_ += text.num_tokens();
+    if (random_.uniform() < kept_) {
+      const auto* chosen = experts.const_data_ptr<int64_t>();
+      decisions_.insert(decisions_.end(), chosen, chosen + experts.numel());
+    }
     for (int64_t t = 1; t < text.num_tokens(); ++t) {
       add_pair(pair_id(id[t - 1], id[t]), experts.const_data_ptr<int64_t>() + t * layers_ * k_);
     }
@@ -78,6 +88,10 @@ class Counter {
     counts.previous = whole(previous_, {layers_, num_experts_, num_experts_});
     counts.transitions = whole(transitions_, {layers_, window, num_experts_, num_experts_});
     sort_pairs(counts);
+    const auto kept = static_cast<int64_t>(decisions_.size()) / (layers_ * k_);
+    counts.decisions = torch::from_blob(const_cast<int16_t*>(decisions_.data()),
+                                        {kept, layers_, k_}, torch::kInt16)
+                           .clone();
     return counts;
   }
 
@@ -152,7 +166,10 @@ class Counter {
   const int64_t layers_;
   const int64_t num_experts_;
   const int64_t k_;
+  const double kept_;
+  Random random_{0};
   int64_t tokens_ = 0;
+  std::vector<int16_t> decisions_;  // [N][L][k]
   std::map<int64_t, size_t> slots_;
   std::vector<int64_t> id_of_slot_;
   std::unordered_map<int64_t, int64_t> pair_tokens_;
@@ -165,14 +182,24 @@ class Counter {
 }  // namespace
 
 RoutingCounts count_routing(const RoutedTexts& corpus) {
-  Counter counter(corpus.geometry());
-  corpus.for_each({.split = Split::kTrain}, [&](const RoutedText& text) { counter.add(text); });
+  const TextSelection training{.split = Split::kTrain};
+  const double decisions = corpus.mean_tokens() * static_cast<double>(corpus.count(training)) *
+                           corpus.geometry().num_moe_layers * corpus.geometry().top_k;
+  Counter counter(corpus.geometry(),
+                  static_cast<double>(RoutingCounts::kMaxDecisions) / std::max(decisions, 1.0));
+  corpus.for_each(training, [&](const RoutedText& text) { counter.add(text); });
   return counter.finish();
 }
 
 const RoutingCounts& SharedCounts::get() {
   if (!counts_) counts_ = std::make_unique<RoutingCounts>(count_routing(corpus_));
   return *counts_;
+}
+
+const NamedTensors& SharedCounts::paths(int distance) {
+  const auto found = paths_.find(distance);
+  if (found != paths_.end()) return found->second;
+  return paths_[distance] = count_paths(get().decisions, corpus_.geometry(), distance);
 }
 
 }  // namespace foregate

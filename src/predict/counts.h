@@ -2,7 +2,9 @@
 
 #include <torch/types.h>
 
+#include <map>
 #include <memory>
+#include <string>
 
 #include "predict/routed_texts.h"
 
@@ -13,6 +15,8 @@ struct RoutingCounts {
   /// How many earlier MoE layers are related to each layer. More gained nothing on the models
   /// measured.
   static constexpr int kWindow = 8;
+  /// Chosen experts kept in `decisions`, or so: 128 MiB.
+  static constexpr int64_t kMaxDecisions = 1 << 26;
 
   int64_t tokens = 0;
   torch::Tensor experts;  ///< [L, E] int32: tokens that chose e
@@ -31,6 +35,10 @@ struct RoutingCounts {
   torch::Tensor pair_begin;    ///< [P + 1] int64
   torch::Tensor pair_experts;  ///< [M, L, k] int16
 
+  /// Decisions of training tokens, of all or of those of a random share of the texts: what the
+  /// counts above do not relate is counted from these, see count_paths().
+  torch::Tensor decisions;  ///< [N, L, k] int16
+
   torch::Tensor previous;     ///< [L, E, E] int32: tokens that chose b after one that chose a
   torch::Tensor transitions;  ///< [L, W, E, E] int32: tokens that chose b at l and a at l-1-w
 };
@@ -43,10 +51,13 @@ class SharedCounts {
  public:
   explicit SharedCounts(const RoutedTexts& corpus) : corpus_(corpus) {}
   const RoutingCounts& get();
+  /// The tensors of a PathTable for lead layer-`distance`.
+  const std::map<std::string, torch::Tensor>& paths(int distance);
 
  private:
   const RoutedTexts& corpus_;
   std::unique_ptr<RoutingCounts> counts_;
+  std::map<int, std::map<std::string, torch::Tensor>> paths_;
 };
 
 }  // namespace foregate

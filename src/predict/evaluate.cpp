@@ -57,6 +57,12 @@ void fit_named(std::vector<Contestant>& contestants, const EvaluateOptions& opti
   }
 }
 
+/// A directory's own, which is what others use who load it; else fitted on the validation texts.
+Calibration calibration_of(const Contestant& contestant, const Corpus& corpus) {
+  if (contestant.calibration) return *contestant.calibration;
+  return fit_calibrations({contestant.predictor.get()}, corpus).front().value_or(Calibration{});
+}
+
 /// Scores of all contestants and the control over the texts, gathered in one pass.
 class Contest {
  public:
@@ -65,8 +71,7 @@ class Contest {
       : contestants_(contestants), seen_(contestants.size()) {
     for (const Contestant& contestant : contestants) {
       scorers_.emplace_back(*contestant.predictor, contestant.label,
-                            fit_calibration(*contestant.predictor, corpus), options.budgets,
-                            options.threshold);
+                            calibration_of(contestant, corpus), options.budgets, options.threshold);
     }
     if (options.examples > 0) examples_.emplace(contestants, options.examples);
     if (corpus.routers()) control_.emplace(*corpus.routers());

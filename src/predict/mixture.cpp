@@ -126,17 +126,27 @@ torch::Tensor fit_log_linear(const torch::Tensor& evidence, const torch::Tensor&
   return weights;
 }
 
-std::vector<RoutedText> sample_validation(const RoutedTexts& corpus, uint64_t seed,
-                                          TextSelection::Features features) {
+void visit_validation(const RoutedTexts& corpus, uint64_t seed, TextSelection::Features features,
+                      const std::function<void(const RoutedText&)>& visit) {
   const TextSelection selection{.split = Split::kValidation, .features = features};
   const double share =
       kMixtureTokens /
       std::max(1.0, corpus.mean_tokens() * static_cast<double>(corpus.count(selection)));
   Random random(seed);
-  std::vector<RoutedText> texts;
   corpus.for_each(selection, [&](const RoutedText& text) {
-    if (random.uniform() < share && text.num_tokens() > 0) texts.push_back(text);
+    if (random.uniform() < share && text.num_tokens() > 0) visit(text);
   });
+}
+
+double validation_tokens(const RoutedTexts& corpus, TextSelection::Features features) {
+  const auto texts = corpus.count({.split = Split::kValidation, .features = features});
+  return std::min(kMixtureTokens, corpus.mean_tokens() * static_cast<double>(texts));
+}
+
+std::vector<RoutedText> sample_validation(const RoutedTexts& corpus, uint64_t seed) {
+  std::vector<RoutedText> texts;
+  visit_validation(corpus, seed, TextSelection::Features::kLeaveOut,
+                   [&](const RoutedText& text) { texts.push_back(text); });
   return texts;
 }
 

@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include <functional>
 #include <vector>
 
 #include "predict/routed_texts.h"
@@ -18,10 +19,12 @@ torch::Tensor fit_log_linear(const torch::Tensor& evidence,  // [F, n, E] float3
                              const torch::Tensor& start,     // [F] float32
                              double first = 2);              // -> [F] float32
 
-/// Whole validation texts to fit a mixture on, 16,384 tokens in all or so: enough for a few dozen
-/// weights a layer.
-std::vector<RoutedText> sample_validation(
-    const RoutedTexts& corpus, uint64_t seed,
-    TextSelection::Features features = TextSelection::Features::kLeaveOut);
+/// Visits whole validation texts to fit a few dozen weights on, 16,384 tokens in all or so.
+void visit_validation(const RoutedTexts& corpus, uint64_t seed, TextSelection::Features features,
+                      const std::function<void(const RoutedText&)>& visit);
+/// How many tokens, or so.
+double validation_tokens(const RoutedTexts& corpus, TextSelection::Features features);
+/// These texts, without hidden states.
+std::vector<RoutedText> sample_validation(const RoutedTexts& corpus, uint64_t seed);
 
 }  // namespace foregate

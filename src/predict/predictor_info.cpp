@@ -36,6 +36,11 @@ Json PredictorInfo::to_json() const {
   Json metrics = Json::object();
   for (const auto& [metric, value] : validation) metrics[metric] = value;
   json["validation"] = std::move(metrics);
+  if (calibration) {
+    json[kCalibration] = {{"scale", calibration->scale},
+                          {"shared", calibration->shared},
+                          {"offset", calibration->offset}};
+  }
   return json;
 }
 
@@ -64,6 +69,7 @@ PredictorInfo PredictorInfo::from_json(const JsonReader& reader) {
   for (const auto& [metric, value] : metrics.json().items()) {
     info.validation.emplace_back(metric, metrics.number(metric.c_str(), 0, 1));
   }
+  info.calibration = read_calibration(reader);
   return info;
 }
 

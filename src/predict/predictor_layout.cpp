@@ -10,6 +10,8 @@
 namespace foregate {
 namespace {
 
+constexpr double kLargestWeight = 1e9;  // of a calibration that is one
+
 Lead read_lead(const JsonReader& reader) {
   try {
     return parse_lead(reader.string("lead"));
@@ -37,6 +39,15 @@ PredictorIdentity read_predictor_identity(const JsonReader& reader) {
   check_format(reader);
   return {reader.string("predictor"), read_lead(reader),
           geometry_from_json(reader.object("geometry"))};
+}
+
+std::optional<Calibration> read_calibration(const JsonReader& reader) {
+  if (!reader.has(kCalibration)) return std::nullopt;
+  const JsonReader numbers = reader.object(kCalibration);
+  const auto number = [&](const char* key) {
+    return numbers.number(key, -kLargestWeight, kLargestWeight);
+  };
+  return Calibration{number("scale"), number("shared"), number("offset")};
 }
 
 }  // namespace foregate

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <utility>
@@ -33,6 +34,7 @@ struct PredictorInfo {
   uint64_t seed = 0;
   std::string dtype = "float32";  ///< the products of its training were computed in
   std::vector<std::pair<std::string, double>> validation;  ///< metric on the validation split
+  std::optional<Calibration> calibration;  ///< fitted on validation texts, if there were any
 
   Json to_json() const;
   /// Throws DataError naming document and key.

@@ -96,7 +96,7 @@ void PredictorScorer::add(const RoutedText& text, const Truth& truth) {
   const torch::Tensor scores = predictor_.score(text).contiguous();  // [n, L', E]
   seconds_ += watch.seconds();
   tokens_ += truth.tokens;
-  const torch::Tensor probabilities = calibration_.probabilities(scores).contiguous();
+  const torch::Tensor probabilities = calibrated(calibration_, scores).contiguous();
   gate_mass_ = gate_mass_ && !truth.gate_weights.empty();
 
   const auto layers = static_cast<size_t>(predictor_.num_layers());

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/interrupt.h"
+#include "predict/calibration.h"
 #include "predict/corpus.h"
 #include "predict/dataset_texts.h"
 #include "predict/training_output.h"
@@ -74,6 +75,7 @@ TrainSummary train_predictor(const TrainOptions& options) {
 
   info.settings = predictor->settings().dump();
   info.validation = measure_on_validation({predictor.get()}, texts).front();
+  info.calibration = fit_calibrations({predictor.get()}, texts).front();
   save_predictor(options.output, *predictor, info, texts_seen(texts));
   fs::remove(environment.checkpoint);
   return {info, false, options.output};

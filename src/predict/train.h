@@ -35,9 +35,9 @@ struct TrainSummary {
   std::filesystem::path output;
 };
 
-/// Fits a predictor on the training split, measures it on the validation split and writes it to
-/// `output`. An interrupted training leaves checkpoint.safetensors there, and the same call goes on
-/// from it.
+/// Fits a predictor on the training split, measures and calibrates it on the validation split and
+/// writes it to `output`. An interrupted training leaves checkpoint.safetensors there, and the same
+/// call goes on from it.
 ///
 /// Throws UsageError (unknown name, lead or setting, an output that holds something else),
 /// DataError, EnvironmentError, DeviceError or InterruptedError.

@@ -23,6 +23,7 @@ std::unique_ptr<Predictor> make_configured(const std::string& name, const Lead& 
 std::string identity_of(PredictorInfo info) {
   info.trace.clear();
   info.validation.clear();
+  info.calibration.reset();
   return info.to_json().dump();
 }
 

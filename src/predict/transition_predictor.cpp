@@ -15,20 +15,35 @@ constexpr double kFirstCounts = 4;
 
 }  // namespace
 
-int64_t TransitionPredictor::num_ingredients() const {
+int64_t TransitionPredictor::num_singles() const {
   return 1 + 2 * std::max(0, RoutingCounts::kWindow - lead().distance + 1);
+}
+
+int64_t TransitionPredictor::num_ingredients() const {
+  return num_singles() + PathIds(geometry(), lead().distance, RoutingCounts::kWindow).num_paths();
 }
 
 void TransitionPredictor::fit(const FitInputs& inputs) {
   const RoutingCounts& counts = inputs.counts.get();
-  frequency_ = expert_frequency(counts.experts, counts.tokens);
-  evidence_ = pair_evidence(counts.transitions, frequency_, geometry().top_k);
-  mixture_ = torch::ones({num_layers(), num_ingredients()});
+  NamedTensors weights = inputs.counts.paths(lead().distance);
+  weights["frequency"] = expert_frequency(counts.experts, counts.tokens);
+  weights["evidence"] = pair_evidence(counts.transitions, weights["frequency"], geometry().top_k);
+  weights["mixture"] = initial_mixture();
+  set_weights(weights, "counts");
   std::vector<torch::Tensor> chosen;
   for (const RoutedText& text : sample_validation(inputs.corpus, inputs.environment.seed)) {
     chosen.push_back(text.experts);
   }
-  if (!chosen.empty()) mixture_ = fit_mixture(torch::cat(chosen));
+  if (chosen.empty()) return;
+  mixture_ = fit_mixture(torch::cat(chosen));
+  weights_["mixture"] = mixture_;
+}
+
+torch::Tensor TransitionPredictor::initial_mixture() const {
+  // Naive Bayes; paths have to earn their weight.
+  torch::Tensor mixture = torch::zeros({num_layers(), num_ingredients()});
+  mixture.slice(1, 0, num_singles()).fill_(1);
+  return mixture;
 }
 
 void TransitionPredictor::each_ingredient(
@@ -46,6 +61,8 @@ void TransitionPredictor::each_ingredient(
       take(sum_rows(evidence_[layer][w], first ? known.slice(1, 0, 1) : known.slice(1, 1)));
     }
   }
+  const torch::Tensor paths = paths_.evidence(experts, frequency_[layer], layer);
+  for (int64_t path = 0; path < paths.size(0); ++path) take(paths[path]);
 }
 
 torch::Tensor TransitionPredictor::fit_mixture(const torch::Tensor& experts) const {
@@ -70,18 +87,16 @@ torch::Tensor TransitionPredictor::score(const RoutedText& text) const {
   return scores.transpose(0, 1).contiguous();
 }
 
-NamedTensors TransitionPredictor::weights() const {
-  return {{"frequency", frequency_}, {"evidence", evidence_}, {"mixture", mixture_}};
-}
-
 void TransitionPredictor::set_weights(const NamedTensors& weights, const std::string& where) {
   const int64_t layers = geometry().num_moe_layers;
   const int64_t experts = geometry().num_experts;
   frequency_ = take_weight(weights, "frequency", {layers, experts}, torch::kFloat32, where);
   evidence_ = take_weight(weights, "evidence", {layers, RoutingCounts::kWindow, experts, experts},
                           torch::kFloat32, where);
+  paths_ = PathTable(weights, geometry(), lead(), where);
   mixture_ =
       take_weight(weights, "mixture", {num_layers(), num_ingredients()}, torch::kFloat32, where);
+  weights_ = weights;
 }
 
 }  // namespace foregate

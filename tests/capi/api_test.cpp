@@ -156,6 +156,94 @@ TEST(PredictorApi, PreviousTokenFollowsTheSequence) {
   expect_scores(scores, {.1e-3F, .4e-3F, .4e-3F, .2e-3F});
 }
 
+TEST(PredictorApi, ProbabilitiesFollowTheCalibration) {
+  const TemporaryFolder folder;
+  PredictorDirectory directory = frequency_directory(folder / "p");
+  directory.calibrate(R"({"scale": 2.5, "shared": -0.5, "offset": 0.25})");
+  directory.write("frequency", "next-token");
+  const PredictorHandle predictor = load(directory.path());
+  foregate_predictor_info info{};
+  info.struct_size = sizeof(info);
+  ASSERT_EQ(foregate_predictor_get_info(predictor.get(), &info), FOREGATE_OK);
+  EXPECT_EQ(info.has_probabilities, 1);
+  const SequenceHandle one = new_sequence(predictor);
+  const SequenceHandle other = new_sequence(predictor);
+  foregate_sequence* batch[] = {one.get(), other.get()};
+  for (foregate_sequence* sequence : batch) {
+    ASSERT_EQ(foregate_sequence_token(sequence, 1), FOREGATE_OK);
+  }
+  std::array<float, 8> probabilities{};
+  ASSERT_EQ(foregate_predict_probabilities(batch, 2, 0, probabilities.data()), FOREGATE_OK);
+  const std::array<double, 4> scores = {.1, .4, .4, .2};
+  double sum = 0;
+  for (const double score : scores) sum += std::exp(score);
+  for (size_t i = 0; i < probabilities.size(); ++i) {
+    const double logit = 2.5 * scores[i % 4] - 0.5 * std::log(sum) + 0.25;
+    EXPECT_NEAR(probabilities[i], 1 / (1 + std::exp(-logit)), 1e-6) << i;
+  }
+
+  std::array<int32_t, 8> experts{};
+  std::array<size_t, 2> found{};
+  const auto at_least = [&](float threshold) {
+    experts.fill(-1);
+    return foregate_predict_at_least(batch, 2, 0, threshold, experts.data(), found.data());
+  };
+  ASSERT_EQ(at_least(probabilities[3]), FOREGATE_OK);  // "at least" includes the expert itself
+  EXPECT_THAT(found, ElementsAre(3, 3));
+  EXPECT_THAT(experts, ElementsAre(1, 2, 3, -1, 1, 2, 3, -1));
+  ASSERT_EQ(at_least(1), FOREGATE_OK);
+  EXPECT_THAT(found, ElementsAre(0, 0));
+  EXPECT_THAT(experts, ::testing::Each(-1));
+  ASSERT_EQ(at_least(0), FOREGATE_OK);
+  EXPECT_THAT(found, ElementsAre(4, 4));
+  for (const float wrong : {-.1F, 1.1F, std::numeric_limits<float>::quiet_NaN()}) {
+    expect_failure(at_least(wrong), FOREGATE_INVALID_ARGUMENT, "threshold is");
+  }
+  EXPECT_EQ(foregate_predict_probabilities(batch, 0, 0, probabilities.data()), FOREGATE_OK);
+  expect_failure(foregate_predict_probabilities(batch, 1, 0, nullptr), FOREGATE_INVALID_ARGUMENT,
+                 "null");
+  expect_failure(foregate_predict_at_least(batch, 1, 0, .5F, experts.data(), nullptr),
+                 FOREGATE_INVALID_ARGUMENT, "null");
+}
+
+TEST(PredictorApi, WithoutCalibrationThereAreOnlyScores) {
+  const TemporaryFolder folder;
+  const PredictorHandle predictor = by_hand(folder, "frequency", "next-token");
+  foregate_predictor_info info{};
+  info.struct_size = sizeof(info);
+  ASSERT_EQ(foregate_predictor_get_info(predictor.get(), &info), FOREGATE_OK);
+  EXPECT_EQ(info.has_probabilities, 0);
+  const SequenceHandle sequence = new_sequence(predictor);
+  foregate_sequence* batch[] = {sequence.get()};
+  ASSERT_EQ(foregate_sequence_token(sequence.get(), 1), FOREGATE_OK);
+  Scores probabilities{};
+  probabilities.fill(-1);
+  expect_failure(foregate_predict_probabilities(batch, 1, 0, probabilities.data()),
+                 FOREGATE_UNSUPPORTED, "no calibration");
+  EXPECT_THAT(probabilities, ::testing::Each(-1.0F));
+  std::array<int32_t, 4> experts{};
+  size_t found = 9;
+  expect_failure(foregate_predict_at_least(batch, 1, 0, .5F, experts.data(), &found),
+                 FOREGATE_UNSUPPORTED, "train it again");
+  EXPECT_EQ(found, 9U);
+}
+
+TEST(PredictorApi, BrokenCalibrationsAreRefused) {
+  const TemporaryFolder folder;
+  PredictorDirectory directory = frequency_directory(folder / "p");
+  for (const auto& [calibration, saying] :
+       {std::pair<const char*, const char*>(R"({"scale": 1, "shared": 0})", "offset"),
+        {R"({"scale": "1", "shared": 0, "offset": 0})", "scale"},
+        {R"({"scale": 1, "shared": 1e300, "offset": 0})", "shared"},
+        {R"({"scale": 1, "shared": 0, "offset": [0]})", "offset"},
+        {"7", "calibration"},
+        {"[1, 0, 0]", "calibration"}}) {
+    directory.calibrate(calibration);
+    directory.write("frequency", "next-token");
+    expect_load_failure(directory.path(), FOREGATE_BAD_DATA, saying);
+  }
+}
+
 TEST(PredictorApi, StatesAreNormalisedInEveryDtype) {
   const TemporaryFolder folder;
   const PredictorHandle predictor = next_gate(folder, "pre-attention", 2);

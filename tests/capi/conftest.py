@@ -67,13 +67,14 @@ class Library:
         self.c.foregate_sequence_routing.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_size_t]
         self.c.foregate_sequence_state.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int,
                                                    ctypes.c_size_t]
-        self.c.foregate_predict_scores.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int32, ctypes.c_void_p]
+        for predict in (self.c.foregate_predict_scores, self.c.foregate_predict_probabilities):
+            predict.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int32, ctypes.c_void_p]
 
     def check(self, status):
         assert status == 0, self.c.foregate_last_error().decode()
 
     def score(self, directory, text, first_layer, pre_attention):
-        """Scores of a text as an engine would get them while it computes: [n, L', E] float32."""
+        """Scores and probabilities of a text as an engine would get them while it computes: [n, L', E] float32."""
         experts, n = text["experts"], len(text["ids"])
         _, layers, top_k = experts.shape
         states = np.ascontiguousarray(text["residual" if pre_attention else "router_inputs"])
@@ -84,7 +85,7 @@ class Library:
         self.check(self.c.foregate_sequence_create(predictor, ctypes.byref(sequence)))
         batch = (ctypes.c_void_p * 1)(sequence)
         width = 8
-        scores = np.empty((n, layers - first_layer, width), np.float32)
+        scores, probabilities = (np.empty((n, layers - first_layer, width), np.float32) for _ in range(2))
         for t in range(n):
             self.check(self.c.foregate_sequence_token(sequence, int(text["ids"][t])))
             for layer in range(layers):
@@ -92,13 +93,14 @@ class Library:
                 if shown >= 0:
                     state = states.ctypes.data + (t * layers + shown) * state_bytes
                     self.check(self.c.foregate_sequence_state(sequence, shown, state, dtype, hidden))
-                    out = scores.ctypes.data + (t * (layers - first_layer) + shown) * 4 * width
-                    self.check(self.c.foregate_predict_scores(batch, 1, layer, out))
+                    place = (t * (layers - first_layer) + shown) * 4 * width
+                    self.check(self.c.foregate_predict_scores(batch, 1, layer, scores.ctypes.data + place))
+                    self.check(self.c.foregate_predict_probabilities(batch, 1, layer, probabilities.ctypes.data + place))
                 chosen = experts.ctypes.data + (t * layers + layer) * 4 * top_k
                 self.check(self.c.foregate_sequence_routing(sequence, layer, chosen, top_k))
         self.c.foregate_sequence_free(sequence)
         self.c.foregate_predictor_free(predictor)
-        return scores
+        return scores, probabilities
 
 
 @pytest.fixture(scope="session")

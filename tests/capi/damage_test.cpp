@@ -48,6 +48,10 @@ std::vector<float> decode(const PredictorHandle& predictor) {
           foregate_predict_scores(batch, 1, l, scores.data()) == FOREGATE_OK) {
         EXPECT_EQ(foregate_predict_best(batch, 1, l, best.size(), best.data()), FOREGATE_OK);
         all.insert(all.end(), scores.begin(), scores.end());
+        size_t found = 0;
+        EXPECT_THAT(foregate_predict_at_least(batch, 1, l, .5F, best.data(), &found),
+                    ::testing::AnyOf(FOREGATE_OK, FOREGATE_UNSUPPORTED));
+        EXPECT_LE(found, best.size());
       }
       EXPECT_EQ(foregate_sequence_routing(sequence.get(), l, chosen.data(), chosen.size()),
                 FOREGATE_OK);
@@ -60,6 +64,7 @@ TEST_P(EveryKind, ScoresEveryTokenAndLayer) {
   const TemporaryFolder folder;
   PredictorDirectory directory(folder / "p");
   SmallTensors(directory).add_all(GetParam());
+  directory.calibrate(R"({"scale": 0.7, "shared": -0.4, "offset": 0.3})");
   directory.write(GetParam().name, GetParam().lead);
   const PredictorHandle predictor = testing::load(directory.path());
   ASSERT_NE(predictor, nullptr);
@@ -85,6 +90,7 @@ TEST_P(EveryKind, SurvivesDamage) {
   const TemporaryFolder folder;
   PredictorDirectory directory(folder / "p");
   SmallTensors(directory).add_all(GetParam());
+  directory.calibrate(R"({"scale": 0.7, "shared": -0.4, "offset": 0.3})");
   directory.write(GetParam().name, GetParam().lead);
   const auto weights_path = directory.path() / "weights.safetensors";
   const std::string weights = read_file(weights_path);

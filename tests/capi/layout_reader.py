@@ -50,6 +50,14 @@ class LayoutReader:
         method = getattr(self, self.json["predictor"].replace("-", "_"))
         return np.stack([method(text, layer) for layer in range(self.first, self.layers)], 1)
 
+    def calibrated(self, scores):
+        """Of each expert to be among the k, from [..., E] scores."""
+        scale, shared, offset = (self.json["calibration"][key] for key in ("scale", "shared", "offset"))
+        scores = np.asarray(scores, np.float64)
+        highest = scores.max(-1, keepdims=True)
+        total = highest + np.log(np.exp(scores - highest).sum(-1, keepdims=True))
+        return 1 / (1 + np.exp(-(scale * scores + shared * total + offset)))
+
     # By counting
 
     def frequency(self, text, layer):
@@ -76,7 +84,7 @@ class LayoutReader:
     def transition(self, text, layer):
         window = self.t["evidence"].shape[1]
         weights = self.t["mixture"][layer - self.first]
-        assert len(weights) == 1 + 2 * max(0, window - self.first + 1)
+        singles = max(0, window - self.first + 1)
         scores = weights[0] * self.frequency_log(layer, len(text["ids"]))
         for i, w in enumerate(range(self.first - 1, window)):
             source = layer - 1 - w
@@ -84,7 +92,43 @@ class LayoutReader:
                 continue
             rows = self.t["evidence"][layer, w][text["experts"][:, source]]  # [n, k, E]
             scores = scores + weights[1 + 2 * i] * rows[:, 0] + weights[2 + 2 * i] * rows[:, 1:].sum(1)
-        return scores
+        paths = self.path_evidence(text["experts"], layer, window, singles)
+        assert len(weights) == 1 + 2 * singles + len(paths)
+        return scores + sum(w * evidence for w, evidence in zip(weights[1 + 2 * singles:], paths))
+
+    def path_evidence(self, experts, layer, window, singles):
+        """What came after the pairs of the known layers, and after the latest two and three of them: [n, E] each."""
+        square, prior = self.experts ** 2, self.t["frequency"][layer].astype(np.float64)
+        known = [s for s in range(layer - self.first, layer - 1 - window, -1) if s >= 0]
+        pair = {s: experts[:, s, 0].astype(object) * self.experts + experts[:, s, min(1, self.top_k - 1)] for s in known}
+        longest = max(d for d in range(1, 4) if d <= max(singles, 1) and
+                      self.layers * (window * square + sum(square ** i for i in range(2, d + 1))) < 2 ** 63)
+        span = window * square + sum(square ** i for i in range(2, longest + 1))
+        paths, longer = [], np.tile(prior, (len(experts), 1))
+        for i in range(singles):
+            ids = (self.first - 1 + i) * square + pair[known[i]] if i < len(known) else None
+            single, after = self.path_counts(ids, layer * span, np.tile(prior, (len(experts), 1)))
+            longer = after if i == 0 else longer
+            paths.append(single)
+        for d in range(2, longest + 1):
+            ids = None
+            if d <= len(known):
+                ids = sum(pair[s] * square ** (d - 1 - i) for i, s in enumerate(known[:d]))
+                ids = ids + window * square + sum(square ** i for i in range(2, d))
+            evidence, longer = self.path_counts(ids, layer * span, longer)
+            paths.append(evidence)
+        return paths
+
+    def path_counts(self, ids, base, prior):
+        """log(1 + count / (4 prior)) and the prior with the counts; without a path nothing and the prior."""
+        counts = np.zeros_like(prior)
+        for t in range(len(prior) if ids is not None else 0):
+            place = np.searchsorted(self.t["path_ids"], int(ids[t]) + base)
+            if place < len(self.t["path_ids"]) and self.t["path_ids"][place] == int(ids[t]) + base:
+                begin, end = self.t["path_begin"][place:place + 2]
+                counts[t, self.t["path_experts"][begin:end]] = self.t["path_counts"][begin:end]
+        total = counts.sum(1, keepdims=True) / self.top_k
+        return np.log1p(counts / (4 * np.maximum(prior, 1e-6))), (counts + 4 * prior) / (total + 4)
 
     def frequency_log(self, layer, n):
         return np.tile(safe_log(self.t["frequency"][layer]), (n, 1))

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "handles.h"
+#include "predict/calibration.h"
 #include "predict/predictor_store.h"
 #include "predict/registry.h"
 #include "predict/states.h"
@@ -93,15 +94,21 @@ class CAndCpp : public ::testing::TestWithParam<Case> {
 
 std::map<int, std::unique_ptr<Fitted>> CAndCpp::fitted_;
 
-/// Tells a sequence about a text as an engine would, layer by layer, and gathers the scores.
-torch::Tensor scores_through_c(const PredictorHandle& predictor, const Predictor& reference,
-                               const RoutedText& text) {
+struct Predicted {
+  torch::Tensor scores;         // [n, L', E]
+  torch::Tensor probabilities;  // [n, L', E]
+};
+
+/// Tells a sequence about a text as an engine would, layer by layer, and gathers what is predicted.
+Predicted predicted_through_c(const PredictorHandle& predictor, const Predictor& reference,
+                              const RoutedText& text) {
   const SequenceHandle sequence = new_sequence(predictor);
   foregate_sequence* batch[] = {sequence.get()};
   const Geometry& geometry = reference.geometry();
   const int distance = reference.first_layer();
   torch::Tensor scores =
       torch::empty({text.num_tokens(), reference.num_layers(), geometry.num_experts});
+  torch::Tensor probabilities = torch::empty_like(scores);
   const torch::Tensor ids = text.token_ids.contiguous();
   const torch::Tensor experts = text.experts.to(torch::kInt32).contiguous();
   const torch::Tensor states = visible_states(text, reference.lead()).contiguous();
@@ -123,6 +130,10 @@ torch::Tensor scores_through_c(const PredictorHandle& predictor, const Predictor
             foregate_predict_scores(batch, 1, l, scores[t][l - distance].mutable_data_ptr<float>()),
             FOREGATE_OK)
             << foregate_last_error();
+        EXPECT_EQ(foregate_predict_probabilities(
+                      batch, 1, l, probabilities[t][l - distance].mutable_data_ptr<float>()),
+                  FOREGATE_OK)
+            << foregate_last_error();
       }
       EXPECT_EQ(
           foregate_sequence_routing(sequence.get(), l, experts[t][l].const_data_ptr<int32_t>(),
@@ -130,7 +141,7 @@ torch::Tensor scores_through_c(const PredictorHandle& predictor, const Predictor
           FOREGATE_OK);
     }
   }
-  return scores;
+  return {scores, probabilities};
 }
 
 TEST_P(CAndCpp, ScoreAlike) {
@@ -141,6 +152,8 @@ TEST_P(CAndCpp, ScoreAlike) {
   info.lead = predictor->lead();
   info.geometry = predictor->geometry();
   info.settings = predictor->settings().dump();
+  info.calibration = fit_calibrations({predictor.get()}, *inputs().corpus).front();
+  ASSERT_TRUE(info.calibration.has_value());
   save_predictor(directory.path(), *predictor, info, {});
   const PredictorHandle loaded = load(directory.path());
   ASSERT_NE(loaded, nullptr);
@@ -150,9 +163,11 @@ TEST_P(CAndCpp, ScoreAlike) {
   for (const RoutedText& text :
        testing::read_texts(*inputs().corpus, {.split = {}, .features = Features::kRequire})) {
     const torch::Tensor expected = predictor->score(text);
-    const torch::Tensor found = scores_through_c(loaded, *predictor, text);
+    const auto [found, probabilities] = predicted_through_c(loaded, *predictor, text);
     ASSERT_TRUE(torch::allclose(found, expected, 1e-5, 1e-5))
         << (found - expected).abs().max().item<float>();
+    const torch::Tensor calibrated_scores = calibrated(*info.calibration, found);
+    ASSERT_LT((probabilities - calibrated_scores).abs().max().item<float>(), 1e-6);
     // In the order that the C functions rank them, the reference's scores fall, but for rounding.
     const torch::Tensor ranks = std::get<1>(found.sort(true, -1, true));
     ASSERT_LT(expected.gather(-1, ranks).diff(1, -1).max().item<float>(), 1e-5);

@@ -37,9 +37,13 @@ class PredictorDirectory {
            R"(", "lead": ")" + lead +
            R"(", "geometry": {"num_moe_layers": 2, "num_experts": 4, "top_k": 2, "hidden_size": 3,)"
            R"( "vocab_size": 5, "num_decoder_layers": 4, "moe_layers": [1, 3]},)"
-           R"( "model": {"name": "by-hand"}, "weights_sha256": ")" +
-           sha256_of_file(path_ / "weights.safetensors") + R"("})";
+           R"( "model": {"name": "by-hand"},)" +
+           (calibration_.empty() ? "" : R"( "calibration": )" + calibration_ + ",") +
+           R"( "weights_sha256": ")" + sha256_of_file(path_ / "weights.safetensors") + R"("})";
   }
+
+  /// A JSON value for "calibration".
+  void calibrate(const std::string& calibration) { calibration_ = calibration; }
 
   void write_weights() const {
     std::ofstream(path_ / "weights.safetensors", std::ios::binary)
@@ -57,6 +61,7 @@ class PredictorDirectory {
   std::filesystem::path path_;
   std::vector<TensorRecord> records_;
   std::string data_;
+  std::string calibration_;
 };
 
 }  // namespace foregate::testing

@@ -37,7 +37,14 @@ class SmallTensors {
     if (name == "frequency" || name == "previous-token") return;
     if (name == "transition") {
       floats("evidence", {kLayers, kWindow, kExperts, kExperts});
-      return floats("mixture", {rows, 1 + 2 * kWindow});
+      // Layer 0 alone is known to layer 1: paths of experts 0 and 1, and of 2 and 3.
+      constexpr int64_t kSquare = kExperts * kExperts;
+      constexpr int64_t kSpan = kWindow * kSquare + kSquare * kSquare * (1 + kSquare);
+      directory_.tensor<int64_t>("path_ids", "I64", {2}, {kSpan + 1, kSpan + 2 * kExperts + 3});
+      directory_.tensor<int64_t>("path_begin", "I64", {3}, {0, 2, 3});
+      directory_.tensor<int16_t>("path_experts", "I16", {3}, {1, 3, 2});
+      directory_.tensor<int32_t>("path_counts", "I32", {3}, {3, 1, 4});
+      return floats("mixture", {rows, 1 + 2 * kWindow + kWindow + 2});
     }
     ids({"id_tokens"}, {"id_experts"});
     if (name == "token-table") return;

@@ -55,9 +55,10 @@ def test_scores_are_those_of_the_layout_and_of_evaluate(name, lead, predictors, 
     decisions = alike = first = 0
     hits = {2: 0, 4: 0}
     for text in demo_texts:
-        scores = library.score(directory, text, reader.first, lead == "pre-attention")
+        scores, probabilities = library.score(directory, text, reader.first, lead == "pre-attention")
         expected = reader.score(text)
         np.testing.assert_allclose(scores, expected, rtol=2e-4, atol=2e-4)
+        np.testing.assert_allclose(probabilities, reader.calibrated(scores), atol=1e-6)
         order, truth = ranks(scores), text["experts"][:, reader.first:]
         decisions += truth.shape[0] * truth.shape[1]
         alike += (order == ranks(expected)).all(-1).sum()
@@ -92,7 +93,7 @@ def test_exports_nothing_but_the_header():
     header = (ROOT / "include/foregate/predictor.h").read_text()
     exported = {line.split()[-1].split("@")[0] for line in run("nm", "-D", "--defined-only", LIBRARY).splitlines()}
     exported.discard("FOREGATE_PREDICTOR_1")
-    assert len(exported) == 15
+    assert len(exported) == 17
     for name in exported:
         assert f" {name}(" in header or f"*{name}(" in header
 
@@ -137,6 +138,20 @@ def test_the_example_compiled_against_the_installed_files(name, lead, installed,
     assert output.splitlines()[0] == f"{name} at {lead}: MoE layers {reader.first} to 7, 8 experts, top-2"
     assert len(output.splitlines()) == 2 + truth.shape[0] * truth.shape[1]
     assert float(output.split("recall@4 ")[1]) == pytest.approx(recall, abs=2e-3)
+
+
+def test_the_example_by_probability(predictors, demo_texts):
+    directory, text = predictors / "statistics-layer-1", max(demo_texts, key=lambda t: len(t["ids"]))
+    output = run(BUILD / "examples/c_api/foregate_c_example", directory, "0.25", input=routing_lines(text))
+    reader = LayoutReader(directory)
+    probable = reader.calibrated(reader.score(text)) >= 0.25
+    truth = text["experts"][:, 1:]
+    recall = np.take_along_axis(probable, truth, -1).mean()
+    said = output.splitlines()[-1]
+    assert said.startswith("experts at least 0.250 probable: ")
+    assert float(said.split(": ")[1].split()[0]) == pytest.approx(probable.sum(-1).mean(), abs=2e-3)
+    assert float(said.split("recall ")[1]) == pytest.approx(recall, abs=2e-3)
+    assert 0.5 < recall < 1
 
 
 def test_the_example_reports_errors(predictors, tmp_path):

@@ -33,6 +33,9 @@ def test_predictor(demo_trace, tmp_path):
     said = inspect(tmp_path / "p")
     assert said["predictor"] == "transition" and said["lead"] == "layer-2"
     assert said["tensors"]
+    assert set(said["calibration"]) == {"scale", "shared", "offset"}
+    assert said["calibration"]["scale"] > 0
+    assert "calibration" in run("inspect", tmp_path / "p").stdout
 
 
 def test_tokenizer():

@@ -59,6 +59,10 @@ def test_counts_are_those_of_the_trace(demo_trace, tmp_path):
             assert set(tensor.tolist()) == set(counted[name].tolist())
         else:
             assert (tensor == counted[name]).all(), name
+    calibrations = [json.loads((tmp_path / name / "predictor.json").read_text())["calibration"]
+                    for name in ("recorded", "live")]
+    assert calibrations[1] == pytest.approx(calibrations[0], rel=1e-4)
+    assert calibrations[0]["scale"] != 1
 
 
 def test_several_predictors_learn_from_one_run(demo_trace, settings, tmp_path):

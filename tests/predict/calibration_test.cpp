@@ -11,7 +11,7 @@ TEST(Calibration, FindsTheMapThatMadeTheChoices) {
   torch::manual_seed(0);
   const torch::Tensor scores = 2 * torch::randn({4000, 6});
   const Calibration truth{0.7, -0.4, 0.3};
-  const torch::Tensor chosen = torch::bernoulli(truth.probabilities(scores));
+  const torch::Tensor chosen = torch::bernoulli(calibrated(truth, scores));
   const Calibration found = fit_calibration(scores, chosen);
   EXPECT_NEAR(found.scale, truth.scale, 0.05);
   EXPECT_NEAR(found.shared, truth.shared, 0.05);
@@ -27,7 +27,7 @@ TEST(Calibration, ScoresUpToAConstantGiveProbabilitiesToo) {
   const Calibration found = fit_calibration(shifted, chosen);
   // What shifts all scores of a decision must cancel.
   EXPECT_NEAR(found.shared, -found.scale, 0.05);
-  const torch::Tensor p = found.probabilities(shifted);
+  const torch::Tensor p = calibrated(found, shifted);
   EXPECT_NEAR(p.mean().item<double>(), 2.0 / 6, 0.01);
   const torch::Tensor best = shifted.argmax(1, true);
   EXPECT_NEAR(p.gather(1, best).mean().item<double>(), chosen.gather(1, best).mean().item<double>(),
@@ -37,7 +37,7 @@ TEST(Calibration, ScoresUpToAConstantGiveProbabilitiesToo) {
 TEST(Calibration, WithoutDecisionsIsTheIdentity) {
   const Calibration none = fit_calibration(torch::empty({0, 6}), torch::empty({0, 6}));
   const torch::Tensor scores = torch::tensor({{-1.0F, 2.0F}});
-  EXPECT_TRUE(none.probabilities(scores).allclose(scores.sigmoid()));
+  EXPECT_TRUE(calibrated(none, scores).allclose(scores.sigmoid()));
 }
 
 }  // namespace

@@ -152,6 +152,7 @@ TEST_P(EveryPredictor, IsTheSameAfterSavingAndLoading) {
   info.settings = predictor->settings().dump();
   info.model = "synthetic";
   info.validation = {{"recall@2", 0.5}};
+  info.calibration = Calibration{0.7, -0.4, 1.0 / 3};
   save_predictor(output.path(), *predictor, info, {1, UINT64_MAX});
   const StoredPredictor loaded = load_predictor(output.path());
   EXPECT_TRUE(loaded.predictor->score(a_text()).equal(predictor->score(a_text())));

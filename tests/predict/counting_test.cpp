@@ -120,6 +120,18 @@ TEST_F(Counting, TransitionWithoutValidationTextsIsNaiveBayes) {
   expect_row(scores[1][0], {std::log(2.0 / 9), std::log(4.0 / 9), std::log(3.0 / 9)});
 }
 
+TEST_F(Counting, TransitionWeighsPaths) {
+  const auto predictor = fitted("transition", Lead::layer(1));
+  NamedTensors weights = predictor->weights();
+  weights["mixture"] = torch::zeros_like(weights["mixture"]);
+  weights["mixture"][0][1 + 2 * RoutingCounts::kWindow] = 1;
+  predictor->set_weights(weights, "test");
+  const torch::Tensor scores = predictor->score(texts_[0]);
+  // After expert 0 came 0 once and 1 twice, of which a quarter and a half was to be expected.
+  expect_row(scores[0][0], {std::log(1 + 1 / 1.0), std::log(1 + 2 / 2.0), 0});
+  expect_row(scores[1][0], {0, 0, 0});  // expert 1 was there once: not kept
+}
+
 TEST_F(Counting, StatisticsWithoutValidationTextsIsTheTokenTable) {
   const torch::Tensor scores = fitted("statistics", Lead::next_token())->score(texts_[0]);
   expect_row(scores[1][1], {std::log(1.0 / 5), std::log(2.0 / 5), std::log(2.0 / 5)});

@@ -5,10 +5,12 @@
 #include <torch/torch.h>
 
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json.h"
 #include "predict/corpus.h"
 #include "predict/predictor_store.h"
 #include "predict/train.h"
@@ -343,6 +345,24 @@ TEST_F(Evaluate, ADirectoryScoresWhatItsNameDoes) {
   const Evaluation evaluation = evaluate(options(traces, {table, "token-table"}));
   ASSERT_EQ(evaluation.rows.size(), 2U);
   EXPECT_EQ(metric(evaluation.rows[0], "recall@2"), metric(evaluation.rows[1], "recall@2"));
+}
+
+TEST_F(Evaluate, ADirectoryIsCalibratedByWhatItHolds) {
+  const auto traces = make_traces("traces");
+  const std::string adapter = train(traces, "gate-adapter", Lead::layer(1));
+  const auto error = [&] {
+    return evaluate(options(traces, {adapter})).rows.front().calibration_error;
+  };
+  const double held = error();
+  const auto path = std::filesystem::path(adapter) / kPredictorFile;
+  Json json = read_json(path);
+  json["calibration"]["offset"] = json["calibration"]["offset"].get<double>() + 2;
+  write_json_atomically(path, json);
+  EXPECT_GT(error(), held + 0.02);
+  // A directory from before calibrations were kept: fitted on the same texts anew.
+  json.erase("calibration");
+  write_json_atomically(path, json);
+  EXPECT_EQ(error(), held);
 }
 
 TEST_F(Evaluate, TestTextsOfAnotherTraceMayHaveBeenTrainedOn) {

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "predict/calibration.h"
 #include "predict/registry.h"
 #include "synthetic_trace.h"
 
@@ -114,6 +115,44 @@ TEST_F(Train, LearnsMoreThanItStartedWith) {
   const TrainSummary start = train_predictor(gate);
   ASSERT_EQ(adapter.info.validation[0].first, "recall@2");
   EXPECT_GT(adapter.info.validation[0].second, start.info.validation[0].second + 0.02);
+}
+
+TEST_F(Train, StoresTheCalibrationOfTheValidationTexts) {
+  for (const char* name : {"gate-adapter", "transition"}) {
+    TrainOptions wanted = options(name, name);
+    if (name == std::string("transition")) wanted.config.clear();
+    const TrainSummary summary = train_predictor(wanted);
+    const StoredPredictor stored = load_predictor(wanted.output);
+    const Corpus corpus(traces());
+    const auto expected = fit_calibrations({stored.predictor.get()}, corpus).front();
+    ASSERT_TRUE(expected && stored.info.calibration && summary.info.calibration) << name;
+    EXPECT_EQ(stored.info.calibration->scale, expected->scale);
+    EXPECT_EQ(stored.info.calibration->shared, expected->shared);
+    EXPECT_EQ(stored.info.calibration->offset, expected->offset);
+    EXPECT_NE(expected->scale, Calibration{}.scale);
+    // It is no setting: the training counts as done with or without.
+    EXPECT_TRUE(train_predictor(wanted).already_done);
+  }
+}
+
+TEST_F(Train, WithoutValidationTextsThereIsNoCalibration) {
+  Geometry geometry;
+  geometry.num_moe_layers = 2;
+  geometry.num_experts = 3;
+  geometry.top_k = 1;
+  geometry.moe_layers = {0, 1};
+  Trace trace;
+  trace.dataset = "one";
+  trace.token_ids = {1, 2};
+  trace.prompt_tokens = 2;
+  trace.experts = {0, 1, 1, 2};
+  testing::write_trace(directory_.path() / "small", geometry, {trace});
+  TrainOptions wanted = options("frequency", "frequency");
+  wanted.traces = directory_.path() / "small";
+  wanted.config.clear();
+  train_predictor(wanted);
+  EXPECT_FALSE(read_predictor_info(wanted.output).calibration);
+  EXPECT_FALSE(read_json(wanted.output / kPredictorFile).contains(kCalibration));
 }
 
 TEST_F(Train, RunsOfTokensTrainToo) {

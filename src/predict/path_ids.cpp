@@ -1,0 +1,52 @@
+#include "predict/path_ids.h"
+
+#include <algorithm>
+
+namespace foregate {
+namespace {
+
+constexpr int64_t kLongest = 3;
+constexpr double kMaxIds = 9.2e18;  // below 2^63
+
+}  // namespace
+
+PathIds::PathIds(const Geometry& geometry, int64_t distance, int64_t window)
+    : num_experts_(geometry.num_experts),
+      top_k_(geometry.top_k),
+      distance_(distance),
+      window_(window),
+      singles_(std::max<int64_t>(0, window - distance + 1)) {
+  const int64_t square = num_experts_ * num_experts_;
+  span_ = window_ * square;
+  int64_t ids = square;
+  for (int64_t length = 2; length <= std::min(kLongest, singles_); ++length) {
+    const double larger =
+        static_cast<double>(span_) + static_cast<double>(ids) * static_cast<double>(square);
+    if (larger * static_cast<double>(geometry.num_moe_layers) >= kMaxIds) break;
+    ids *= square;
+    span_ += ids;
+    ++joined_;
+  }
+}
+
+void PathIds::number(int64_t layer, std::span<const int64_t> pairs, std::span<int64_t> ids) const {
+  const auto known = static_cast<int64_t>(pairs.size());
+  const int64_t square = num_experts_ * num_experts_;
+  const int64_t begin = layer * span_;
+  std::fill(ids.begin(), ids.end(), -1);
+  for (int64_t i = 0; i < known; ++i) {
+    const auto at = static_cast<size_t>(i);
+    ids[at] = begin + (distance_ - 1 + i) * square + pairs[at];
+  }
+  int64_t offset = begin + window_ * square;
+  int64_t path = known > 0 ? pairs[0] : 0;
+  int64_t count = square;
+  for (int64_t i = 0; i < joined_ && i + 1 < known; ++i) {
+    path = path * square + pairs[static_cast<size_t>(i + 1)];
+    ids[static_cast<size_t>(singles_ + i)] = offset + path;
+    count *= square;
+    offset += count;
+  }
+}
+
+}  // namespace foregate

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <string>
+
+#include "predict/path_ids.h"
+#include "predict/predictor.h"
+
+namespace foregate {
+
+/// What training tokens chose after each path (see PathIds), sparse: paths seen twice or more, and
+/// of each the experts that were chosen.
+class PathTable {
+ public:
+  static constexpr float kPseudoCounts = 4;
+  /// Paths kept in all, the most frequent of each layer.
+  static constexpr int64_t kMaxPaths = 1 << 20;
+
+  PathTable() = default;
+  /// Takes "path_ids", "path_begin", "path_experts" and "path_counts" as count_paths() made them.
+  /// Throws DataError naming `where` if they do not fit each other or the geometry.
+  PathTable(const NamedTensors& weights, const Geometry& geometry, const Lead& lead,
+            const std::string& where);
+
+  int64_t num_paths() const { return paths_.num_paths(); }
+
+  /// What each path adds to the probability P known without it:
+  ///   log Q(e) - log P(e) - log 4 / (n + 4) = log(1 + count(e) / (4 P(e)))
+  ///   Q(e) = (count(e) + 4 P(e)) / (n + 4),   n: tokens that came by the path
+  /// with the frequency for P, or Q of the path that is one layer shorter, if there is one. Zero
+  /// for a path that is not in the table. -> [num_paths(), n, E] float32
+  torch::Tensor evidence(const torch::Tensor& experts,    // [n, L, k] int64
+                         const torch::Tensor& frequency,  // [E] float32, of the layer
+                         int layer) const;
+
+ private:
+  Geometry geometry_;
+  int64_t distance_ = 1;
+  PathIds paths_{geometry_, 1, 0};
+  torch::Tensor ids_;      // [P] int64, ascending
+  torch::Tensor begin_;    // [P + 1] int64
+  torch::Tensor experts_;  // [M] int16
+  torch::Tensor counts_;   // [M] int32
+};
+
+/// The tensors of a PathTable from decisions of training tokens, with `most` paths at most.
+NamedTensors count_paths(const torch::Tensor& decisions,  // [N, L, k] int16
+                         const Geometry& geometry, int64_t distance,
+                         int64_t most = PathTable::kMaxPaths);
+
+}  // namespace foregate
