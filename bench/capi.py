@@ -56,9 +56,10 @@ def tensors_of(kind, lead, size, random):
                 "before_tokens": counts(SEEN_IDS) + 8, "before_experts": counts(SEEN_IDS, layers, experts),
                 "pair_ids": pairs.astype(np.int64), "pair_begin": np.arange(len(pairs) + 1, dtype=np.int64) * 2,
                 "pair_experts": random.integers(0, experts, (2 * len(pairs), layers, k), np.int16),
-                "previous": normal(layers, experts, experts), "mixture": normal(rows, 9 + (known if first else 0))}
+                "previous": normal(layers, experts, experts), "mixture": normal(rows, 9 + (2 * known + 2 if first else 0))}
         if first:
-            more["transitions"] = normal(layers, WINDOW, experts, experts)
+            more |= {"transitions": normal(layers, WINDOW, experts, experts),
+                     **random_paths(layers, experts, first, random)}
         return {**table, **more}
     if kind == "next-gate":
         return {"router": normal(rows, experts, hidden)}

@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "capi/id_table.h"
 #include "capi/pair_table.h"
+#include "capi/path_table.h"
 #include "capi/scorers.h"
 #include "capi/text_memory.h"
 
@@ -70,7 +72,8 @@ class StatisticsScorer : public SingleScorer {
       window_ = weights.size("transitions", 4, 1);
       transitions_ =
           weights.floats("transitions", {num_layers(), window_, num_experts(), num_experts()});
-      ingredients_ += std::max<int64_t>(0, window_ - first_layer() + 1);
+      paths_.emplace(weights, geometry(), this->identity().lead, window_);
+      ingredients_ += paths_->paths().num_singles() + paths_->paths().num_paths();
     }
     mixture_ = weights.floats("mixture", {num_layers() - first_layer(), ingredients_});
   }
@@ -154,10 +157,15 @@ class StatisticsScorer : public SingleScorer {
 
   void add_layers(const History& history, int64_t layer, const float* weight, float* scores) const {
     const int64_t token = history.num_tokens() - 1;
+    const float* path_weight = weight + paths_->paths().num_singles();
+    std::vector<int64_t> pairs;
     for (int64_t w = first_layer() - 1; w < window_ && layer - 1 - w >= 0; ++w) {
       const float* table = transitions_ + (layer * window_ + w) * num_experts() * num_experts();
-      add_rows(table, history.routing(token, layer - 1 - w), *weight++, scores);
+      const auto known = history.routing(token, layer - 1 - w);
+      add_rows(table, known, *weight++, scores);
+      pairs.push_back(paths_->paths().pair(known.data()));
     }
+    paths_->add(layer, pairs, frequency_ + layer * num_experts(), path_weight, scores);
   }
 
   void add_rows(const float* table, std::span<const uint16_t> experts, float weight,
@@ -178,6 +186,7 @@ class StatisticsScorer : public SingleScorer {
   std::vector<float> log_first_frequency_;
   int64_t window_ = 0;
   const float* transitions_ = nullptr;  // [L][W][E][E]
+  std::optional<PathTable> paths_;      // with transitions_
   int64_t ingredients_ = kTokenIngredients;
   const float* mixture_ = nullptr;  // [L'][F]
 };

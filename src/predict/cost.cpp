@@ -23,6 +23,14 @@ double known_layers(const Predictor& predictor) {
   return known;
 }
 
+/// Over all predictable layers, the paths looked up; each has a count of every expert at most.
+double known_paths(const Predictor& predictor) {
+  if (predictor.lead().kind != Lead::Kind::kLayer) return 0;
+  const PathIds paths(predictor.geometry(), predictor.lead().distance, RoutingCounts::kWindow);
+  const auto longer = static_cast<double>(paths.num_paths() - paths.num_singles());
+  return known_layers(predictor) + static_cast<double>(predictor.num_layers()) * longer;
+}
+
 double experts_of(const Predictor& predictor) {
   return static_cast<double>(predictor.geometry().num_experts);
 }
@@ -50,16 +58,14 @@ double token_table_cost(const Predictor& predictor) {
 }
 
 double transition_cost(const Predictor& predictor) {
-  // A path has a count of every expert at most. Each single known layer is a path too.
-  const PathIds paths(predictor.geometry(), predictor.lead().distance, RoutingCounts::kWindow);
-  const double longer =
-      layers_of(predictor) * static_cast<double>(paths.num_paths() - paths.num_singles());
-  return (known_layers(predictor) * (top_k_of(predictor) + 1) + longer) * experts_of(predictor);
+  return (known_layers(predictor) * top_k_of(predictor) + known_paths(predictor)) *
+         experts_of(predictor);
 }
 
 double statistics_cost(const Predictor& predictor) {
   const double own = layers_of(predictor) * (2 * kEvidences + top_k_of(predictor));
-  return (own + known_layers(predictor) * (top_k_of(predictor) + 1)) * experts_of(predictor);
+  return (own + known_layers(predictor) * (top_k_of(predictor) + 1) + known_paths(predictor)) *
+         experts_of(predictor);
 }
 
 double dense_cost(const Predictor& predictor) {

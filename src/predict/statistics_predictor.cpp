@@ -2,8 +2,6 @@
 
 #include <torch/torch.h>
 
-#include <algorithm>
-
 #include "predict/mixture.h"
 
 namespace foregate {
@@ -16,7 +14,8 @@ constexpr int64_t kTokenIngredients = 9;
 
 int64_t StatisticsPredictor::num_ingredients() const {
   if (lead().kind != Lead::Kind::kLayer) return kTokenIngredients;
-  return kTokenIngredients + std::max(0, RoutingCounts::kWindow - lead().distance + 1);
+  const PathIds paths(geometry(), lead().distance, RoutingCounts::kWindow);
+  return kTokenIngredients + paths.num_singles() + paths.num_paths();
 }
 
 void StatisticsPredictor::fit(const FitInputs& inputs) {
@@ -38,6 +37,7 @@ void StatisticsPredictor::fit(const FitInputs& inputs) {
                           {"mixture", initial_mixture()}};
   if (lead().kind == Lead::Kind::kLayer) {
     weights["transitions"] = pair_evidence(counts.transitions, frequency, k);
+    weights.merge(NamedTensors(inputs.counts.paths(lead().distance)));
   }
   set_weights(weights, "counts");
   mixture_ = fit_mixture(sample_validation(inputs.corpus, inputs.environment.seed));
@@ -83,6 +83,8 @@ void StatisticsPredictor::each_ingredient(
     take(source < 0 ? torch::zeros({tokens, width})
                     : sum_rows(transitions_[layer][w], clues.experts.select(1, source)));
   }
+  const torch::Tensor paths = paths_.evidence(clues.experts, frequency, layer);
+  for (int64_t path = 0; path < paths.size(0); ++path) take(paths[path]);
 }
 
 torch::Tensor StatisticsPredictor::score(const RoutedText& text) const {
@@ -150,6 +152,7 @@ void StatisticsPredictor::set_weights(const NamedTensors& weights, const std::st
   if (lead().kind == Lead::Kind::kLayer) {
     transitions_ =
         take("transitions", {layers, RoutingCounts::kWindow, experts, experts}, torch::kFloat32);
+    paths_ = PathTable(weights, geometry(), lead(), where);
   }
   mixture_ = take("mixture", {num_layers(), num_ingredients()}, torch::kFloat32);
   weights_ = weights;

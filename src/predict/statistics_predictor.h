@@ -3,6 +3,7 @@
 #include <functional>
 #include <vector>
 
+#include "predict/path_table.h"
 #include "predict/predictor.h"
 #include "predict/tables.h"
 #include "predict/text_memory.h"
@@ -14,8 +15,9 @@ namespace foregate {
 /// of the frequency, the token's id (as any choice and as first choice), the id before, the experts
 /// of the token before, the text so far (all tokens, those of the same id, those of the same id
 /// after the same id), training tokens of the same id after the same id, and, at layer-h, the
-/// experts of each known earlier layer. The weights of each layer are fitted on validation texts:
-/// on the texts that were counted the tables look better than they are. next-token, layer-h.
+/// experts of each known earlier layer and the paths through them. The weights of each layer are
+/// fitted on validation texts: on the texts that were counted the tables look better than they are.
+/// next-token, layer-h.
 class StatisticsPredictor : public Predictor {
  public:
   using Predictor::Predictor;
@@ -53,6 +55,7 @@ class StatisticsPredictor : public Predictor {
   PairTable pairs_;
   torch::Tensor previous_;     // [L, E, E]
   torch::Tensor transitions_;  // [L, W, E, E]; undefined at next-token
+  PathTable paths_;            // at layer-h
   torch::Tensor mixture_;      // [L', F]
 };
 

@@ -180,6 +180,8 @@ class LayoutReader:
                 source = layer - 1 - w
                 parts.append(self.t["transitions"][layer, w][text["experts"][:, source]].sum(1) if source >= 0
                              else np.zeros_like(prior))
+            window = self.t["transitions"].shape[1]
+            parts += self.path_evidence(text["experts"], layer, window, max(0, window - self.first + 1))
         weights = self.t["mixture"][layer - self.first]
         assert len(weights) == len(parts)
         return sum(weight * part for weight, part in zip(weights, parts))

@@ -37,14 +37,8 @@ class SmallTensors {
     if (name == "frequency" || name == "previous-token") return;
     if (name == "transition") {
       floats("evidence", {kLayers, kWindow, kExperts, kExperts});
-      // Layer 0 alone is known to layer 1: paths of experts 0 and 1, and of 2 and 3.
-      constexpr int64_t kSquare = kExperts * kExperts;
-      constexpr int64_t kSpan = kWindow * kSquare + kSquare * kSquare * (1 + kSquare);
-      directory_.tensor<int64_t>("path_ids", "I64", {2}, {kSpan + 1, kSpan + 2 * kExperts + 3});
-      directory_.tensor<int64_t>("path_begin", "I64", {3}, {0, 2, 3});
-      directory_.tensor<int16_t>("path_experts", "I16", {3}, {1, 3, 2});
-      directory_.tensor<int32_t>("path_counts", "I32", {3}, {3, 1, 4});
-      return floats("mixture", {rows, 1 + 2 * kWindow + kWindow + 2});
+      paths();
+      return floats("mixture", {rows, 1 + 2 * kWindow + kPaths});
     }
     ids({"id_tokens"}, {"id_experts"});
     if (name == "token-table") return;
@@ -56,13 +50,16 @@ class SmallTensors {
     directory_.tensor<int16_t>("pair_experts", "I16", {2, kLayers, kTopK},
                                {0, 1, 2, 3, 3, 2, 1, 0});
     floats("previous", {kLayers, kExperts, kExperts});
-    if (first > 0) floats("transitions", {kLayers, kWindow, kExperts, kExperts});
-    floats("mixture", {rows, 9 + (first > 0 ? kWindow : 0)});
+    if (first > 0) {
+      paths();
+      floats("transitions", {kLayers, kWindow, kExperts, kExperts});
+    }
+    floats("mixture", {rows, 9 + (first > 0 ? kWindow + kPaths : 0)});
   }
 
  private:
   static constexpr int64_t kLayers = 2, kExperts = 4, kTopK = 2, kHidden = 3, kVocabulary = 5;
-  static constexpr int64_t kWindow = 3, kWidth = 7, kEmbedding = 2;
+  static constexpr int64_t kWindow = 3, kPaths = kWindow + 2, kWidth = 7, kEmbedding = 2;
 
   static size_t size_of(const std::vector<int64_t>& shape) {
     size_t size = 1;
@@ -74,6 +71,16 @@ class SmallTensors {
     std::vector<float> values(size_of(shape));
     for (float& value : values) value = static_cast<float>(random_.uniform());
     directory_.tensor<float>(name, "F32", shape, values);
+  }
+
+  void paths() {
+    // Layer 0 alone is known to layer 1: paths of experts 0 and 1, and of 2 and 3.
+    constexpr int64_t kSquare = kExperts * kExperts;
+    constexpr int64_t kSpan = kWindow * kSquare + kSquare * kSquare * (1 + kSquare);
+    directory_.tensor<int64_t>("path_ids", "I64", {2}, {kSpan + 1, kSpan + 2 * kExperts + 3});
+    directory_.tensor<int64_t>("path_begin", "I64", {3}, {0, 2, 3});
+    directory_.tensor<int16_t>("path_experts", "I16", {3}, {1, 3, 2});
+    directory_.tensor<int32_t>("path_counts", "I32", {3}, {3, 1, 4});
   }
 
   void ids(const std::vector<const char*>& totals, const std::vector<const char*>& counts) {

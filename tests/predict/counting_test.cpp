@@ -171,6 +171,9 @@ TEST_F(Counting, StatisticsWeighsEveryIngredient) {
   expect_row(score_with(9),
              {log_ratio(2.0 / 9, 0.25), log_ratio(4.0 / 9, 0.5), log_ratio(3.0 / 9, 0.25)});
   expect_row(score_with(10), {0, 0, 0});  // There is no layer before the first.
+  // The path through expert 1 was seen once, that through expert 0 led to 0 once and to 1 twice.
+  expect_row(score_with(17), {0, 0, 0});
+  expect_row(score_with(17, 1), {std::log(2.0), std::log(2.0), 0});
 }
 
 TEST(TextMemory, FindsTheLatestAlike) {
