@@ -77,6 +77,23 @@ TEST(Transformer, PaddingChangesNothing) {
   EXPECT_TRUE(together.slice(1, 6).allclose(alone, 1e-4, 1e-5));
 }
 
+TEST(Transformer, BeginsAtTheShareOfTheChosen) {
+  torch::manual_seed(0);
+  const RoutedText text = random_text(9);
+  const WindowBatch batch = gather_windows(text.token_ids, text.experts, {{0, 9}});
+  for (const Lead& lead : {Lead::next_token(), Lead::layer(1)}) {
+    const auto made =
+        make_predictor("transformer", lead, small_geometry(), JsonReader(Json::object(), "test"));
+    auto& predictor = dynamic_cast<TransformerPredictor&>(*made);
+    NamedTensors weights = predictor.initial_parameters(4, 0);
+    weights["ids"] = torch::arange(4, torch::kInt64);
+    predictor.set_weights(weights, "test");
+    const torch::Tensor stated =
+        predictor.logits(predictor.weights(), batch, torch::kFloat32, {}).sigmoid();
+    EXPECT_NEAR(stated.mean().item<double>(), 2.0 / 5, 0.05) << lead_name(lead);
+  }
+}
+
 TEST(Transformer, LongTextsAreScoredInOverlappingWindows) {
   torch::manual_seed(0);
   const auto windowed = random_predictor(Lead::next_token(), 6);
