@@ -73,11 +73,8 @@ void require_same_model(const std::string& directory, const PredictorInfo& info,
 /// training and validation texts.
 bool split_alike(const StoredPredictor& stored, const Corpus& corpus) {
   if (stored.info.live.empty()) return stored.info.trace_sha256 == corpus.digest();
-  std::unordered_set<uint64_t> texts;
-  for (const Split split : {Split::kTrain, Split::kValidation}) {
-    corpus.for_each({.split = split}, [&](const RoutedText& text) { texts.insert(text.hash); });
-  }
-  return texts == stored.seen_texts;
+  const std::vector<uint64_t> texts = hashes_learned_from(corpus);
+  return std::unordered_set<uint64_t>(texts.begin(), texts.end()) == stored.seen_texts;
 }
 
 void add_directory(const std::string& directory, const EvaluateOptions& options,

@@ -48,10 +48,8 @@ void fit_named(std::vector<Contestant>& contestants, const EvaluateOptions& opti
   }
   // What they learned from, to label what is not held out.
   if (!options.all_texts) return;
-  std::unordered_set<uint64_t> seen;
-  for (const Split split : {Split::kTrain, Split::kValidation}) {
-    corpus.for_each({.split = split}, [&](const RoutedText& text) { seen.insert(text.hash); });
-  }
+  const std::vector<uint64_t> hashes = hashes_learned_from(corpus);
+  const std::unordered_set<uint64_t> seen(hashes.begin(), hashes.end());
   for (Contestant& contestant : contestants) {
     if (contestant.to_fit) contestant.seen_texts = seen;
   }

@@ -113,16 +113,10 @@ NamedTensors count_paths(const torch::Tensor& decisions, const Geometry& geometr
   for (int64_t l = distance; l < layers; ++l) {
     std::vector<std::vector<std::pair<int64_t, int32_t>>> ids(
         static_cast<size_t>(paths.num_paths()));
-    const int64_t known = std::min(l - distance + 1, paths.num_singles());
-    std::vector<int64_t> pairs(static_cast<size_t>(known));
     std::vector<int64_t> numbers(ids.size());
     for (auto& list : ids) list.reserve(static_cast<size_t>(tokens));
     for (int64_t t = 0; t < tokens; ++t) {
-      for (int64_t i = 0; i < known; ++i) {
-        pairs[static_cast<size_t>(i)] =
-            paths.pair(decision + (t * layers + l - distance - i) * geometry.top_k);
-      }
-      paths.number(l, pairs, numbers);
+      paths.number(l, decision + t * layers * geometry.top_k, numbers);
       for (size_t path = 0; path < ids.size(); ++path) {
         if (numbers[path] >= 0) ids[path].emplace_back(numbers[path], static_cast<int32_t>(t));
       }

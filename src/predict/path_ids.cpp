@@ -30,23 +30,8 @@ PathIds::PathIds(const Geometry& geometry, int64_t distance, int64_t window)
 }
 
 void PathIds::number(int64_t layer, std::span<const int64_t> pairs, std::span<int64_t> ids) const {
-  const auto known = static_cast<int64_t>(pairs.size());
-  const int64_t square = num_experts_ * num_experts_;
-  const int64_t begin = layer * span_;
-  std::fill(ids.begin(), ids.end(), -1);
-  for (int64_t i = 0; i < known; ++i) {
-    const auto at = static_cast<size_t>(i);
-    ids[at] = begin + (distance_ - 1 + i) * square + pairs[at];
-  }
-  int64_t offset = begin + window_ * square;
-  int64_t path = known > 0 ? pairs[0] : 0;
-  int64_t count = square;
-  for (int64_t i = 0; i < joined_ && i + 1 < known; ++i) {
-    path = path * square + pairs[static_cast<size_t>(i + 1)];
-    ids[static_cast<size_t>(singles_ + i)] = offset + path;
-    count *= square;
-    offset += count;
-  }
+  const auto pair_at = [&](int64_t i) { return pairs[static_cast<size_t>(i)]; };
+  number(layer, static_cast<int64_t>(pairs.size()), pair_at, ids);
 }
 
 }  // namespace foregate

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -38,7 +40,36 @@ class PathIds {
   /// -1 for paths that begin before the first layer.
   void number(int64_t layer, std::span<const int64_t> pairs, std::span<int64_t> ids) const;
 
+  /// The same from all decisions of a token.
+  template <typename Expert>
+  void number(int64_t layer, const Expert* decisions,  // [L][k]
+              std::span<int64_t> ids) const {
+    const int64_t latest = layer - distance_;
+    const int64_t known = std::clamp<int64_t>(latest + 1, 0, singles_);
+    number(
+        layer, known, [&](int64_t i) { return pair(decisions + (latest - i) * top_k_); }, ids);
+  }
+
  private:
+  /// The same from pair_at(i), the pair of the i-th latest of `known` layers.
+  template <typename PairAt>
+  void number(int64_t layer, int64_t known, const PairAt& pair_at, std::span<int64_t> ids) const {
+    const int64_t square = num_experts_ * num_experts_;
+    const int64_t begin = layer * span_;
+    std::fill(ids.begin(), ids.end(), -1);
+    for (int64_t i = 0; i < known; ++i)
+      ids[static_cast<size_t>(i)] = begin + (distance_ - 1 + i) * square + pair_at(i);
+    int64_t offset = begin + window_ * square;
+    int64_t path = known > 0 ? pair_at(0) : 0;
+    int64_t count = square;
+    for (int64_t i = 0; i < joined_ && i + 1 < known; ++i) {
+      path = path * square + pair_at(i + 1);
+      ids[static_cast<size_t>(singles_ + i)] = offset + path;
+      count *= square;
+      offset += count;
+    }
+  }
+
   int64_t num_experts_;
   int64_t top_k_;
   int64_t distance_;

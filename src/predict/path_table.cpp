@@ -17,17 +17,11 @@ namespace {
 constexpr int64_t kTokensPerThread = 64;
 constexpr float kSmallest = 1e-6F;
 
-/// Layers known to a prediction of `layer`.
-int64_t known_layers(const PathIds& paths, int64_t layer, int64_t distance) {
-  return std::clamp<int64_t>(layer - distance + 1, 0, paths.num_singles());
-}
-
 }  // namespace
 
 PathTable::PathTable(const NamedTensors& weights, const Geometry& geometry, const Lead& lead,
                      const std::string& where)
     : geometry_(geometry),
-      distance_(lead.distance),
       paths_(geometry, lead.distance, RoutingCounts::kWindow),
       ids_(take_weight(weights, "path_ids", {-1}, torch::kInt64, where)),
       begin_(take_weight(weights, "path_begin", {ids_.size(0) + 1}, torch::kInt64, where)),
@@ -53,7 +47,6 @@ torch::Tensor PathTable::evidence(const torch::Tensor& experts, const torch::Ten
   const int64_t tokens = decisions.size(0);
   const int64_t width = geometry_.num_experts;
   const int64_t top_k = geometry_.top_k;
-  const int64_t known = known_layers(paths_, layer, distance_);
   torch::Tensor evidence = torch::zeros({num_paths(), tokens, width});
   const auto* decision = decisions.const_data_ptr<int64_t>();
   const auto* share = shares.const_data_ptr<float>();
@@ -63,16 +56,10 @@ torch::Tensor PathTable::evidence(const torch::Tensor& experts, const torch::Ten
   const auto* count = counts_.const_data_ptr<int32_t>();
   auto* out = evidence.mutable_data_ptr<float>();
   at::parallel_for(0, tokens, kTokensPerThread, [&](int64_t first, int64_t last) {
-    std::vector<int64_t> pairs(static_cast<size_t>(known));
     std::vector<int64_t> wanted(static_cast<size_t>(num_paths()));
     std::vector<float> longer(static_cast<size_t>(width));
     for (int64_t t = first; t < last; ++t) {
-      for (int64_t i = 0; i < known; ++i) {
-        const int64_t source = layer - distance_ - i;
-        pairs[static_cast<size_t>(i)] =
-            paths_.pair(decision + (t * geometry_.num_moe_layers + source) * top_k);
-      }
-      paths_.number(layer, pairs, wanted);
+      paths_.number(layer, decision + t * geometry_.num_moe_layers * top_k, wanted);
       std::copy_n(share, width, longer.begin());
       for (int64_t path = 0; path < num_paths(); ++path) {
         const int64_t* end = id + ids_.size(0);

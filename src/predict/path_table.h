@@ -36,7 +36,6 @@ class PathTable {
 
  private:
   Geometry geometry_;
-  int64_t distance_ = 1;
   PathIds paths_{geometry_, 1, 0};
   torch::Tensor ids_;      // [P] int64, ascending
   torch::Tensor begin_;    // [P + 1] int64

@@ -22,6 +22,14 @@ void RoutedTexts::set_routers(Routers routers, const std::string& where) {
   routers_ = std::move(routers);
 }
 
+std::vector<uint64_t> hashes_learned_from(const RoutedTexts& texts) {
+  std::vector<uint64_t> hashes;
+  for (const Split split : {Split::kTrain, Split::kValidation}) {
+    texts.for_each({.split = split}, [&](const RoutedText& text) { hashes.push_back(text.hash); });
+  }
+  return hashes;
+}
+
 uint64_t hash_of(const std::vector<int32_t>& token_ids) {
   const auto* bytes = reinterpret_cast<const char*>(token_ids.data());
   return stable_hash({bytes, token_ids.size() * sizeof(int32_t)});

@@ -58,6 +58,10 @@ class RoutedTexts {
   std::optional<Routers> routers_;
 };
 
+/// RoutedText::hash of every training and validation text: what a predictor learns from or is
+/// chosen by.
+std::vector<uint64_t> hashes_learned_from(const RoutedTexts& texts);
+
 /// RoutedText::hash of these tokens.
 uint64_t hash_of(const std::vector<int32_t>& token_ids);
 

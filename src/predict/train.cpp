@@ -36,15 +36,6 @@ PredictorInfo info_of(const Predictor& predictor, const TrainOptions& options,
   return info;
 }
 
-/// Texts of the splits that were learned from or chosen by.
-std::vector<uint64_t> texts_seen(const RoutedTexts& texts) {
-  std::vector<uint64_t> hashes;
-  for (const Split split : {Split::kTrain, Split::kValidation}) {
-    texts.for_each({.split = split}, [&](const RoutedText& text) { hashes.push_back(text.hash); });
-  }
-  return hashes;
-}
-
 }  // namespace
 
 TrainSummary train_predictor(const TrainOptions& options) {
@@ -76,7 +67,7 @@ TrainSummary train_predictor(const TrainOptions& options) {
   info.settings = predictor->settings().dump();
   info.validation = measure_on_validation({predictor.get()}, texts).front();
   info.calibration = fit_calibrations({predictor.get()}, texts).front();
-  save_predictor(options.output, *predictor, info, texts_seen(texts));
+  save_predictor(options.output, *predictor, info, hashes_learned_from(texts));
   fs::remove(environment.checkpoint);
   return {info, false, options.output};
 }

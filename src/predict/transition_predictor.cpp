@@ -16,7 +16,7 @@ constexpr double kFirstCounts = 4;
 }  // namespace
 
 int64_t TransitionPredictor::num_singles() const {
-  return 1 + 2 * std::max(0, RoutingCounts::kWindow - lead().distance + 1);
+  return 1 + 2 * PathIds(geometry(), lead().distance, RoutingCounts::kWindow).num_singles();
 }
 
 int64_t TransitionPredictor::num_ingredients() const {
