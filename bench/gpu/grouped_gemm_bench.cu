@@ -1,8 +1,9 @@
 // Checks and times the grouped products alone, without torch:
 //   foregate_bench_grouped_gemm [TOKENS]
 // The checks compare with a plain kernel over sizes, ragged and empty groups. The shapes timed are
-// those of one Qwen1.5-MoE-A2.7B layer. The last line is the rate of mma.sync from registers alone:
-// what the card's tensor cores give to a kernel of before Hopper.
+// those of one Qwen1.5-MoE-A2.7B layer, and a large one. Built with FOREGATE_CUTLASS_DIR, CUTLASS's
+// products by mma.sync stand beside those of one group without silu. The last line is the rate of
+// mma.sync from registers alone: what the card's tensor cores give to a kernel of before Hopper.
 
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
@@ -17,6 +18,11 @@
 #include <vector>
 
 #include "kernels/grouped_gemm.h"
+
+#ifdef FOREGATE_CUTLASS
+template <int kRows, int kColumns, int kDepth, int kStages>
+cudaError_t cutlass_gemm(const foregate::kernels::GroupedGemm& problem, cudaStream_t stream);
+#endif
 
 namespace {
 
@@ -229,7 +235,7 @@ void time_shape(const char* name, Run run, const Shape& shape) {
   for (cudaEvent_t& event : events) cudaEventDestroy(event);
   std::nth_element(times.begin(), times.begin() + kRounds / 2, times.end());
   const double ms = times[kRounds / 2];
-  std::printf("%-8s %-34s %7.3f ms %6.0f TFLOP/s\n", name, shape.name, ms,
+  std::printf("%-18s %-34s %7.3f ms %6.0f TFLOP/s\n", name, shape.name, ms,
               2e-9 * shape.rows * shape.n * shape.k / ms);
   std::fflush(stdout);
 }
@@ -295,10 +301,16 @@ int main(int argc, char** argv) {
                           {"experts down, uneven", 4 * tokens, 60, 2048, 1408, false, 0.3},
                           {"shared up and silu", tokens, 1, 11264, 2048, true, 0},
                           {"shared down", tokens, 1, 2048, 5632, false, 0},
-                          {"qkv", tokens, 1, 6144, 2048, false, 0}};
+                          {"qkv", tokens, 1, 6144, 2048, false, 0},
+                          {"large", tokens / 2, 1, 8192, 8192, false, 0}};
   for (const Shape& shape : shapes) {
     time_shape("sm_80", grouped_gemm_sm80, shape);
     if (hopper) time_shape("sm_90", grouped_gemm_sm90, shape);
+#ifdef FOREGATE_CUTLASS
+    if (shape.groups > 1 || shape.silu) continue;
+    time_shape("CUTLASS, 128 x 256", cutlass_gemm<128, 256, 64, 3>, shape);
+    time_shape("CUTLASS, 256 x 128", cutlass_gemm<256, 128, 64, 3>, shape);
+#endif
   }
   time_tensor_cores();
   return ok ? 0 : 1;

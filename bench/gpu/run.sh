@@ -2,7 +2,7 @@
 # Builds foregate for CUDA, checks it on this machine's GPU and measures it beside transformers:
 #   bench/gpu/run.sh [PYTHON]
 # PYTHON (default .venv/bin/python) holds torch for CUDA, pyarrow and transformers. CMAKE_PREFIX_PATH
-# is honoured. Logs and numbers go to $OUT (default out/gpu). FOREGATE_MODEL is a trained model to compare precisions on.
+# is honoured; CUTLASS_DIR may hold CUTLASS's headers, to be measured beside ours. Logs and numbers go to $OUT (default out/gpu). FOREGATE_MODEL is a trained model to compare precisions on.
 set -eu
 cd "$(dirname "$0")/../.."
 python=$(command -v "${1:-.venv/bin/python}")
@@ -13,6 +13,7 @@ mkdir -p "$out"
 capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)
 [ "$capability" != 90 ] || capability=90a
 cmake --preset cuda -DFOREGATE_PYTHON="$python" \
+  -DFOREGATE_CUTLASS_DIR="${CUTLASS_DIR:-}" \
   -DCMAKE_CUDA_ARCHITECTURES="${FOREGATE_ARCHITECTURES:-$capability-real}" > "$out/configure.log"
 cmake --build build/cuda -j "$(nproc)" -t foregate foregate_bench_gpu_ops foregate_bench_grouped_gemm foregate_dump_routing foregate_kernels_tests \
   foregate_engine_tests foregate_collect_tests > "$out/build.log"

@@ -2,18 +2,19 @@
 #include "kernels/grouped_gemm.h"
 
 // For Ampere and Ada: operands come to shared memory by asynchronous copies, some stages ahead,
-// from there to registers one step ahead, and go to the tensor cores by mma.sync. Two blocks share
-// a multiprocessor, so that one computes while the other writes.
+// from there to registers one step ahead, and go to the tensor cores by mma.sync. A block goes from
+// tile to tile without a break: while it writes one tile, the first stages of the next arrive.
 
 namespace foregate::kernels {
 namespace {
 
 constexpr int kRows = 128;
-constexpr int kHalf = 64;   // weight rows of each half of a tile
+constexpr int kHalf = 128;  // weight rows of each half of a tile
+constexpr int kThreads = 256;
 constexpr int kDepth = 32;  // of a stage
 constexpr int kSteps = kDepth / 16;
-constexpr int kThreads = 128;
-constexpr int kPack = 8;  // values of one 16-byte copy
+constexpr int kStages = 4;  // 96 KB: consumer cards give a block 99
+constexpr int kPack = 8;    // values of one 16-byte copy
 constexpr int kRowPacks = kDepth / kPack;
 // Sums of a warp: 64 rows by 32 columns of either half.
 constexpr int kWarpRows = 64;
@@ -26,14 +27,14 @@ struct Stage {
   __nv_bfloat16 weight[2 * kHalf * kDepth];
 };
 
-__device__ uint32_t shared_address(const void* pointer) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
-}
-
 // Where the 16 bytes `pack` of `row` lie: two rows fill the 32 banks, and the order of packs
 // changes from pair to pair, so that 8 rows at one pack meet no bank twice.
 __device__ int offset_of(int row, int pack) {
   return (row * kRowPacks + (pack ^ (row / 2 % kRowPacks))) * kPack;
+}
+
+__device__ uint32_t shared_address(const void* pointer) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
 // Copies 16 bytes, or clears them.
@@ -64,52 +65,53 @@ __device__ void multiply_add(float (&sum)[4], const uint32_t (&a)[4], uint32_t b
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-// The copies of one tile. Every thread brings one pack of each of kPasses rows of x, and of weight.
+// The copies of one tile. Every thread brings one pack of each of the passes' rows.
 class Loader {
  public:
-  __device__ Loader(const GemmArguments& arguments, const __nv_bfloat16* x,
-                    const __nv_bfloat16* weight, const GemmTile& tile)
-      : depth_(arguments.k),
-        pack_(static_cast<int>(threadIdx.x) % kRowPacks),
-        row_(static_cast<int>(threadIdx.x) / kRowPacks),
-        rows_left_(tile.end - tile.row - row_),
-        x_(x + int64_t{tile.row + row_} * depth_ + pack_ * kPack) {
-    const int columns[2] = {tile.weight_a + row_, tile.weight_b + row_};
+  __device__ void point_to(const GemmArguments& arguments, const __nv_bfloat16* x,
+                           const __nv_bfloat16* weight, const GemmTile& tile) {
+    const int row = first_row();
+    rows_left_ = tile.end - tile.row - row;
+    x_ = x + int64_t{tile.row + row} * arguments.k + pack() * kPack;
+    const int columns[2] = {tile.weight_a + row, tile.weight_b + row};
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       columns_left_[half] = arguments.n - columns[half];
-      weight_[half] =
-          weight + (int64_t{tile.group} * arguments.n + columns[half]) * depth_ + pack_ * kPack;
+      weight_[half] = weight + (int64_t{tile.group} * arguments.n + columns[half]) * arguments.k +
+                      pack() * kPack;
     }
   }
 
-  __device__ void start(Stage& stage, int k) const {
-    const bool inside = k + pack_ * kPack < depth_;
+  __device__ void start(Stage& stage, int k, int depth) const {
+    const bool inside = k + pack() * kPack < depth;
 #pragma unroll
-    for (int pass = 0; pass < kPasses; ++pass) {
-      const int rows = pass * kPassRows;
+    for (int rows = 0; rows < kRows; rows += kPassRows) {
       const bool present = inside && rows < rows_left_;
-      copy_pack(stage.x + offset_of(row_ + rows, pack_),
-                x_ + (present ? int64_t{rows} * depth_ + k : 0), present);
+      copy_pack(stage.x + offset_of(first_row() + rows, pack()),
+                x_ + (present ? int64_t{rows} * depth + k : 0), present);
     }
 #pragma unroll
-    for (int pass = 0; pass < kPasses; ++pass) {
-      const int half = pass / (kPasses / 2);
-      const int rows = pass % (kPasses / 2) * kPassRows;
-      const bool present = inside && rows < columns_left_[half];
-      copy_pack(stage.weight + offset_of(row_ + pass * kPassRows, pack_),
-                weight_[half] + (present ? int64_t{rows} * depth_ + k : 0), present);
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll
+      for (int rows = 0; rows < kHalf; rows += kPassRows) {
+        const bool present = inside && rows < columns_left_[half];
+        copy_pack(stage.weight + offset_of(half * kHalf + first_row() + rows, pack()),
+                  weight_[half] + (present ? int64_t{rows} * depth + k : 0), present);
+      }
     }
   }
 
  private:
   static constexpr int kPassRows = kThreads / kRowPacks;
-  static constexpr int kPasses = kRows / kPassRows;
-  static_assert(kRows == 2 * kHalf && kHalf % kPassRows == 0);
+  static_assert(kRows % kPassRows == 0 && kHalf % kPassRows == 0);
 
-  int depth_;
-  int pack_;
-  int row_;
+  __device__ static int pack() {
+    return static_cast<int>(threadIdx.x) % kRowPacks;
+  }
+  __device__ static int first_row() {
+    return static_cast<int>(threadIdx.x) / kRowPacks;
+  }
+
   int rows_left_;
   int columns_left_[2];
   const __nv_bfloat16* x_;
@@ -156,8 +158,48 @@ struct Operands {
   }
 };
 
-template <int kStages, bool kSilu>
-__global__ void __launch_bounds__(kThreads, 2)
+// The order in which a block's operands arrive: stage after stage, tile after tile.
+template <bool kSilu>
+class Arrivals {
+ public:
+  __device__ Arrivals(const GemmArguments& arguments, const __nv_bfloat16* x,
+                      const __nv_bfloat16* weight)
+      : arguments_(arguments), x_(x), weight_(weight), walk_(arguments) {
+    find_tile();
+  }
+
+  __device__ void start_next(Stage& stage) {
+    if (there_) {
+      loader_.start(stage, k_, arguments_.k);
+      k_ += kDepth;
+      if (k_ >= arguments_.k) {
+        k_ = 0;
+        index_ += static_cast<int>(gridDim.x);
+        find_tile();
+      }
+    }
+    asm volatile("cp.async.commit_group;" ::: "memory");
+  }
+
+ private:
+  __device__ void find_tile() {
+    GemmTile tile;
+    there_ = walk_.find(index_, tile);
+    if (there_) loader_.point_to(arguments_, x_, weight_, tile);
+  }
+
+  const GemmArguments& arguments_;
+  const __nv_bfloat16* x_;
+  const __nv_bfloat16* weight_;
+  TileWalk<kRows, kHalf, kSilu> walk_;
+  Loader loader_;
+  int index_ = static_cast<int>(blockIdx.x);
+  int k_ = 0;
+  bool there_ = false;
+};
+
+template <bool kSilu>
+__global__ void __launch_bounds__(kThreads, 1)
     grouped_gemm_kernel(const __nv_bfloat16* __restrict__ x,
                         const __nv_bfloat16* __restrict__ weight,
                         const __grid_constant__ GemmArguments arguments) {
@@ -167,36 +209,37 @@ __global__ void __launch_bounds__(kThreads, 2)
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int first_row = warp % kRowWarps * kWarpRows;
   const int first_column = warp / kRowWarps * kWarpColumns;
-  const int last = (arguments.k + kDepth - 1) / kDepth;
+  Arrivals<kSilu> arrivals(arguments, x, weight);
+  int slot = 0;
+  for (; slot < kStages - 1; ++slot) arrivals.start_next(stages[slot]);
+  Operands operands[2];
+  wait_for_copies<kStages - 2>();
+  __syncthreads();
+  operands[0].load(stages[0], 0, first_row, first_column);
+  int now = 0;  // the slot that is computed; `slot` is the one to fill next
   TileWalk<kRows, kHalf, kSilu> walk(arguments);
   GemmTile tile;
   for (int index = static_cast<int>(blockIdx.x); walk.find(index, tile);
        index += static_cast<int>(gridDim.x)) {
-    const Loader loader(arguments, x, weight, tile);
-    const auto start = [&](int stage) {
-      if (stage < last) loader.start(stages[stage % kStages], stage * kDepth);
-      asm volatile("cp.async.commit_group;" ::: "memory");
-    };
-    __syncthreads();  // the tile before may still be read
-    for (int stage = 0; stage < kStages - 1; ++stage) start(stage);
     Sums sums = {};
-    Operands operands[2];
-    wait_for_copies<kStages - 2>();
-    __syncthreads();
-    operands[0].load(stages[0], 0, first_row, first_column);
-    for (int stage = 0; stage < last; ++stage) {
+    for (int k = 0; k < arguments.k; k += kDepth) {
+      const int next = now + 1 == kStages ? 0 : now + 1;
 #pragma unroll
       for (int step = 0; step < kSteps; ++step) {
-        if (step == 0) start(stage + kStages - 1);
+        if (step == 0) {
+          arrivals.start_next(stages[slot]);
+          slot = now;
+        }
         if (step == kSteps - 1) {
           wait_for_copies<kStages - 2>();
           __syncthreads();
         }
-        // Behind the last stage this reads what no product uses.
-        operands[(step + 1) % 2].load(stages[(stage + (step + 1) / kSteps) % kStages],
-                                      (step + 1) % kSteps, first_row, first_column);
+        // Behind the last stage of all this reads what no product uses.
+        operands[(step + 1) % 2].load(stages[step + 1 < kSteps ? now : next], (step + 1) % kSteps,
+                                      first_row, first_column);
         operands[step % 2].multiply(sums);
       }
+      now = next;
     }
 #pragma unroll
     for (int i = 0; i < kRowBlocks; ++i) {
@@ -215,23 +258,17 @@ __global__ void __launch_bounds__(kThreads, 2)
   wait_for_copies<0>();
 }
 
-template <int kStages, bool kSilu>
+template <bool kSilu>
 cudaError_t launch(const GroupedGemm& problem, int processors, cudaStream_t stream) {
-  const auto kernel = grouped_gemm_kernel<kStages, kSilu>;
+  const auto kernel = grouped_gemm_kernel<kSilu>;
   constexpr int kBytes = kStages * static_cast<int>(sizeof(Stage));
   const cudaError_t error =
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   if (error != cudaSuccess) return error;
-  kernel<<<static_cast<unsigned>(2 * processors), kThreads, kBytes, stream>>>(
+  kernel<<<static_cast<unsigned>(processors), kThreads, kBytes, stream>>>(
       static_cast<const __nv_bfloat16*>(problem.x),
       static_cast<const __nv_bfloat16*>(problem.weight), gemm_arguments(problem));
   return cudaGetLastError();
-}
-
-template <int kStages>
-cudaError_t launch(const GroupedGemm& problem, int processors, cudaStream_t stream) {
-  return problem.silu_product ? launch<kStages, true>(problem, processors, stream)
-                              : launch<kStages, false>(problem, processors, stream);
 }
 
 }  // namespace
@@ -239,18 +276,12 @@ cudaError_t launch(const GroupedGemm& problem, int processors, cudaStream_t stre
 cudaError_t grouped_gemm_sm80(const GroupedGemm& problem, cudaStream_t stream) {
   int device = 0;
   int processors = 0;
-  int shared_bytes = 0;
   cudaError_t error = cudaGetDevice(&device);
   if (error != cudaSuccess) return error;
   error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
   if (error != cudaSuccess) return error;
-  error =
-      cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerMultiprocessor, device);
-  if (error != cudaSuccess) return error;
-  // Two blocks with four stages need 130 KB; consumer cards have 100.
-  constexpr int kFourStages = 2 * (4 * static_cast<int>(sizeof(Stage)) + 1024);
-  return shared_bytes >= kFourStages ? launch<4>(problem, processors, stream)
-                                     : launch<3>(problem, processors, stream);
+  return problem.silu_product ? launch<true>(problem, processors, stream)
+                              : launch<false>(problem, processors, stream);
 }
 
 }  // namespace foregate::kernels
