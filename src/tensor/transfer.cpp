@@ -18,6 +18,10 @@ torch::Tensor to_device(const torch::Tensor& host, torch::Device device) {
   return host.pin_memory().to(device, /*non_blocking=*/true);
 }
 
+void copy_to_device(const torch::Tensor& host, torch::Tensor& target) {
+  target.copy_(target.is_cpu() ? host : host.pin_memory(), /*non_blocking=*/true);
+}
+
 PendingEvent timing_mark(torch::Device device) {
   if (device.is_cpu()) return nullptr;
   // The backend's default, unlike torch's, is an event that can be timed.
@@ -32,12 +36,20 @@ double seconds_between(const PendingEvent& first, const PendingEvent& second) {
   return first->elapsedTime(*second) * 1e-3;
 }
 
+void wait_on_stream(const PendingEvent& event, torch::Device device) {
+  if (event) event->block(current_stream(device));
+}
+
+c10::Stream new_stream(torch::Device device) {
+  return c10::impl::VirtualGuardImpl(device.type())
+      .getStreamFromGlobalPool(device, /*isHighPriority=*/false);
+}
+
 torch::Tensor HostCopier::start(const torch::Tensor& tensor) {
   if (tensor.device().is_cpu()) return tensor;
   const c10::InferenceMode inference;
   const torch::Device device = tensor.device();
-  const c10::impl::VirtualGuardImpl guard(device.type());
-  if (!stream_) stream_ = guard.getStreamFromGlobalPool(device, /*isHighPriority=*/false);
+  if (!stream_) stream_ = new_stream(device);
   c10::Event computed(device.type());
   computed.record(current_stream(device));
   computed.block(*stream_);

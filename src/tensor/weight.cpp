@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "base/error.h"
+#include "tensor/pinned.h"
 #include "tensor/quantized_aten.h"
 #include "tensor/quantized_rows.h"
 
@@ -172,6 +173,25 @@ void Weight::assign(const Weight& source, const std::string& what) {
     const int64_t count = std::min(step, size(0) - row);
     narrow(row, count).assign_values(source.narrow(row, count).dequantize(torch::kFloat32), what);
   }
+}
+
+Weight Weight::empty_like(torch::Device device) const {
+  Weight result = *this;
+  result.values_ = torch::empty_like(values_, values_.options().device(device));
+  if (is_quantized()) result.scales_ = torch::empty_like(scales_, scales_.options().device(device));
+  return result;
+}
+
+Weight Weight::pinned() const {
+  Weight result = *this;
+  result.values_ = pinned_copy(values_);
+  if (is_quantized()) result.scales_ = pinned_copy(scales_);
+  return result;
+}
+
+void Weight::copy_from(const Weight& source) {
+  values_.copy_(source.values_, /*non_blocking=*/true);
+  if (is_quantized()) scales_.copy_(source.scales_, /*non_blocking=*/true);
 }
 
 void Weight::assign_values(const torch::Tensor& values, const std::string& what) {

@@ -53,6 +53,13 @@ class Weight {
   /// time. Throws DataError, naming `what`, if a value that is to be quantised is not finite.
   void assign(const Weight& source, const std::string& what);
 
+  /// Room for a weight of the same kind and shape.
+  Weight empty_like(torch::Device device) const;
+  /// A copy in pinned memory (see pinned_copy).
+  Weight pinned() const;
+  /// Queues a copy of a weight of the same kind and shape, whose memory must not change meanwhile.
+  void copy_from(const Weight& source);
+
   /// The values: dense() itself if it has this dtype, otherwise a new tensor. Computed in float32,
   /// then rounded.
   torch::Tensor dequantize(torch::ScalarType dtype) const;
