@@ -21,6 +21,8 @@ constexpr int64_t kGpuBatchTokens = 32768;
 constexpr int64_t kLargeGpuBatchTokens = 65536;
 constexpr int64_t kLargeGpuBytes = int64_t{40} << 30;
 constexpr int64_t kBatchStep = 256;
+// Whose computing hides the transfer of a layer's experts, more or less.
+constexpr int64_t kStreamedBatchTokens = 16384;
 
 // What is left to libraries' workspaces, fragments and other processes.
 constexpr double kUsableShare = 0.9;
@@ -69,6 +71,28 @@ class Chooser {
     return std::nullopt;
   }
 
+  // Layers to stream so that a batch fits, a large one if any number of layers makes room for it.
+  std::optional<int64_t> streamed_layers(Quantization quantization) const {
+    if (!request_.device.is_cuda()) return std::nullopt;
+    const MemoryNeeds needs = this->needs(quantization);
+    const int64_t least = std::max(request_.batch_tokens, request_.longest_text);
+    for (const int64_t batch : {std::max(least, kStreamedBatchTokens), least}) {
+      // Fewer than three would save nothing.
+      for (int64_t layers = 3; layers <= needs.expert_layers; ++layers) {
+        if (layers * needs.layer_experts > request_.host_memory) break;
+        if (needs.streamed(layers).with_batch(batch) <= request_.memory) return layers;
+      }
+    }
+    return std::nullopt;
+  }
+
+  // The smallest form of what may be chosen: it takes the least time to transfer.
+  Quantization smallest() const {
+    if (request_.quantization) return *request_.quantization;
+    const bool kept = config_.storage.kind == WeightStorage::Kind::kForegate;
+    return kept ? config_.storage.quantization : Quantization::kNf4;
+  }
+
   int64_t batch_tokens(const MemoryNeeds& needs) const {
     if (request_.batch_tokens > 0) return request_.batch_tokens;
     const int64_t room = request_.memory - needs.weights - needs.scratch;
@@ -90,8 +114,12 @@ class Chooser {
       }
     }
     if (remedy.empty()) {
-      remedy = fmt::format("use a device with at least {}, or a smaller model",
-                           bytes(least_bytes(Quantization::kNf4)));
+      const MemoryNeeds needs = this->needs(Quantization::kNf4);
+      const int64_t least =
+          request_.device.is_cuda()
+              ? needs.streamed(needs.expert_layers).with_batch(request_.longest_text)
+              : least_bytes(Quantization::kNf4);
+      remedy = fmt::format("use a device with at least {}, or a smaller model", bytes(least));
     }
     return EnvironmentError(fmt::format(
         "{} does not fit into the {} of memory that may be used on {}: with batches of {} tokens "
@@ -110,18 +138,34 @@ class Chooser {
 Sizing choose_sizing(const ModelConfig& config, const SizingRequest& request,
                      const std::string& model) {
   const Chooser chooser(config, request);
-  const std::optional<Quantization> quantization = chooser.quantization();
-  if (!quantization) throw chooser.nothing_fits(model);
-  const MemoryNeeds needs = chooser.needs(*quantization);
+  std::optional<Quantization> quantization = chooser.quantization();
+  int64_t streamed = 0;
+  if (!quantization) {
+    quantization = chooser.smallest();
+    const std::optional<int64_t> layers = chooser.streamed_layers(*quantization);
+    if (!layers) throw chooser.nothing_fits(model);
+    streamed = *layers;
+  }
+  const MemoryNeeds needs = chooser.needs(*quantization).streamed(streamed);
   const int64_t tokens = chooser.batch_tokens(needs);
-  return {*quantization, tokens, needs.weights, needs.scratch + tokens * needs.per_token};
+  return {.quantization = *quantization,
+          .batch_tokens = tokens,
+          .streamed_layers = streamed,
+          .host_bytes = streamed * needs.layer_experts,
+          .weight_bytes = needs.weights,
+          .batch_bytes = needs.scratch + tokens * needs.per_token};
 }
 
 std::string description(const Sizing& sizing, int64_t memory, torch::Device device) {
+  const std::string streamed =
+      sizing.streamed_layers == 0
+          ? ""
+          : fmt::format(" and, for the experts of {} layers, {} of the host's memory",
+                        sizing.streamed_layers, bytes(sizing.host_bytes));
   return fmt::format(
-      "quantisation {}, weights {}; batches of {} tokens, {}; {} of memory may be "
+      "quantisation {}, weights {}{}; batches of {} tokens, {}; {} of memory may be "
       "used on {}",
-      quantization_name(sizing.quantization), bytes(sizing.weight_bytes),
+      quantization_name(sizing.quantization), bytes(sizing.weight_bytes), streamed,
       with_commas(sizing.batch_tokens), bytes(sizing.batch_bytes), bytes(memory), device.str());
 }
 

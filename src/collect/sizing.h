@@ -19,19 +19,23 @@ struct SizingRequest {
   int64_t batch_tokens = 0;                  ///< 0: chosen
   int64_t longest_text = 0;                  ///< tokens; the smallest batch that must fit
   int64_t memory = 0;                        ///< bytes that may be taken
+  int64_t host_memory = 0;                   ///< bytes that a GPU's weights may take there
 };
 
 struct Sizing {
   Quantization quantization = Quantization::kNone;
   int64_t batch_tokens = 0;
+  int64_t streamed_layers = 0;  ///< of so many, the experts stay in the host's memory
+  int64_t host_bytes = 0;       ///< what they take there
   int64_t weight_bytes = 0;
   int64_t batch_bytes = 0;
 };
 
 /// Chooses what was not asked for: the first of none, int8 and nf4 whose weights fit, and the
 /// largest batch that fits beside them, up to what keeps the device busy. A checkpoint that
-/// save_quantized() wrote keeps its own quantisation. Throws EnvironmentError that says what would
-/// fit if nothing does.
+/// save_quantized() wrote keeps its own quantisation. Where that is too large for a GPU, it leaves
+/// the experts of as few layers as it can in the host's memory. Throws EnvironmentError that says
+/// what would fit if nothing does.
 Sizing choose_sizing(const ModelConfig& config, const SizingRequest& request,
                      const std::string& model);
 

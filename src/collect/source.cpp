@@ -45,8 +45,13 @@ SamplingPlan make_plan(const CollectOptions& options) {
   return plan;
 }
 
+struct Choices {
+  CollectOptions options;
+  int64_t streamed_layers = 0;
+};
+
 /// What is left open, chosen: by the run that is continued, or by the memory there is.
-CollectOptions with_choices(const CollectOptions& options) {
+Choices with_choices(const CollectOptions& options) {
   CollectOptions chosen = options;
   const ModelConfig config = read_model_config(options.model / "config.json");
   if (options.max_length > config.max_positions) {
@@ -67,11 +72,12 @@ CollectOptions with_choices(const CollectOptions& options) {
   request.batch_tokens = chosen.batch_tokens;
   request.longest_text = chosen.max_length;
   request.memory = usable_memory(request.device, options.max_memory);
+  request.host_memory = usable_memory(torch::kCPU, 0);
   const Sizing sizing = choose_sizing(config, request, options.model.string());
   log::info("{}", description(sizing, request.memory, request.device));
   chosen.quantization = quantization_name(sizing.quantization);
   chosen.batch_tokens = sizing.batch_tokens;
-  return chosen;
+  return {chosen, sizing.streamed_layers};
 }
 
 /// Where to read the weights from: a folder of quantised ones that is made now or was before, or
@@ -103,7 +109,7 @@ Source open_source(const CollectOptions& options) {
                     options.model.string()));
   }
   Tokenizer tokenizer = Tokenizer::load(options.model / "tokenizer.json");
-  CollectOptions chosen = with_choices(options);
+  auto [chosen, streamed_layers] = with_choices(options);
   if (options.max_memory > 0) {
     limit_device_memory(parse_device(options.device), options.max_memory);
   }
@@ -116,6 +122,7 @@ Source open_source(const CollectOptions& options) {
   Engine engine(weights, {.device = options.device,
                           .dtype = options.dtype,
                           .quantization = chosen.quantization,
+                          .streamed_layers = streamed_layers,
                           .random_weights = options.random_weights});
   const double loaded = clock.seconds();
   log::info("weights loaded in {:.2f} s", loaded - found);

@@ -22,7 +22,8 @@ Decoder::Decoder(const ModelConfig& config, DecoderWeights weights, torch::Devic
     : config_(config),
       weights_(std::move(weights)),
       attention_shape_{config.num_heads, config.num_kv_heads, config.head_dim},
-      rope_(config.head_dim, config.rope_theta, device, dtype) {}
+      rope_(config.head_dim, config.rope_theta, device, dtype),
+      experts_(weights_.layers, device) {}
 
 void Decoder::forward(const torch::Tensor& token_ids, const torch::Tensor& positions,
                       std::span<const int32_t> cu_seqlens, EngineObserver& observer) {
@@ -56,7 +57,7 @@ void Decoder::attend(const LayerWeights& layer, const Batch& batch, torch::Tenso
 }
 
 void Decoder::run_moe(const MoeWeights& moe, int moe_layer, const torch::Tensor& input,
-                      torch::Tensor& residual, EngineObserver& observer) const {
+                      torch::Tensor& residual, EngineObserver& observer) {
   const torch::Tensor logits = nn::router_logits(input, moe.router);
   const nn::Routing routing = nn::route(logits, config_.top_k, config_.norm_topk);
   observer.on_router({.moe_layer = moe_layer,
@@ -65,7 +66,9 @@ void Decoder::run_moe(const MoeWeights& moe, int moe_layer, const torch::Tensor&
                       .experts = routing.experts,
                       .gate_weights = routing.gate_weights});
   if (!moe.experts.gate_up.defined()) return;
-  nn::add_experts(residual, input, routing, moe.experts);
+  experts_.use(moe_layer, moe.experts, [&](const nn::ExpertWeights& experts) {
+    nn::add_experts(residual, input, routing, experts);
+  });
   if (moe.shared.gate_up.defined()) nn::add_mlp(residual, input, moe.shared, moe.shared_gate);
 }
 

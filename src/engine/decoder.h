@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "engine/expert_stream.h"
 #include "engine/observer.h"
 #include "models/config.h"
 #include "models/decoder_weights.h"
@@ -36,7 +37,7 @@ class Decoder {
   void attend(const LayerWeights& layer, const Batch& batch, torch::Tensor& residual);
   /// Routes one MoE layer and, if its experts are there, adds their output to the residual stream.
   void run_moe(const MoeWeights& moe, int moe_layer, const torch::Tensor& input,
-               torch::Tensor& residual, EngineObserver& observer) const;
+               torch::Tensor& residual, EngineObserver& observer);
   /// Logits of each text's last token.
   torch::Tensor next_token_logits(const torch::Tensor& residual, const Batch& batch) const;
 
@@ -44,6 +45,7 @@ class Decoder {
   DecoderWeights weights_;
   nn::AttentionShape attention_shape_;
   nn::Rope rope_;
+  ExpertStream experts_;
 };
 
 }  // namespace foregate

@@ -108,6 +108,7 @@ Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions
                                        .dtype = parse_dtype(options.dtype),
                                        .quantization = parse_quantization(options.quantization),
                                        .routing_only = options.routing_only,
+                                       .streamed_layers = options.streamed_layers,
                                        .random = options.random_weights})) {}
 
 Engine::~Engine() = default;

@@ -17,8 +17,10 @@ struct EngineOptions {
   std::string device = "cpu";         ///< cpu, cuda, cuda:N
   std::string dtype = "float32";      ///< float32, bfloat16, float16
   std::string quantization = "none";  ///< none, int8, nf4: see Quantization
-  bool routing_only = true;           ///< leave out lm_head and the last MoE layer's experts
-  bool random_weights = false;        ///< read config.json only; for measuring speed
+  /// On a GPU: of how many layers the routed experts stay in the host's memory (see ExpertStream).
+  int64_t streamed_layers = 0;
+  bool routing_only = true;     ///< leave out lm_head and the last MoE layer's experts
+  bool random_weights = false;  ///< read config.json only; for measuring speed
 };
 
 /// Texts packed back to back: no padding, attention does not cross `cu_seqlens`.

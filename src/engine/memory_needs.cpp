@@ -32,13 +32,17 @@ class Needs {
       }
       bytes += config_.num_experts * config_.hidden_size * kFloatBytes;
       if (layer == last) continue;
-      bytes += config_.num_experts * mlp_weights(config_.expert_intermediate_size);
+      bytes += layer_experts();
       if (config_.shared_intermediate_size > 0) {
         bytes += mlp_weights(config_.shared_intermediate_size);
       }
       if (config_.shared_expert_gate) bytes += config_.hidden_size * element_;
     }
     return bytes;
+  }
+
+  int64_t layer_experts() const {
+    return config_.num_experts * mlp_weights(config_.expert_intermediate_size);
   }
 
   // The CPU dequantises an expert a thread, a GPU all experts of a layer together.
@@ -98,7 +102,8 @@ class Needs {
 MemoryNeeds memory_needs(const ModelConfig& config, Quantization quantization,
                          torch::ScalarType dtype, torch::Device device) {
   const Needs needs(config, quantization, dtype, device);
-  return {needs.weights(), needs.scratch(), needs.per_token()};
+  return {needs.weights(), needs.scratch(), needs.per_token(), needs.layer_experts(),
+          static_cast<int64_t>(config.moe_layers.size()) - 1};
 }
 
 }  // namespace foregate

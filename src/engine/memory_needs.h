@@ -16,7 +16,16 @@ struct MemoryNeeds {
   int64_t scratch = 0;    ///< quantised weights of one step, dequantised
   int64_t per_token = 0;  ///< of a packed batch: what the layers hold, and what is recorded
 
+  int64_t layer_experts = 0;  ///< of `weights`: the routed experts of one layer
+  int64_t expert_layers = 0;  ///< that have any
+
   int64_t with_batch(int64_t tokens) const { return weights + scratch + tokens * per_token; }
+  /// With the experts of so many layers in the host's memory. Two layers' worth of buffers stay.
+  MemoryNeeds streamed(int64_t layers) const {
+    MemoryNeeds needs = *this;
+    if (layers > 0) needs.weights -= (layers - 2) * layer_experts;
+    return needs;
+  }
 };
 
 /// Of an engine that is routing_only.

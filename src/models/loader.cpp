@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include "models/layers.h"
 #include "models/registry.h"
 #include "models/stored_weight.h"
 #include "models/weight_plan.h"
@@ -169,13 +170,9 @@ DecoderWeights load_weights(const std::filesystem::path& directory, const ModelC
   const WeightReader reader(checkpoint, config.storage, options);
   DecoderWeights weights;
   weights.embedding = reader.read(names.embedding);
-  const int64_t last_moe = config.moe_layers.back();
-  const int64_t layers = options.routing_only ? last_moe + 1 : config.num_layers;
-  for (int64_t layer = 0; layer < layers; ++layer) {
-    const bool with_experts = !options.routing_only || layer != last_moe;
-    weights.layers.push_back(
-        LayerLoader(checkpoint, config, names, reader, layer).load(with_experts));
-  }
+  weights.layers = make_layers(config, options, [&](int64_t layer, bool with_experts) {
+    return LayerLoader(checkpoint, config, names, reader, layer).load(with_experts);
+  });
   if (options.routing_only) return weights;
   weights.final_norm = reader.read(names.final_norm);
   weights.lm_head = config.tie_word_embeddings ? weights.embedding : reader.read(names.lm_head);

@@ -17,6 +17,9 @@ struct LoadOptions {
   Quantization quantization = Quantization::kNone;
   /// Leave out what no routing decision depends on: the last MoE layer's experts and all behind it.
   bool routing_only = true;
+  /// Of the layers with experts, how many leave their experts in pinned host memory (see
+  /// make_layers).
+  int64_t streamed_layers = 0;
   /// Draw the weights instead of reading any (see random_weights).
   bool random = false;
 };

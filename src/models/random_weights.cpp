@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include "models/layers.h"
+
 namespace foregate {
 namespace {
 
@@ -86,11 +88,9 @@ DecoderWeights random_weights(const ModelConfig& config, const LoadOptions& opti
   const RandomWeights source(config, options);
   DecoderWeights weights;
   weights.embedding = source.draw({config.vocab_size, config.hidden_size});
-  const int64_t last_moe = config.moe_layers.back();
-  const int64_t layers = options.routing_only ? last_moe + 1 : config.num_layers;
-  for (int64_t layer = 0; layer < layers; ++layer) {
-    weights.layers.push_back(source.layer(layer, !options.routing_only || layer != last_moe));
-  }
+  weights.layers = make_layers(config, options, [&](int64_t layer, bool with_experts) {
+    return source.layer(layer, with_experts);
+  });
   if (options.routing_only) return weights;
   weights.final_norm = torch::ones({config.hidden_size}, weights.embedding.options());
   weights.lm_head = config.tie_word_embeddings

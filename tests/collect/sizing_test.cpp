@@ -86,6 +86,54 @@ TEST(Sizing, QuantisedCheckpointsStayAsTheyAre) {
   EXPECT_EQ(choose_sizing(config, request(60'000'000'000), "m").quantization, Quantization::kNf4);
 }
 
+TEST(Sizing, StreamsTheExpertsOfAsFewLayersAsItCan) {
+  const ModelConfig config = qwen();
+  const auto needs_on_gpu = [&](Quantization quantization) {
+    return memory_needs(config, quantization, torch::kBFloat16, torch::kCUDA);
+  };
+  SizingRequest wanted = request(8'000'000'000);
+  wanted.device = torch::kCUDA;
+  wanted.host_memory = 60'000'000'000;
+  const Sizing small = choose_sizing(config, wanted, "m");
+  EXPECT_EQ(small.quantization, Quantization::kNf4);
+  EXPECT_GE(small.streamed_layers, 3);
+  EXPECT_GE(small.batch_tokens, 16384);
+  EXPECT_LE(small.weight_bytes + small.batch_bytes, wanted.memory);
+  const MemoryNeeds nf4 = needs_on_gpu(Quantization::kNf4);
+  EXPECT_EQ(small.weight_bytes, nf4.weights - (small.streamed_layers - 2) * nf4.layer_experts);
+  EXPECT_EQ(small.host_bytes, small.streamed_layers * nf4.layer_experts);
+  EXPECT_GT(nf4.streamed(small.streamed_layers - 1).with_batch(16384), wanted.memory);
+
+  // What was asked for stays; what fits needs no streaming.
+  wanted.memory = 24'000'000'000;
+  EXPECT_EQ(choose_sizing(config, wanted, "m").streamed_layers, 0);
+  wanted.quantization = Quantization::kNone;
+  const Sizing whole = choose_sizing(config, wanted, "m");
+  EXPECT_EQ(whole.quantization, Quantization::kNone);
+  EXPECT_GE(whole.streamed_layers, 3);
+
+  // The host has limits too, and a CPU nowhere to stream from.
+  wanted.host_memory = 3'000'000'000;
+  EXPECT_THROW(choose_sizing(config, wanted, "m"), EnvironmentError);
+  wanted.host_memory = 60'000'000'000;
+  wanted.device = torch::kCPU;
+  EXPECT_THROW(choose_sizing(config, wanted, "m"), EnvironmentError);
+}
+
+TEST(Sizing, StreamsWithSmallBatchesWhereLargeOnesDoNotFit) {
+  const ModelConfig config = qwen();
+  const MemoryNeeds needs =
+      memory_needs(config, Quantization::kNf4, torch::kBFloat16, torch::kCUDA);
+  EXPECT_EQ(needs.expert_layers, 23);
+  SizingRequest wanted = request(needs.streamed(23).with_batch(2000));
+  wanted.device = torch::kCUDA;
+  wanted.host_memory = 60'000'000'000;
+  const Sizing sizing = choose_sizing(config, wanted, "m");
+  EXPECT_EQ(sizing.streamed_layers, 23);
+  EXPECT_GE(sizing.batch_tokens, 512);
+  EXPECT_LT(sizing.batch_tokens, 2000);
+}
+
 std::string error_of(const SizingRequest& request) {
   try {
     choose_sizing(qwen(), request, "the-model");

@@ -45,7 +45,10 @@ class GpuEngine : public ::testing::TestWithParam<const char*> {
     }
   }
   RoutingRecorder run(const std::string& device, const std::string& dtype) const {
-    Engine engine(testing::model_directory(GetParam()), {.device = device, .dtype = dtype});
+    return run({.device = device, .dtype = dtype});
+  }
+  RoutingRecorder run(const EngineOptions& options) const {
+    Engine engine(testing::model_directory(GetParam()), options);
     RoutingRecorder recorder;
     engine.forward(random_batch(engine.geometry().vocab_size), recorder);
     return recorder;
@@ -65,6 +68,28 @@ TEST_P(GpuEngine, SixteenBitsRouteNearlyAsFloat32) {
       "%.2f%% on the CPU\n",
       GetParam(), 100 * gpu, 100 * cpu);
   EXPECT_GE(gpu, cpu - 0.005);
+}
+
+// Over several batches: the last layer's experts make room for the first one's.
+TEST_P(GpuEngine, StreamedExpertsRouteAsThoseOnTheGpu) {
+  for (const char* quantization : {"none", "int8", "nf4"}) {
+    EngineOptions options{.device = "cuda", .dtype = "bfloat16", .quantization = quantization};
+    const RoutingRecorder reference = run(options);
+    for (const int64_t streamed : {3, 5, 7}) {
+      options.streamed_layers = streamed;
+      Engine engine(testing::model_directory(GetParam()), options);
+      for (int batch = 0; batch < 3; ++batch) {
+        RoutingRecorder recorder;
+        engine.forward(random_batch(engine.geometry().vocab_size), recorder);
+        ASSERT_EQ(recorder.logits.size(), reference.logits.size());
+        for (size_t layer = 0; layer < recorder.logits.size(); ++layer) {
+          EXPECT_TRUE(torch::equal(recorder.logits[layer], reference.logits[layer]))
+              << quantization << ", " << streamed << " streamed, batch " << batch << ", layer "
+              << layer;
+        }
+      }
+    }
+  }
 }
 
 // What the evaluation demands of recorded features, exactly.
