@@ -1,12 +1,12 @@
 """Training the gate adapter: foregate beside the same model in eager PyTorch, same batch and steps, one run.
 
-    python bench/train.py --traces DIR [--lead layer-1] [--device cpu|cuda] [--steps N] [--rounds N]
+    python bench/train.py --traces DIR [--lead layer-1] [--device cpu|cuda] [--dtype float32|bfloat16] [--steps N]
 
 DIR is a trace with hidden states. A step is what both do alike: draw 4,096 random tokens, forward over all layers,
-backward, AdamW. PyTorch has all states normalised in memory before the clock starts; foregate reads them from its
-files. The time of foregate's step is the difference between two trainings, one `--steps` longer than the other, so
-that starting, reading the trace and writing the result do not count. The sides take turns; each counts by its best
-round.
+backward, AdamW, matrix products in `--dtype`. PyTorch has all states normalised in the device's memory before the
+clock starts; foregate reads them from its files, or, on a GPU, has them there as they were recorded. The time of foregate's step is the difference between two trainings, one `--steps` longer than the other (on a GPU
+twenty times that: its steps are short), so that starting, reading the trace and writing the result do not count. The
+sides take turns; each counts by its best round.
 """
 import argparse
 import json
@@ -48,9 +48,9 @@ def load(directory, lead):
 class Eager:
     """The reference's training loop, as one would write it."""
 
-    def __init__(self, directory, lead, device):
+    def __init__(self, directory, lead, device, dtype):
         states, experts, router, gain = load(directory, lead)
-        self.states, self.experts = states.to(device), experts.to(device)
+        self.states, self.experts, self.dtype = states.to(device), experts.to(device), getattr(torch, dtype)
         layers, num_experts, hidden = router.shape
         parameter = lambda tensor: torch.nn.Parameter(tensor.to(device))  # noqa: E731
         self.router, self.gain = parameter(router.clone()), parameter(gain.clone())
@@ -65,9 +65,10 @@ class Eager:
         z = self.states[index].transpose(0, 1)
         truth = torch.zeros(*z.shape[:2], self.router.shape[1], device=z.device)
         truth.scatter_(-1, self.experts[index].transpose(0, 1), 1.0)
-        logits = (torch.einsum("lnh,leh->lne", z * self.gain[:, None], self.router)
-                  + torch.bmm(F.silu(torch.bmm(z, self.down)), self.up) + self.bias)
-        loss = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").sum(-1).mean()
+        with torch.autocast(z.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            logits = (torch.einsum("lnh,leh->lne", z * self.gain[:, None], self.router)
+                      + torch.bmm(F.silu(torch.bmm(z, self.down)), self.up) + self.bias)
+        loss = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none").sum(-1).mean()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -83,7 +84,7 @@ class Eager:
         return (time.perf_counter() - begin) / steps
 
 
-def foregate_seconds(program, traces, lead, device, steps):
+def foregate_seconds(program, traces, lead, device, dtype, steps):
     def whole(count):
         with tempfile.TemporaryDirectory() as folder:
             config = pathlib.Path(folder) / "config.json"
@@ -91,10 +92,12 @@ def foregate_seconds(program, traces, lead, device, steps):
                                           "validate_every": 10 ** 6, "checkpoint_seconds": 10 ** 6}))
             begin = time.perf_counter()
             subprocess.run([program, "train", "--traces", traces, "--predictor", "gate-adapter", "--lead", lead,
-                            "--device", device, "--config", config, "--output", pathlib.Path(folder) / "p"],
-                           check=True, capture_output=True)
+                            "--device", device, "--dtype", dtype, "--config", config,
+                            "--output", pathlib.Path(folder) / "p"], check=True, capture_output=True)
             return time.perf_counter() - begin
 
+    if device != "cpu":
+        steps *= 20
     return (whole(steps + 3) - whole(3)) / steps
 
 
@@ -103,18 +106,19 @@ def main():
     parser.add_argument("--traces", type=pathlib.Path, required=True)
     parser.add_argument("--lead", default="layer-1")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--program", default="build/cpu/apps/foregate/foregate")
     arguments = parser.parse_args()
-    eager = Eager(arguments.traces, arguments.lead, arguments.device)
+    eager = Eager(arguments.traces, arguments.lead, arguments.device, arguments.dtype)
     ours, theirs = [], []
     for _ in range(arguments.rounds):
         theirs.append(eager.seconds(arguments.steps))
         ours.append(foregate_seconds(arguments.program, arguments.traces, arguments.lead, arguments.device,
-                                     arguments.steps))
+                                     arguments.dtype, arguments.steps))
     threads = f", {len(os.sched_getaffinity(0))} cores" if arguments.device == "cpu" else ""
-    print(f"gate-adapter at {arguments.lead}, {BATCH} tokens a step, {arguments.device}{threads}, "
+    print(f"gate-adapter at {arguments.lead}, {BATCH} tokens a step, {arguments.dtype}, {arguments.device}{threads}, "
           f"PyTorch {torch.__version__}; best of {arguments.rounds} rounds")
     print(f"foregate {1e3 * min(ours):.2f} ms a step, eager PyTorch {1e3 * min(theirs):.2f} ms: "
           f"{min(theirs) / min(ours):.2f} times as fast")

@@ -46,12 +46,13 @@ NamedTensors GateMlpPredictor::initial_parameters(const FitInputs& inputs) const
   return {{"router", routers.weight.clone()},
           {"gain", routers.gain.clone()},
           {"state_in", inner(hidden)},
-          {"embedding", 0.5 * torch::randn({geometry().vocab_size + 1, embedding_}, generator)},
+          {"embedding",
+           kEmbeddingScale * torch::randn({geometry().vocab_size + 1, embedding_}, generator)},
           {"ids_in", with_outputs(kIds * embedding_)},
           {"experts_in", with_outputs(before)},
           {"inner_bias", torch::zeros({num_layers(), width_})},
           {"inner_out", torch::zeros({num_layers(), width_, experts})},
-          {"bias", torch::zeros({num_layers(), experts})}};
+          {"bias", torch::full({num_layers(), experts}, prior_logit(geometry()))}};
 }
 
 torch::Tensor GateMlpPredictor::logits(const NamedTensors& parameters, const StateInputs& inputs,

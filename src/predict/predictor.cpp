@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 #include <torch/torch.h>
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -42,6 +44,11 @@ torch::Tensor take_weight(const NamedTensors& weights, const std::string& name,
       "{}: tensor \"{}\" is {} [{}]; expected {} [{}] (-1: any); train the predictor again", where,
       name, c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", "),
       c10::toString(dtype), fmt::join(shape, ", ")));
+}
+
+double prior_logit(const Geometry& geometry) {
+  const int64_t others = std::max<int64_t>(1, geometry.num_experts - geometry.top_k);
+  return std::log(static_cast<double>(geometry.top_k) / static_cast<double>(others));
 }
 
 torch::Tensor multi_hot(const torch::Tensor& experts, int64_t num_experts) {

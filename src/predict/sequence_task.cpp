@@ -55,7 +55,7 @@ void SequenceTask::follow_stream(int64_t step) {
   version_ = stream_->version();
 }
 
-torch::Tensor SequenceTask::loss(const NamedTensors& parameters, int64_t step) {
+void SequenceTask::prepare(int64_t step) {
   if (stream_ != nullptr) follow_stream(step);
   // A stream of its own for each step: a resumed training draws what an uninterrupted one does.
   Random random = Random(seed_).fork(static_cast<uint64_t>(step));
@@ -63,12 +63,15 @@ torch::Tensor SequenceTask::loss(const NamedTensors& parameters, int64_t step) {
   for (int64_t tokens = 0; tokens < settings_.batch_tokens; tokens += windows.back().size) {
     windows.push_back(training_.windows()[random.below(training_.windows().size())]);
   }
-  at::Generator dropout = at::globalContext().defaultGenerator(device_).clone();
-  dropout.set_current_seed(random.next());
-  const WindowBatch batch = training_.gather(windows);
-  const torch::Tensor logits = predictor_.logits(parameters, batch, dtype_, dropout);
+  dropout_ = at::globalContext().defaultGenerator(device_).clone();
+  dropout_.set_current_seed(random.next());
+  batch_ = training_.gather(windows);
+}
+
+torch::Tensor SequenceTask::loss(const NamedTensors& parameters) {
+  const torch::Tensor logits = predictor_.logits(parameters, batch_, dtype_, dropout_);
   const torch::Tensor truth =
-      multi_hot(truth_of(batch, predictor_), predictor_.geometry().num_experts);
+      multi_hot(truth_of(batch_, predictor_), predictor_.geometry().num_experts);
   const auto decisions = static_cast<double>(logits.size(0) * logits.size(1));
   return torch::binary_cross_entropy_with_logits(logits, truth, {}, {}, at::Reduction::Sum) /
          decisions;

@@ -19,7 +19,9 @@ class SequenceTask : public TrainingTask {
   /// The ids of the training texts, ascending: what the embedding is for.
   const torch::Tensor& ids() const { return ids_; }
 
-  torch::Tensor loss(const NamedTensors& parameters, int64_t step) override;
+  void prepare(int64_t step) override;
+  torch::Tensor loss(const NamedTensors& parameters) override;
+  bool repeats() const override { return false; }  // batches differ in shape
   double validate(const NamedTensors& parameters) override;
 
  private:
@@ -35,6 +37,8 @@ class SequenceTask : public TrainingTask {
   WindowRows training_;
   WindowRows validation_;
   torch::Tensor ids_;
+  WindowBatch batch_;
+  at::Generator dropout_;
 };
 
 }  // namespace foregate

@@ -20,7 +20,7 @@ torch::Tensor StatePredictor::score(const RoutedText& text) const {
         lead_name(lead())));
   }
   const torch::NoGradGuard no_grad;
-  return logits(parameters_, inputs_of(text, lead(), geometry()), torch::kFloat32)
+  return logits(parameters_, inputs_of(text, lead(), geometry(), reads_history()), torch::kFloat32)
       .transpose(0, 1)
       .contiguous();
 }

@@ -15,6 +15,8 @@ class StatePredictor : public Predictor {
   torch::Tensor score(const RoutedText& text) const final;
   NamedTensors weights() const final { return parameters_; }
 
+  /// Whether logits() looks at StateInputs::history; without, it is left undefined.
+  virtual bool reads_history() const { return false; }
   virtual torch::Tensor logits(const NamedTensors& parameters, const StateInputs& inputs,
                                torch::ScalarType dtype) const = 0;  // -> [L', n, E] float32
 

@@ -56,9 +56,18 @@ std::vector<int64_t> StateTask::draw(int64_t step) const {
   return tokens;
 }
 
-torch::Tensor StateTask::loss(const NamedTensors& parameters, int64_t step) {
+void StateTask::prepare(int64_t step) {
   if (stream_ != nullptr) follow_stream(step);
-  const StateRows::Batch batch = training_.gather(draw(step));
+  training_.bring(draw(step), drawn_);
+}
+
+bool StateTask::repeats() const {
+  // A stream replaces the rows again and again.
+  return stream_ == nullptr && training_.resident();
+}
+
+torch::Tensor StateTask::loss(const NamedTensors& parameters) {
+  const StateRows::Batch batch = training_.gather(drawn_, predictor_.reads_history());
   const torch::Tensor logits = predictor_.logits(parameters, batch.inputs, dtype_);  // [L', B, E]
   const torch::Tensor truth = multi_hot(batch.experts, predictor_.geometry().num_experts);
   const auto decisions = static_cast<double>(logits.size(0) * logits.size(1));
@@ -75,7 +84,9 @@ double StateTask::validate(const NamedTensors& parameters) {
     const int64_t size = std::min(settings_.batch_tokens, count - first);
     std::vector<int64_t> tokens;
     for (int64_t i = first; i < first + size; ++i) tokens.push_back(i * rows.num_tokens() / count);
-    const StateRows::Batch batch = rows.gather(tokens);
+    StateRows::Draw drawn;
+    rows.bring(tokens, drawn);
+    const StateRows::Batch batch = rows.gather(drawn, predictor_.reads_history());
     const torch::Tensor logits = predictor_.logits(parameters, batch.inputs, dtype_);
     sum += recall_at_k(logits, batch.experts) * static_cast<double>(size);
   }

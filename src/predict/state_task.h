@@ -16,7 +16,9 @@ class StateTask : public TrainingTask {
   StateTask(const StatePredictor& predictor, const FitInputs& inputs,
             const TrainerSettings& settings);
 
-  torch::Tensor loss(const NamedTensors& parameters, int64_t step) override;
+  void prepare(int64_t step) override;
+  torch::Tensor loss(const NamedTensors& parameters) override;
+  bool repeats() const override;
   double validate(const NamedTensors& parameters) override;
 
  private:
@@ -32,6 +34,7 @@ class StateTask : public TrainingTask {
   int64_t version_ = -1;      // of the stream's texts in training_
   StateRows training_;
   StateRows validation_;
+  StateRows::Draw drawn_;
 };
 
 /// Share of the chosen experts among the k highest logits.

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "tensor/device_memory.h"
+#include "tensor/transfer.h"
 
 namespace foregate {
 namespace {
@@ -81,12 +83,15 @@ torch::Tensor normalised_states(const torch::Tensor& states, int64_t layers) {
   return out;
 }
 
-StateInputs inputs_of(const RoutedText& text, const Lead& lead, const Geometry& geometry) {
+StateInputs inputs_of(const RoutedText& text, const Lead& lead, const Geometry& geometry,
+                      bool history) {
   const int64_t layers = geometry.num_moe_layers - lead.first_layer();
+  StateInputs inputs{normalised_states(visible_states(text, lead), layers), {}};
+  if (!history) return inputs;
   const torch::Tensor tokens = torch::arange(text.num_tokens(), torch::kInt64);
   const torch::Tensor experts = text.experts.slice(1, lead.first_layer()).to(torch::kInt32);
-  return {normalised_states(visible_states(text, lead), layers),
-          history_of({text.token_ids, tokens, experts}, tokens, geometry)};
+  inputs.history = history_of({text.token_ids, tokens, experts}, tokens, geometry);
+  return inputs;
 }
 
 StateRows::StateRows(const Geometry& geometry, const Lead& lead, torch::Device device)
@@ -140,9 +145,14 @@ void StateRows::move_states() {
   // States that a running model left on the GPU cannot be read from here.
   if (first.is_cpu() && bytes > device_memory(device_).free / 2) return;
   states_ = torch::empty({num_tokens_, layers_, first.size(2)}, first.options().device(device_));
+  scales_ = torch::empty({num_tokens_, layers_, 1}, rows_.places.options().dtype(torch::kFloat32));
   for (const Piece& piece : pieces_) {
     const torch::Tensor states = piece.states.slice(1, 0, layers_);
-    states_.narrow(0, piece.first, states.size(0)).copy_(states);
+    const torch::Tensor there = states_.narrow(0, piece.first, states.size(0));
+    there.copy_(states);
+    const torch::Tensor x = there.to(torch::kFloat32);
+    scales_.narrow(0, piece.first, states.size(0))
+        .copy_(x.square().mean(-1, /*keepdim=*/true).add(kEpsilon).rsqrt());
   }
 }
 
@@ -168,17 +178,26 @@ torch::Tensor StateRows::gather_states(const std::vector<int64_t>& tokens) const
   return states;
 }
 
-StateRows::Batch StateRows::gather(const std::vector<int64_t>& tokens) const {
-  const torch::Tensor index = torch::tensor(tokens, torch::kInt64).to(device_);
-  StateInputs inputs;
-  inputs.history = history_of(rows_, index, geometry_);
-  if (states_.defined()) {
-    const torch::Tensor x = states_.index_select(0, index).to(torch::kFloat32).transpose(0, 1);
-    inputs.states = x * x.square().mean(-1, /*keepdim=*/true).add(kEpsilon).rsqrt();
-  } else {
-    inputs.states = gather_states(tokens).to(device_);
+void StateRows::bring(std::vector<int64_t> tokens, Draw& draw) const {
+  draw.tokens = std::move(tokens);
+  const auto size = static_cast<int64_t>(draw.tokens.size());
+  if (!draw.index.defined() || draw.index.size(0) != size) {
+    draw.index = torch::empty({size}, torch::TensorOptions(torch::kInt64).device(device_));
   }
-  return {inputs, rows_.experts.index_select(0, index).to(torch::kInt64).transpose(0, 1)};
+  copy_to_device(torch::tensor(draw.tokens, torch::kInt64), draw.index);
+}
+
+StateRows::Batch StateRows::gather(const Draw& draw, bool history) const {
+  StateInputs inputs;
+  if (history) inputs.history = history_of(rows_, draw.index, geometry_);
+  if (states_.defined()) {
+    inputs.states = states_.index_select(0, draw.index)
+                        .mul(scales_.index_select(0, draw.index))
+                        .transpose(0, 1);
+  } else {
+    inputs.states = gather_states(draw.tokens).to(device_);
+  }
+  return {inputs, rows_.experts.index_select(0, draw.index).to(torch::kInt64).transpose(0, 1)};
 }
 
 }  // namespace foregate

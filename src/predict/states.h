@@ -25,16 +25,22 @@ torch::Tensor normalised_states(
 /// What a state predictor looks at for some tokens.
 struct StateInputs {
   torch::Tensor states;  ///< [L', n, H] float32, normalised
-  TokenHistory history;
+  TokenHistory history;  ///< undefined where it is not asked for
 };
 /// All tokens of a text, whose states must be defined.
-StateInputs inputs_of(const RoutedText& text, const Lead& lead, const Geometry& geometry);
+StateInputs inputs_of(const RoutedText& text, const Lead& lead, const Geometry& geometry,
+                      bool history);
 
 /// Every token of some texts that have hidden states, for drawing batches at random. For training
 /// on the CPU, recorded states stay in the mapped files and 4 bytes an expert come into memory; for
 /// a GPU everything is moved there, as far as it fits.
 class StateRows {
  public:
+  /// Tokens drawn, and the same where the rows are.
+  struct Draw {
+    std::vector<int64_t> tokens;
+    torch::Tensor index;  ///< [B] int64; stays in its place as long as B does
+  };
   struct Batch {
     StateInputs inputs;
     torch::Tensor experts;  ///< [L', B, k] int64
@@ -47,7 +53,10 @@ class StateRows {
   void set(const std::vector<RoutedText>& texts);
 
   int64_t num_tokens() const { return num_tokens_; }
-  Batch gather(const std::vector<int64_t>& tokens) const;
+  /// Whether everything lies on a GPU, so that gather() runs there alone.
+  bool resident() const { return states_.defined(); }
+  void bring(std::vector<int64_t> tokens, Draw& draw) const;
+  Batch gather(const Draw& draw, bool history) const;
 
  private:
   struct Piece {
@@ -68,6 +77,7 @@ class StateRows {
   int64_t num_tokens_ = 0;
   std::vector<Piece> pieces_;
   torch::Tensor states_;  // [tokens, L', H] on a GPU; undefined if they stay where they are
+  torch::Tensor scales_;  // [tokens, L', 1] float32: what normalises them
   std::vector<torch::Tensor> ids_;  // of each text, until they are joined to rows_
   std::vector<torch::Tensor> places_;
   std::vector<torch::Tensor> experts_;

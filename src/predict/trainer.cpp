@@ -14,14 +14,19 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "predict/adamw.h"
 #include "predict/event_file.h"
 #include "predict/training_state.h"
 #include "tensor/device.h"
+#include "tensor/repeated_work.h"
 
 namespace foregate {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+/// Steps that a GPU may be behind: after so many, their losses are looked at.
+constexpr int64_t kStepsAhead = 32;
 
 }  // namespace
 
@@ -30,18 +35,27 @@ struct Training::Impl {
   Impl(std::unique_ptr<TrainingTask> task, const NamedTensors& initial,
        const TrainerSettings& settings, const TrainingEnvironment& environment,
        const std::string& label)
-      : task_(std::move(task)), settings_(settings), environment_(environment), label_(label) {
+      : task_(std::move(task)),
+        settings_(settings),
+        environment_(environment),
+        label_(label),
+        device_(parse_device(environment.device)),
+        step_on_device_(device_),
+        loss_(torch::zeros({}, device_)),
+        losses_(torch::zeros({device_.is_cpu() ? 1 : kStepsAhead}, device_)) {
     Json json = settings.to_json();
     json.erase("checkpoint_seconds");  // Changes nothing but how often the state is kept.
     json["seed"] = environment.seed;
     json["dtype"] = environment.dtype;
     json["what"] = label + environment.identity;
     identity_ = json.dump();
-    state_ = TrainingState::start(initial, parse_device(environment_.device));
+    state_ = TrainingState::start(initial, device_);
     if (keeps_checkpoint() && fs::exists(environment_.checkpoint)) {
       load_training(environment_.checkpoint, identity_, state_);
       log::info("{}: going on from step {} of {}", label_, state_.step, settings_.steps);
     }
+    optimizer_.emplace(state_, device_, settings_);
+    first_loss_ = state_.step;
     if (environment_.progress) {
       progress_.emplace(label_, "steps", settings_.steps, false, state_.step);
     }
@@ -67,8 +81,10 @@ struct Training::Impl {
     checkpoint_if_due();
   }
 
-  void save() const {
-    if (keeps_checkpoint()) save_training(environment_.checkpoint, state_, identity_);
+  void save() {
+    if (!keeps_checkpoint()) return;
+    read_losses();
+    save_training(environment_.checkpoint, state_, identity_);
   }
 
   NamedTensors result() {
@@ -88,30 +104,49 @@ struct Training::Impl {
            state_.step - state_.best_step >= settings_.patience * settings_.validate_every;
   }
 
-  double learning_rate() const {
-    const double done = static_cast<double>(state_.step) / static_cast<double>(settings_.steps);
-    const double rise = std::min(1.0, static_cast<double>(state_.step + 1) /
-                                          static_cast<double>(settings_.warmup_steps + 1));
+  double learning_rate(int64_t step) const {
+    const double done = static_cast<double>(step) / static_cast<double>(settings_.steps);
+    const double rise = std::min(
+        1.0, static_cast<double>(step + 1) / static_cast<double>(settings_.warmup_steps + 1));
     return settings_.learning_rate * rise * 0.5 * (1 + std::cos(std::numbers::pi * done));
   }
 
   void descend() {
-    const torch::Tensor loss = task_->loss(state_.parameters, state_.step);
-    loss.backward();
-    last_loss_ = loss.item<double>();
-    if (!std::isfinite(last_loss_)) {
-      throw DataError(fmt::format("{}: the loss is {} at step {}; lower learning_rate", label_,
-                                  last_loss_, state_.step));
+    task_->prepare(state_.step);
+    optimizer_->set(learning_rate(state_.step), state_.step + 1);
+    const auto work = [this] {
+      const torch::Tensor loss = task_->loss(state_.parameters);
+      optimizer_->apply(torch::autograd::grad({loss}, optimizer_->parameters()));
+      loss_.copy_(loss.detach());
+    };
+    if (task_->repeats()) {
+      step_on_device_.run(work);
+    } else {
+      work();
     }
-    const double rate = learning_rate();
-    adamw_step(state_, rate, settings_.weight_decay);
-    if (events_) {
-      events_->add("loss", state_.step, last_loss_);
-      events_->add("learning_rate", state_.step, rate);
+    losses_[state_.step - first_loss_].copy_(loss_);
+    ++state_.step;
+    if (state_.step - first_loss_ == losses_.size(0)) read_losses();
+  }
+
+  /// Waits for the steps queued so far.
+  void read_losses() {
+    const torch::Tensor losses = losses_.cpu();
+    for (int64_t step = first_loss_; step < state_.step; ++step) {
+      last_loss_ = losses[step - first_loss_].item<float>();
+      if (!std::isfinite(last_loss_)) {
+        throw DataError(fmt::format("{}: the loss is {} at step {}; lower learning_rate", label_,
+                                    last_loss_, step));
+      }
+      if (!events_) continue;
+      events_->add("loss", step + 1, last_loss_);
+      events_->add("learning_rate", step + 1, learning_rate(step));
     }
+    first_loss_ = state_.step;
   }
 
   void validate() {
+    read_losses();
     const torch::NoGradGuard no_grad;
     const double recall = task_->validate(state_.parameters);
     log::debug("{}: step {}, loss {:.4f}, validation recall {:.4f}", label_, state_.step,
@@ -143,8 +178,14 @@ struct Training::Impl {
   const TrainerSettings settings_;
   const TrainingEnvironment environment_;
   const std::string label_;
+  const torch::Device device_;
   std::string identity_;
   TrainingState state_;
+  std::optional<AdamW> optimizer_;
+  RepeatedWork step_on_device_;
+  torch::Tensor loss_;    // of the step queued last
+  torch::Tensor losses_;  // of the steps since first_loss_
+  int64_t first_loss_ = 0;
   double last_loss_ = 0;
   std::optional<Progress> progress_;
   std::optional<EventFile> events_;
@@ -170,7 +211,7 @@ void Training::step() {
   impl_->step();
 }
 
-void Training::save() const {
+void Training::save() {
   impl_->save();
 }
 

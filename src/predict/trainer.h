@@ -12,13 +12,17 @@
 namespace foregate {
 
 /// What is optimised: a loss on the batch of a step, and the figure on validation data that chooses
-/// the best parameters. Both must be functions of their arguments alone, so that a resumed training
-/// goes on exactly as an uninterrupted one.
+/// the best parameters. Both must be functions of the parameters and the step alone, so that a
+/// resumed training goes on exactly as an uninterrupted one.
 class TrainingTask {
  public:
   virtual ~TrainingTask() = default;
-  /// Scalar, differentiable.
-  virtual torch::Tensor loss(const NamedTensors& parameters, int64_t step) = 0;
+  /// Brings the batch of this step to where loss() looks for it.
+  virtual void prepare(int64_t step) = 0;
+  /// Of the batch prepared last: scalar, differentiable.
+  virtual torch::Tensor loss(const NamedTensors& parameters) = 0;
+  /// Whether loss() does what RepeatedWork asks for: the same on tensors that stay where they are.
+  virtual bool repeats() const = 0;
   /// Recall@k on validation data, higher is better.
   virtual double validate(const NamedTensors& parameters) = 0;
 };
@@ -41,11 +45,11 @@ class Training {
   bool done() const;
   /// Of its steps, what share is done.
   double share() const;
-  /// One step, and what is due after it. Throws InterruptedError when asked to stop, DataError if
-  /// the loss is no longer a number.
+  /// One step, and what is due after it; a GPU may still be at work on it. Throws InterruptedError
+  /// when asked to stop, DataError if a loss is no longer a number.
   void step();
   /// Keeps the state now, if there is a place for it.
-  void save() const;
+  void save();
   /// The best parameters seen: float32, CPU.
   NamedTensors result();
 

@@ -17,6 +17,7 @@ TrainerSettings TrainerSettings::from_json(const JsonReader& reader,
   s.run_tokens = reader.integer("run_tokens", 1, s.batch_tokens, s.run_tokens);
   s.learning_rate = reader.number("learning_rate", 0, 1e3, s.learning_rate);
   s.weight_decay = reader.number("weight_decay", 0, 1e3, s.weight_decay);
+  s.clip_norm = reader.number("clip_norm", 0, 1e9, s.clip_norm);
   s.warmup_steps = reader.integer("warmup_steps", 0, kMany, s.warmup_steps);
   s.validate_every = reader.integer("validate_every", 1, kMany, s.validate_every);
   s.validation_tokens = reader.integer("validation_tokens", 1, kMany, s.validation_tokens);
@@ -31,6 +32,7 @@ Json TrainerSettings::to_json() const {
           {"run_tokens", run_tokens},
           {"learning_rate", learning_rate},
           {"weight_decay", weight_decay},
+          {"clip_norm", clip_norm},
           {"warmup_steps", warmup_steps},
           {"validate_every", validate_every},
           {"validation_tokens", validation_tokens},

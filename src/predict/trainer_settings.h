@@ -14,7 +14,8 @@ struct TrainerSettings {
   int64_t run_tokens = 1;  ///< consecutive tokens drawn together: fewer, longer reads on slow disks
   double learning_rate = 2e-3;  ///< of AdamW; falls to 0 along a cosine
   double weight_decay = 1e-3;
-  int64_t warmup_steps = 0;          ///< steps in which the learning rate first rises from 0
+  double clip_norm = 0;      ///< longer gradients, all taken together, are cut to this; 0: never
+  int64_t warmup_steps = 0;  ///< steps in which the learning rate first rises from 0
   int64_t validate_every = 100;      ///< steps
   int64_t validation_tokens = 8192;  ///< at most, spread over the validation texts
   int64_t patience = 5;  ///< validations without a new best before stopping; 0: never stop

@@ -1,6 +1,5 @@
 #include "predict/training_state.h"
 
-#include <ATen/ops/_fused_adamw.h>
 #include <fmt/format.h>
 #include <torch/torch.h>
 
@@ -12,10 +11,6 @@
 
 namespace foregate {
 namespace {
-
-constexpr double kBeta1 = 0.9;
-constexpr double kBeta2 = 0.999;
-constexpr double kEpsilon = 1e-8;
 
 constexpr const char* kIdentity = "identity";
 constexpr const char* kStep = "step";
@@ -35,12 +30,6 @@ std::string metadata(const SafetensorsFile& file, const char* key) {
   if (found != file.metadata().end()) return found->second;
   throw DataError(fmt::format("{}: metadata \"{}\" is missing; delete the file to train anew",
                               file.path().string(), key));
-}
-
-std::vector<torch::Tensor> values_of(const NamedTensors& tensors) {
-  std::vector<torch::Tensor> values;
-  for (const auto& [name, tensor] : tensors) values.push_back(tensor);
-  return values;
 }
 
 }  // namespace
@@ -94,23 +83,6 @@ void load_training(const std::filesystem::path& path, const std::string& identit
   state.step = std::atoll(metadata(file, kStep).c_str());
   state.best_recall = std::strtod(metadata(file, kBestRecall).c_str(), nullptr);
   state.best_step = std::atoll(metadata(file, kBestStep).c_str());
-}
-
-void adamw_step(TrainingState& state, double learning_rate, double weight_decay) {
-  const torch::NoGradGuard no_grad;
-  const std::vector<torch::Tensor> parameters = values_of(state.parameters);
-  std::vector<torch::Tensor> gradients;
-  std::vector<torch::Tensor> steps;
-  for (const torch::Tensor& parameter : parameters) {
-    gradients.push_back(parameter.grad());
-    steps.push_back(torch::full({}, static_cast<double>(state.step + 1),
-                                parameter.options().requires_grad(false)));
-  }
-  at::_fused_adamw_(parameters, gradients, values_of(state.first_moments),
-                    values_of(state.second_moments), {}, steps, learning_rate, kBeta1, kBeta2,
-                    weight_decay, kEpsilon, /*amsgrad=*/false, /*maximize=*/false);
-  ++state.step;
-  for (const torch::Tensor& parameter : parameters) parameter.mutable_grad().reset();
 }
 
 }  // namespace foregate

@@ -32,8 +32,4 @@ void save_training(const std::filesystem::path& path, const TrainingState& state
 void load_training(const std::filesystem::path& path, const std::string& identity,
                    TrainingState& state);
 
-/// One step of AdamW (Loshchilov and Hutter 2019) with betas of 0.9 and 0.999 on the gradients that
-/// the parameters carry.
-void adamw_step(TrainingState& state, double learning_rate, double weight_decay);
-
 }  // namespace foregate

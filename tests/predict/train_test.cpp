@@ -117,6 +117,23 @@ TEST_F(Train, LearnsMoreThanItStartedWith) {
   EXPECT_GT(adapter.info.validation[0].second, start.info.validation[0].second + 0.02);
 }
 
+// There, steps are recorded and replayed.
+TEST_F(Train, LearnsTheSameOnAGpu) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device that this libtorch can use";
+  write_file_atomically(config(), R"({"steps": 150, "batch_tokens": 256, "validate_every": 25})");
+  for (const char* name : {"gate-adapter", "gate-mlp", "mlp", "transformer"}) {
+    const TrainSummary cpu = train_predictor(options((name + std::string("-cpu")).c_str(), name));
+    TrainOptions there = options((name + std::string("-gpu")).c_str(), name);
+    there.device = "cuda";
+    int calls = 0;
+    there.should_stop = [&] { return ++calls > 70; };
+    EXPECT_THROW(train_predictor(there), InterruptedError);
+    there.should_stop = [] { return false; };
+    const TrainSummary gpu = train_predictor(there);
+    EXPECT_NEAR(gpu.info.validation[0].second, cpu.info.validation[0].second, 0.02) << name;
+  }
+}
+
 TEST_F(Train, StoresTheCalibrationOfTheValidationTexts) {
   for (const char* name : {"gate-adapter", "transition"}) {
     TrainOptions wanted = options(name, name);
