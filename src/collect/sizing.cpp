@@ -71,19 +71,21 @@ class Chooser {
     return std::nullopt;
   }
 
-  // Layers to stream so that a batch fits, a large one if any number of layers makes room for it.
-  std::optional<int64_t> streamed_layers(Quantization quantization) const {
+  // As few layers to stream as make room for a large batch; if none do, as many as there are, so
+  // that transfers are shared by as many tokens as fit.
+  std::optional<int64_t> streamed_layers(Quantization quantization, int64_t host_memory) const {
     if (!request_.device.is_cuda()) return std::nullopt;
     const MemoryNeeds needs = this->needs(quantization);
     const int64_t least = std::max(request_.batch_tokens, request_.longest_text);
-    for (const int64_t batch : {std::max(least, kStreamedBatchTokens), least}) {
-      // Fewer than three would save nothing.
-      for (int64_t layers = 3; layers <= needs.expert_layers; ++layers) {
-        if (layers * needs.layer_experts > request_.host_memory) break;
-        if (needs.streamed(layers).with_batch(batch) <= request_.memory) return layers;
-      }
+    const int64_t most = std::min(needs.expert_layers, host_memory / needs.layer_experts);
+    const auto fits = [&](int64_t layers, int64_t batch) {
+      return needs.streamed(layers).with_batch(batch) <= request_.memory;
+    };
+    // Fewer than three would save nothing.
+    for (int64_t layers = 3; layers <= most; ++layers) {
+      if (fits(layers, std::max(least, kStreamedBatchTokens))) return layers;
     }
-    return std::nullopt;
+    return most >= 3 && fits(most, least) ? std::optional(most) : std::nullopt;
   }
 
   // The smallest form of what may be chosen: it takes the least time to transfer.
@@ -121,6 +123,12 @@ class Chooser {
               : least_bytes(Quantization::kNf4);
       remedy = fmt::format("use a device with at least {}, or a smaller model", bytes(least));
     }
+    if (const auto layers = streamed_layers(smallest(), INT64_MAX)) {
+      remedy += fmt::format(
+          ", and with {} of the host's memory free, where there are {}, experts would be streamed "
+          "from there",
+          bytes(*layers * needs(smallest()).layer_experts), bytes(request_.host_memory));
+    }
     return EnvironmentError(fmt::format(
         "{} does not fit into the {} of memory that may be used on {}: with batches of {} tokens "
         "it takes {}; {}",
@@ -142,7 +150,8 @@ Sizing choose_sizing(const ModelConfig& config, const SizingRequest& request,
   int64_t streamed = 0;
   if (!quantization) {
     quantization = chooser.smallest();
-    const std::optional<int64_t> layers = chooser.streamed_layers(*quantization);
+    const std::optional<int64_t> layers =
+        chooser.streamed_layers(*quantization, request.host_memory);
     if (!layers) throw chooser.nothing_fits(model);
     streamed = *layers;
   }

@@ -86,6 +86,15 @@ TEST(Sizing, QuantisedCheckpointsStayAsTheyAre) {
   EXPECT_EQ(choose_sizing(config, request(60'000'000'000), "m").quantization, Quantization::kNf4);
 }
 
+std::string error_of(const SizingRequest& request) {
+  try {
+    choose_sizing(qwen(), request, "the-model");
+  } catch (const EnvironmentError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
 TEST(Sizing, StreamsTheExpertsOfAsFewLayersAsItCan) {
   const ModelConfig config = qwen();
   const auto needs_on_gpu = [&](Quantization quantization) {
@@ -114,7 +123,8 @@ TEST(Sizing, StreamsTheExpertsOfAsFewLayersAsItCan) {
 
   // The host has limits too, and a CPU nowhere to stream from.
   wanted.host_memory = 3'000'000'000;
-  EXPECT_THROW(choose_sizing(config, wanted, "m"), EnvironmentError);
+  EXPECT_THAT(error_of(wanted), AllOf(HasSubstr("--quantize int8 fits"),
+                                      HasSubstr("where there are 3.0 GB, experts would be")));
   wanted.host_memory = 60'000'000'000;
   wanted.device = torch::kCPU;
   EXPECT_THROW(choose_sizing(config, wanted, "m"), EnvironmentError);
@@ -132,15 +142,6 @@ TEST(Sizing, StreamsWithSmallBatchesWhereLargeOnesDoNotFit) {
   EXPECT_EQ(sizing.streamed_layers, 23);
   EXPECT_GE(sizing.batch_tokens, 512);
   EXPECT_LT(sizing.batch_tokens, 2000);
-}
-
-std::string error_of(const SizingRequest& request) {
-  try {
-    choose_sizing(qwen(), request, "the-model");
-  } catch (const EnvironmentError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(Sizing, SaysWhatWouldFit) {
