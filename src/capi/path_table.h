@@ -6,6 +6,7 @@
 
 #include "capi/weight_file.h"
 #include "predict/lead.h"
+#include "predict/path_evidence.h"
 #include "predict/path_ids.h"
 #include "trace/trace.h"
 
@@ -19,25 +20,17 @@ class PathTable {
 
   const PathIds& paths() const { return paths_; }
 
-  /// Adds weight[path] * log(1 + count(e) / (4 P(e))) of each path that is in the table, P being
-  /// the frequency [E], or for a path of several layers what the one before it in length makes of
-  /// the frequency.
+  /// Adds what each path that is in the table says (see PathEvidence), times weight[path].
   void add(int64_t layer,
            std::span<const int64_t> pairs,  // of the known layers, latest first
-           const float* frequency, const float* weight, float* scores) const;
+           const float* frequency,          // [E]
+           const float* weight,             // [num_paths()]
+           float* scores) const;            // [E]
 
  private:
-  /// Where a path's counts stand; -1 if it was never seen.
-  int64_t find(int64_t id) const;
-
   PathIds paths_;
   int64_t num_experts_;
-  int64_t top_k_;
-  int64_t num_rows_;        // P
-  const int64_t* ids_;      // [P], ascending
-  const int64_t* begin_;    // [P + 1]
-  const int16_t* experts_;  // [M]
-  const int32_t* counts_;   // [M]
+  PathEvidence evidence_;
 };
 
 }  // namespace foregate::capi

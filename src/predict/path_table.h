@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "predict/path_evidence.h"
 #include "predict/path_ids.h"
 #include "predict/predictor.h"
 
@@ -13,7 +14,6 @@ namespace foregate {
 /// of each the experts that were chosen.
 class PathTable {
  public:
-  static constexpr float kPseudoCounts = 4;
   /// Paths kept in all, the most frequent of each layer.
   static constexpr int64_t kMaxPaths = 1 << 20;
 
@@ -25,11 +25,8 @@ class PathTable {
 
   int64_t num_paths() const { return paths_.num_paths(); }
 
-  /// What each path adds to the probability P known without it:
-  ///   log Q(e) - log P(e) - log 4 / (n + 4) = log(1 + count(e) / (4 P(e)))
-  ///   Q(e) = (count(e) + 4 P(e)) / (n + 4),   n: tokens that came by the path
-  /// with the frequency for P, or Q of the path that is one layer shorter, if there is one. Zero
-  /// for a path that is not in the table. -> [num_paths(), n, E] float32
+  /// What each path adds to what is known without it (see PathEvidence); zero for a path that is
+  /// not in the table. -> [num_paths(), n, E] float32
   torch::Tensor evidence(const torch::Tensor& experts,    // [n, L, k] int64
                          const torch::Tensor& frequency,  // [E] float32, of the layer
                          int layer) const;
@@ -41,6 +38,7 @@ class PathTable {
   torch::Tensor begin_;    // [P + 1] int64
   torch::Tensor experts_;  // [M] int16
   torch::Tensor counts_;   // [M] int32
+  PathEvidence evidence_;  // of the four
 };
 
 /// The tensors of a PathTable from decisions of training tokens, with `most` paths at most.

@@ -31,7 +31,7 @@ USES = {
 }
 NO_TORCH = ["base", "hub", "text", "trace", "stats", "report", "kernels", "capi"]
 # What both predict and capi are built on: a library of its own, without torch.
-SHARED_LAYOUT = ["predict/lead.h", "predict/path_ids.h", "predict/predictor_layout.h"]
+SHARED_LAYOUT = ["predict/lead.h", "predict/path_evidence.h", "predict/path_ids.h", "predict/predictor_layout.h"]
 HEAVY_IN_HEADERS = re.compile(r"^(arrow/|parquet/|CLI/|nlohmann/json\.hpp|spdlog/|pcre2|utf8proc|curl/|torch/torch\.h)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
