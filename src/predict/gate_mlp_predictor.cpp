@@ -10,6 +10,9 @@ namespace {
 
 constexpr int64_t kMax = 65536;
 constexpr int64_t kIds = 1 + kTokensBefore;
+/// Of embeddings at the start. Smaller ones are better for a large vocabulary, of which a training
+/// meets many ids only a few times, larger ones for a small one.
+constexpr double kEmbeddingScale = 0.25;
 
 /// The defaults that did best on validation texts of the models measured.
 TrainerSettings default_training() {

@@ -91,10 +91,6 @@ class Predictor {
 torch::Tensor take_weight(const NamedTensors& weights, const std::string& name,
                           at::IntArrayRef shape, torch::ScalarType dtype, const std::string& where);
 
-/// Of embeddings of ids when training starts, small beside what the optimiser moves them by: a rare
-/// id is met a few times in a training, and would keep most of what a large random start gave it.
-inline constexpr double kEmbeddingScale = 0.05;
-
 /// The logit of an expert of which nothing is known, log(k / (E - k)). Trained biases start there:
 /// from zero they take hundreds of steps to arrive, and until then all else stands in for them.
 double prior_logit(const Geometry& geometry);
