@@ -7,6 +7,7 @@
 #include <set>
 #include <string_view>
 
+#include "report/dataset_grid.h"
 #include "report/heat_map.h"
 #include "report/line_chart.h"
 
@@ -53,10 +54,6 @@ Panel budget_panel(const std::string& lead, const EvaluationRows& rows,
 }
 
 Panel dataset_panel(const std::string& lead, const EvaluationRows& rows) {
-  std::set<std::string> names;
-  for (const EvaluationRow* row : rows) {
-    for (const auto& [dataset, recall] : row->recall_by_dataset) names.insert(dataset);
-  }
   HeatMap map;
   map.label = "Heat map of recall by predictor and dataset, lead " + lead;
   map.description = "Share of the true experts found among as many predicted.";
@@ -68,20 +65,10 @@ Panel dataset_panel(const std::string& lead, const EvaluationRows& rows) {
   map.titles = false;
   map.numbers = true;
   Table table{{{"predictor"}}, {}};
-  for (const std::string& name : names) {
-    map.column_labels.push_back(shorten(name, 14));
-    table.columns.push_back({name, Unit::kPercent});
-  }
-  for (const EvaluationRow* row : rows) {
-    map.row_labels.push_back(row->title());
-    table.rows.push_back({row->title()});
-    for (const std::string& name : names) {
-      const auto recall = row->recall_by_dataset.find(name);
-      map.values.push_back(recall == row->recall_by_dataset.end() ? std::nan("") : recall->second);
-      table.rows.back().emplace_back(map.values.back());
-    }
-  }
-  return {"lead " + lead, names.empty() ? Chart() : draw(map), std::move(table)};
+  std::vector<DatasetRecalls> recalls;
+  for (const EvaluationRow* row : rows) recalls.emplace_back(row->title(), &row->recall_by_dataset);
+  fill_by_dataset(recalls, map, table);
+  return {"lead " + lead, map.column_labels.empty() ? Chart() : draw(map), std::move(table)};
 }
 
 void write_datasets(const Evaluation& evaluation, TableFile& file) {

@@ -1,9 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <set>
 
+#include "report/dataset_grid.h"
 #include "report/evaluation_figures.h"
 #include "report/heat_map.h"
 
@@ -13,12 +12,12 @@ namespace {
 constexpr double kSmallestRange = 0.01;  // of recall, so that equal values have a scale
 
 Panel transfer_panel(const std::vector<const TransferRow*>& rows, int top_k) {
-  std::set<std::string> datasets;
   double low = 1;
   double high = 0;
+  std::vector<DatasetRecalls> recalls;
   for (const TransferRow* row : rows) {
+    recalls.emplace_back(row->title(), &row->recall_by_dataset);
     for (const auto& [dataset, recall] : row->recall_by_dataset) {
-      datasets.insert(dataset);
       low = std::min(low, recall);
       high = std::max(high, recall);
     }
@@ -35,19 +34,7 @@ Panel transfer_panel(const std::vector<const TransferRow*>& rows, int top_k) {
   map.numbers = true;
   map.titles = false;
   Table table{{{"learned from"}}, {}};
-  for (const std::string& dataset : datasets) {
-    map.column_labels.push_back(shorten(dataset, 14));
-    table.columns.push_back({dataset, Unit::kPercent});
-  }
-  for (const TransferRow* row : rows) {
-    map.row_labels.push_back(shorten(row->title(), 24));
-    table.rows.push_back({row->title()});
-    for (const std::string& dataset : datasets) {
-      const auto recall = row->recall_by_dataset.find(dataset);
-      map.values.push_back(recall == row->recall_by_dataset.end() ? std::nan("") : recall->second);
-      table.rows.back().emplace_back(map.values.back());
-    }
-  }
+  fill_by_dataset(recalls, map, table);
   return {name, draw(map), std::move(table)};
 }
 

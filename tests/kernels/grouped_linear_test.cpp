@@ -32,28 +32,67 @@ torch::Tensor reference(const torch::Tensor& x, const nn::GroupedLinear& linear)
   return linear.row_scale.defined() ? result * linear.row_scale.unsqueeze(1) : result;
 }
 
-class GroupedLinearOnGpu : public testing::GpuTest {};
+using Product = torch::Tensor (*)(const torch::Tensor&, const nn::GroupedLinear&);
 
-TEST_P(GroupedLinearOnGpu, MatchesTheCpu) {
-  for (const int64_t rows : {0, 1, 31, 32, 33, 255, 257, 3000}) {
-    for (const int64_t groups : {1, 7, 60}) {
-      for (const int64_t k : {8, 72, 512}) {
-        const torch::Tensor x = random({rows, k});
-        const torch::Tensor weight = random({groups, 400, k}) * 0.1;
-        const torch::Tensor scale = torch::rand({rows});
-        for (const bool silu : {false, true}) {
-          nn::GroupedLinear linear{
-              weight, {}, ragged_ends(rows, groups), silu, silu ? scale : torch::Tensor()};
-          const torch::Tensor expected = reference(x, linear);
-          linear.weight = gpu(weight);
-          linear.ends = gpu(linear.ends);
-          if (silu) linear.row_scale = gpu(scale);
-          ASSERT_TRUE(nn::has_grouped_linear_cuda(gpu(x), linear.weight));
-          expect_close(nn::grouped_linear_cuda(gpu(x), linear).cpu(), expected, tolerance());
+// What cards before Hopper run, on whatever card this is.
+torch::Tensor product_of_earlier_cards(const torch::Tensor& x, const nn::GroupedLinear& linear) {
+  const int64_t n = linear.weight.size(1);
+  const torch::Tensor out =
+      torch::full({x.size(0), linear.silu_product ? n / 2 : n}, std::nan(""), x.options());
+  const cudaError_t error = kernels::grouped_gemm_sm80(
+      {.x = x.const_data_ptr(),
+       .weight = linear.weight.const_data_ptr(),
+       .ends = linear.ends.const_data_ptr<int32_t>(),
+       .out = out.mutable_data_ptr(),
+       .rows = x.size(0),
+       .groups = linear.weight.size(0),
+       .n = n,
+       .k = x.size(1),
+       .silu_product = linear.silu_product,
+       .row_scale =
+           linear.row_scale.defined() ? linear.row_scale.const_data_ptr<float>() : nullptr},
+      nullptr);
+  EXPECT_EQ(error, cudaSuccess);
+  return out;
+}
+
+class GroupedLinearOnGpu : public testing::GpuTest {
+ protected:
+  void expect_as_on_the_cpu(Product product) const {
+    for (const int64_t rows : {1, 31, 32, 33, 255, 257, 3000}) {
+      for (const int64_t groups : {1, 7, 60}) {
+        for (const int64_t k : {8, 72, 512}) {
+          const torch::Tensor x = random({rows, k});
+          const torch::Tensor weight = random({groups, 400, k}) * 0.1;
+          const torch::Tensor scale = torch::rand({rows});
+          for (const bool silu : {false, true}) {
+            nn::GroupedLinear linear{
+                weight, {}, ragged_ends(rows, groups), silu, silu ? scale : torch::Tensor()};
+            const torch::Tensor expected = reference(x, linear);
+            linear.weight = gpu(weight);
+            linear.ends = gpu(linear.ends);
+            if (silu) linear.row_scale = gpu(scale);
+            expect_close(product(gpu(x), linear).cpu(), expected, tolerance());
+          }
         }
       }
     }
   }
+};
+
+TEST_P(GroupedLinearOnGpu, MatchesTheCpu) {
+  ASSERT_TRUE(nn::has_grouped_linear_cuda(gpu(random({4, 16})), gpu(random({7, 16, 16}))));
+  expect_as_on_the_cpu(nn::grouped_linear_cuda);
+}
+
+TEST_P(GroupedLinearOnGpu, EarlierCardsMatchTheCpu) {
+  expect_as_on_the_cpu(product_of_earlier_cards);
+}
+
+TEST_P(GroupedLinearOnGpu, NoRowsGiveNone) {
+  const nn::GroupedLinear linear{
+      gpu(random({7, 400, 72})), {}, gpu(torch::zeros({7}, torch::kInt32)), false, {}};
+  EXPECT_EQ(nn::grouped_linear_cuda(gpu(random({0, 72})), linear).numel(), 0);
 }
 
 TEST_P(GroupedLinearOnGpu, GathersRows) {
@@ -72,28 +111,6 @@ TEST_P(GroupedLinearOnGpu, GathersRows) {
         expect_close(nn::grouped_linear_cuda(gpu(x), linear).cpu(), expected, tolerance());
       }
     }
-  }
-}
-
-// What cards before Hopper run, on whatever card this is.
-TEST_P(GroupedLinearOnGpu, EarlierCardsMatchTheCpu) {
-  for (const bool silu : {false, true}) {
-    const torch::Tensor x = random({1000, 200});
-    const nn::GroupedLinear linear{random({7, 304, 200}) * 0.1, {}, ragged_ends(1000, 7), silu, {}};
-    const torch::Tensor out = torch::full({1000, silu ? 152 : 304}, std::nan(""), gpu(x).options());
-    const torch::Tensor on_gpu[] = {gpu(x), gpu(linear.weight), gpu(linear.ends)};
-    ASSERT_EQ(kernels::grouped_gemm_sm80({.x = on_gpu[0].const_data_ptr(),
-                                          .weight = on_gpu[1].const_data_ptr(),
-                                          .ends = on_gpu[2].const_data_ptr<int32_t>(),
-                                          .out = out.mutable_data_ptr(),
-                                          .rows = 1000,
-                                          .groups = 7,
-                                          .n = 304,
-                                          .k = 200,
-                                          .silu_product = silu},
-                                         nullptr),
-              cudaSuccess);
-    expect_close(out.cpu(), reference(x, linear), tolerance());
   }
 }
 
