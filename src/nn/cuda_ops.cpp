@@ -8,6 +8,7 @@
 #include "kernels/activation.h"
 #include "kernels/dequantize.h"
 #include "kernels/grouped_gemm.h"
+#include "kernels/normalised_rows.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/routing.h"
@@ -49,6 +50,23 @@ torch::Tensor rms_norm_cuda(const torch::Tensor& x, const torch::Tensor& weight,
     return kernels::rms_norm(rows.const_data_ptr(), weight.const_data_ptr(),
                              result.mutable_data_ptr(), rows.size(0), rows.size(1),
                              static_cast<float>(epsilon), kernel_dtype(x), stream);
+  });
+  return result;
+}
+
+torch::Tensor normalised_rows_cuda(const torch::Tensor& states, const torch::Tensor& tokens,
+                                   double epsilon, torch::ScalarType dtype) {
+  const torch::Tensor rows = states.contiguous();
+  const torch::Tensor chosen = tokens.contiguous();
+  const int64_t layers = rows.size(1);
+  const int64_t batch = chosen.size(0);
+  const int64_t hidden = rows.size(2);
+  torch::Tensor result = torch::empty({layers, batch, hidden}, rows.options().dtype(dtype));
+  on_stream_of(rows, [&](cudaStream_t stream) {
+    return kernels::normalised_rows(
+        {rows.const_data_ptr(), chosen.const_data_ptr<int64_t>(), result.mutable_data_ptr(), layers,
+         batch, hidden, static_cast<float>(epsilon)},
+        kernel_dtype(rows), kernel_dtype(dtype), stream);
   });
   return result;
 }

@@ -22,6 +22,11 @@ torch::Tensor rms_norm_cuda(const torch::Tensor& x,       // [T, H]
                             const torch::Tensor& weight,  // [H]
                             double epsilon);              // -> [T, H]
 
+torch::Tensor normalised_rows_cuda(const torch::Tensor& states,  // [N, L, H]
+                                   const torch::Tensor& tokens,  // [B] int64
+                                   double epsilon,
+                                   torch::ScalarType dtype);  // -> [L, B, H] dtype
+
 void rope_cuda(torch::Tensor& rows,             // [T, >= heads * 2 * half]
                const torch::Tensor& positions,  // [T] int64
                const torch::Tensor& cos,        // [P, half]

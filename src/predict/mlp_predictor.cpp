@@ -5,6 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "predict/layer_product.h"
+
 namespace foregate {
 namespace {
 

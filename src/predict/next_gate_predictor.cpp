@@ -1,5 +1,7 @@
 #include "predict/next_gate_predictor.h"
 
+#include "predict/layer_product.h"
+
 namespace foregate {
 
 void NextGatePredictor::fit(const FitInputs& inputs) {

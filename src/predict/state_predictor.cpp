@@ -58,9 +58,4 @@ TargetRouters target_routers(const RoutedTexts& corpus, const Predictor& predict
   return {routers.weight.slice(0, first), before_norm ? norm : torch::ones_like(norm)};
 }
 
-torch::Tensor layer_matmul(const torch::Tensor& a, const torch::Tensor& b,
-                           torch::ScalarType dtype) {
-  return torch::bmm(a.to(dtype), b.to(dtype)).to(torch::kFloat32);
-}
-
 }  // namespace foregate

@@ -53,9 +53,4 @@ struct TargetRouters {
 /// Throws DataError that says how to get the routers if the corpus has none.
 TargetRouters target_routers(const RoutedTexts& corpus, const Predictor& predictor);
 
-/// a * b for each layer, computed in `dtype`, returned in float32.
-torch::Tensor layer_matmul(const torch::Tensor& a,    // [L', n, i]
-                           const torch::Tensor& b,    // [L', i, j]
-                           torch::ScalarType dtype);  // -> [L', n, j] float32
-
 }  // namespace foregate

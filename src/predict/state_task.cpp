@@ -67,7 +67,7 @@ bool StateTask::repeats() const {
 }
 
 torch::Tensor StateTask::loss(const NamedTensors& parameters) {
-  const StateRows::Batch batch = training_.gather(drawn_, predictor_.reads_history());
+  const StateRows::Batch batch = training_.gather(drawn_, predictor_.reads_history(), dtype_);
   const torch::Tensor logits = predictor_.logits(parameters, batch.inputs, dtype_);  // [L', B, E]
   const torch::Tensor truth = multi_hot(batch.experts, predictor_.geometry().num_experts);
   const auto decisions = static_cast<double>(logits.size(0) * logits.size(1));
@@ -86,7 +86,7 @@ double StateTask::validate(const NamedTensors& parameters) {
     for (int64_t i = first; i < first + size; ++i) tokens.push_back(i * rows.num_tokens() / count);
     StateRows::Draw drawn;
     rows.bring(tokens, drawn);
-    const StateRows::Batch batch = rows.gather(drawn, predictor_.reads_history());
+    const StateRows::Batch batch = rows.gather(drawn, predictor_.reads_history(), dtype_);
     const torch::Tensor logits = predictor_.logits(parameters, batch.inputs, dtype_);
     sum += recall_at_k(logits, batch.experts) * static_cast<double>(size);
   }

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <utility>
 
+#include "nn/normalised_rows.h"
 #include "tensor/device_memory.h"
 #include "tensor/transfer.h"
 
@@ -145,14 +146,9 @@ void StateRows::move_states() {
   // States that a running model left on the GPU cannot be read from here.
   if (first.is_cpu() && bytes > device_memory(device_).free / 2) return;
   states_ = torch::empty({num_tokens_, layers_, first.size(2)}, first.options().device(device_));
-  scales_ = torch::empty({num_tokens_, layers_, 1}, rows_.places.options().dtype(torch::kFloat32));
   for (const Piece& piece : pieces_) {
     const torch::Tensor states = piece.states.slice(1, 0, layers_);
-    const torch::Tensor there = states_.narrow(0, piece.first, states.size(0));
-    there.copy_(states);
-    const torch::Tensor x = there.to(torch::kFloat32);
-    scales_.narrow(0, piece.first, states.size(0))
-        .copy_(x.square().mean(-1, /*keepdim=*/true).add(kEpsilon).rsqrt());
+    states_.narrow(0, piece.first, states.size(0)).copy_(states);
   }
 }
 
@@ -187,13 +183,11 @@ void StateRows::bring(std::vector<int64_t> tokens, Draw& draw) const {
   copy_to_device(torch::tensor(draw.tokens, torch::kInt64), draw.index);
 }
 
-StateRows::Batch StateRows::gather(const Draw& draw, bool history) const {
+StateRows::Batch StateRows::gather(const Draw& draw, bool history, torch::ScalarType dtype) const {
   StateInputs inputs;
   if (history) inputs.history = history_of(rows_, draw.index, geometry_);
   if (states_.defined()) {
-    inputs.states = states_.index_select(0, draw.index)
-                        .mul(scales_.index_select(0, draw.index))
-                        .transpose(0, 1);
+    inputs.states = nn::normalised_rows(states_, draw.index, kEpsilon, dtype);
   } else {
     inputs.states = gather_states(draw.tokens).to(device_);
   }

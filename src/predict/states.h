@@ -24,7 +24,7 @@ torch::Tensor normalised_states(
 
 /// What a state predictor looks at for some tokens.
 struct StateInputs {
-  torch::Tensor states;  ///< [L', n, H] float32, normalised
+  torch::Tensor states;  ///< [L', n, H] normalised; float32, or what products are taken in
   TokenHistory history;  ///< undefined where it is not asked for
 };
 /// All tokens of a text, whose states must be defined.
@@ -56,7 +56,8 @@ class StateRows {
   /// Whether everything lies on a GPU, so that gather() runs there alone.
   bool resident() const { return states_.defined(); }
   void bring(std::vector<int64_t> tokens, Draw& draw) const;
-  Batch gather(const Draw& draw, bool history) const;
+  /// `dtype` is what resident states are rounded to; others stay in float32.
+  Batch gather(const Draw& draw, bool history, torch::ScalarType dtype) const;
 
  private:
   struct Piece {
@@ -77,7 +78,6 @@ class StateRows {
   int64_t num_tokens_ = 0;
   std::vector<Piece> pieces_;
   torch::Tensor states_;  // [tokens, L', H] on a GPU; undefined if they stay where they are
-  torch::Tensor scales_;  // [tokens, L', 1] float32: what normalises them
   std::vector<torch::Tensor> ids_;  // of each text, until they are joined to rows_
   std::vector<torch::Tensor> places_;
   std::vector<torch::Tensor> experts_;

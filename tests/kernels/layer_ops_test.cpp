@@ -1,5 +1,6 @@
 #include "gpu_test.h"
 #include "nn/cuda_ops.h"
+#include "nn/normalised_rows.h"
 #include "nn/residual.h"
 #include "nn/rms_norm.h"
 #include "nn/rope.h"
@@ -30,6 +31,36 @@ TEST_P(LayerOps, RmsNormOfUnalignedRows) {
   const torch::Tensor rows = gpu(x).narrow(0, 1, 33 * 64).view({33, 64});
   const torch::Tensor expected = nn::rms_norm(rows.cpu(), random({64}).fill_(1), 1e-6);
   expect_close(nn::rms_norm(rows, gpu(random({64}).fill_(1)), 1e-6).cpu(), expected, tolerance());
+}
+
+TEST_P(LayerOps, NormalisedRows) {
+  constexpr int64_t kTokens = 40;
+  for (const int64_t batch : testing::kRowCounts) {
+    for (const int64_t layers : {1, 3}) {
+      for (const int64_t hidden : {1, 31, 32, 33, 256, 2048}) {
+        const torch::Tensor states = 3 * random({kTokens, layers, hidden});
+        const torch::Tensor tokens = torch::randint(kTokens, {batch}, torch::kInt64);
+        const torch::Tensor x = states.to(torch::kFloat64).index_select(0, tokens).transpose(0, 1);
+        const torch::Tensor expected = x / (x.square().mean(-1, true) + 1e-6).sqrt();
+        for (const torch::ScalarType to : {torch::kFloat32, GetParam()}) {
+          const torch::Tensor found = nn::normalised_rows(gpu(states), gpu(tokens), 1e-6, to);
+          EXPECT_EQ(found.scalar_type(), to);
+          expect_close(found.cpu(), expected, testing::tolerance_of(to));
+        }
+        expect_close(nn::normalised_rows(states, tokens, 1e-6, torch::kFloat32), expected,
+                     testing::tolerance_of(torch::kFloat32));
+      }
+    }
+  }
+}
+
+TEST_P(LayerOps, NormalisedRowsOfUnalignedStates) {
+  const torch::Tensor flat = random({5 * 2 * 64 + 1});
+  const torch::Tensor states = gpu(flat).narrow(0, 1, 5 * 2 * 64).view({5, 2, 64});
+  const torch::Tensor tokens = torch::tensor({4, 0, 4}, torch::kInt64);
+  expect_close(nn::normalised_rows(states, gpu(tokens), 1e-6, torch::kFloat32).cpu(),
+               nn::normalised_rows(states.cpu(), tokens, 1e-6, torch::kFloat32),
+               testing::tolerance_of(torch::kFloat32));
 }
 
 TEST_P(LayerOps, RopeRotatesOnlyTheFirstHeads) {

@@ -71,11 +71,35 @@ TEST_F(Synthetic, RowsGatherTheSplitsTokens) {
   const std::vector<int64_t> tokens = {rows.num_tokens() - 1, 0, 3, 3};
   StateRows::Draw draw;
   rows.bring(tokens, draw);
-  const StateRows::Batch batch = rows.gather(draw, /*history=*/false);
+  const StateRows::Batch batch = rows.gather(draw, /*history=*/false, torch::kFloat32);
   EXPECT_FALSE(batch.inputs.history.ids.defined());
   const torch::Tensor index = torch::tensor(tokens, torch::kInt64);
   EXPECT_TRUE(batch.inputs.states.equal(all_states.index_select(1, index)));
   EXPECT_TRUE(batch.experts.equal(torch::cat(experts, 1).index_select(1, index)));
+}
+
+TEST_F(Synthetic, RowsOnAGpuAreTheSame) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device that this libtorch can use";
+  const Corpus corpus(directory_.path());
+  StateRows here(corpus.geometry(), Lead::layer(1));
+  StateRows there(corpus.geometry(), Lead::layer(1), torch::kCUDA);
+  for (StateRows* rows : {&here, &there}) rows->read(corpus, Split::kTrain);
+  EXPECT_TRUE(there.resident());
+  const std::vector<int64_t> tokens = {here.num_tokens() - 1, 0, 3, 3};
+  const auto batch = [&](const StateRows& rows, torch::ScalarType dtype) {
+    StateRows::Draw draw;
+    rows.bring(tokens, draw);
+    return rows.gather(draw, /*history=*/true, dtype);
+  };
+  const StateRows::Batch expected = batch(here, torch::kFloat32);
+  const StateRows::Batch found = batch(there, torch::kFloat32);
+  EXPECT_TRUE(found.inputs.states.cpu().allclose(expected.inputs.states, 1e-5, 1e-6));
+  EXPECT_TRUE(found.inputs.history.ids.cpu().equal(expected.inputs.history.ids));
+  EXPECT_TRUE(found.inputs.history.experts.cpu().equal(expected.inputs.history.experts));
+  EXPECT_TRUE(found.experts.cpu().equal(expected.experts));
+  const torch::Tensor rounded = batch(there, torch::kBFloat16).inputs.states;
+  EXPECT_EQ(rounded.scalar_type(), torch::kBFloat16);
+  EXPECT_TRUE(rounded.equal(found.inputs.states.to(torch::kBFloat16)));
 }
 
 TEST_F(Synthetic, RowsKnowTheTokensBefore) {
@@ -95,7 +119,7 @@ TEST_F(Synthetic, RowsKnowTheTokensBefore) {
   std::iota(tokens.begin(), tokens.end(), 0);
   StateRows::Draw draw;
   rows.bring(tokens, draw);
-  const StateRows::Batch batch = rows.gather(draw, /*history=*/true);
+  const StateRows::Batch batch = rows.gather(draw, /*history=*/true, torch::kFloat32);
   EXPECT_TRUE(batch.inputs.history.ids.equal(torch::cat(ids)));
   EXPECT_TRUE(batch.inputs.history.experts.equal(torch::cat(experts, 1)));
 }
