@@ -2,7 +2,8 @@
 # Builds foregate for CUDA, checks it on this machine's GPU and measures it beside transformers:
 #   bench/gpu/run.sh [PYTHON]
 # PYTHON (default .venv/bin/python) holds torch for CUDA, pyarrow and transformers. CMAKE_PREFIX_PATH
-# is honoured; CUTLASS_DIR may hold CUTLASS's headers, to be measured beside ours. Logs and numbers go to $OUT (default out/gpu). FOREGATE_MODEL is a trained model to compare precisions on.
+# is honoured; CUTLASS_DIR may hold CUTLASS's headers, to be measured beside ours. FOREGATE_MODEL is a trained
+# model to compare precisions on. Logs and numbers go to $OUT (default out/gpu).
 set -eu
 cd "$(dirname "$0")/../.."
 python=$(command -v "${1:-.venv/bin/python}")
@@ -15,10 +16,11 @@ capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 
 cmake --preset cuda -DFOREGATE_PYTHON="$python" \
   -DFOREGATE_CUTLASS_DIR="${CUTLASS_DIR:-}" \
   -DCMAKE_CUDA_ARCHITECTURES="${FOREGATE_ARCHITECTURES:-$capability-real}" > "$out/configure.log"
-cmake --build build/cuda -j "$(nproc)" -t foregate foregate_bench_gpu_ops foregate_bench_grouped_gemm foregate_dump_routing foregate_kernels_tests \
-  foregate_engine_tests foregate_collect_tests > "$out/build.log"
+cmake --build build/cuda -j "$(nproc)" -t foregate foregate_bench_gpu_ops foregate_bench_grouped_gemm \
+  foregate_dump_routing foregate_kernels_tests foregate_engine_tests foregate_collect_tests \
+  foregate_predict_tests > "$out/build.log"
 
-for tests in kernels engine collect; do
+for tests in kernels engine collect predict; do
   "build/cuda/tests/$tests/foregate_${tests}_tests" --gtest_brief=1
 done
 
