@@ -6,6 +6,7 @@
 #include "output.h"
 #include "predict/evaluate.h"
 #include "predict_options.h"
+#include "tensor/gpus.h"
 
 namespace foregate {
 namespace {
@@ -34,6 +35,7 @@ void run_evaluate(Arguments& arguments) {
   EvaluateOptions& options = arguments.options;
   for (const std::string& lead : arguments.leads) options.leads.push_back(parse_lead(lead));
   options.all_texts = arguments.split == "all";
+  options.device = choose_device(options.device);
   options.routers = routers_of_model(arguments.model);
   options.progress = true;
   const Evaluation evaluation = evaluate(options);
@@ -60,7 +62,8 @@ void add_evaluate_command(CLI::App& app) {
       ->allow_extra_args(false);
   command
       ->add_option("--lead", arguments->leads,
-                   "next-token, layer-H or pre-attention, repeatable; default: all that make sense")
+                   "next-token, layer-H or pre-attention, repeatable; default: next-token, "
+                   "layer-1, layer-2 and pre-attention, as far as the trace has what they need")
       ->allow_extra_args(false);
   command->add_option("--split", arguments->split, "Texts to measure on")
       ->check(CLI::IsMember({"test", "all"}))
@@ -87,7 +90,16 @@ void add_evaluate_command(CLI::App& app) {
       ->add_option("--threshold", options.threshold,
                    "Also measure fetching every expert at least this probable")
       ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--seed", options.seed, "Of the random predictor and the bootstrap")
+  command
+      ->add_option(
+          "--device", options.device,
+          "That neural predictors run on: cpu, cuda (the GPU with the most free memory) or "
+          "cuda:N")
+      ->capture_default_str();
+  command
+      ->add_option("--seed", options.seed,
+                   "Of the random predictor, the validation texts that mixtures are fitted on, and "
+                   "the bootstrap")
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "Print one JSON document");
   command->callback([arguments] { run_evaluate(*arguments); });

@@ -185,6 +185,7 @@ void add_train_command(CLI::App& app) {
   command->add_option("--seed", options.seed, "Of initial weights and the order of training")
       ->capture_default_str();
   add_live_options(*command, arguments->live);
+  command->get_option("--live")->excludes("--traces");
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");
   command->callback([arguments] { run_train(*arguments); });
 }

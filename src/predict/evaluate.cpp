@@ -14,6 +14,7 @@
 #include "predict/cross_domain.h"
 #include "predict/foreseen_texts.h"
 #include "predict/scoring.h"
+#include "tensor/device.h"
 
 namespace foregate {
 namespace {
@@ -139,6 +140,8 @@ Evaluation evaluate(const EvaluateOptions& options) {
   std::vector<Contestant> contestants = choose_contestants(options, corpus);
   const TextSelection selection = select_texts(options, corpus, contestants);
   fit_named(contestants, options, corpus);
+  const torch::Device device = parse_device(options.device);
+  for (const Contestant& contestant : contestants) contestant.predictor->run_on(device);
 
   Contest contest(contestants, corpus, options);
   std::optional<Progress> progress;
@@ -155,6 +158,7 @@ Evaluation evaluate(const EvaluateOptions& options) {
   evaluation.model = corpus.manifest().model;
   evaluation.split = options.all_texts ? "all" : "test";
   if (!options.held_out.empty()) evaluation.split = "held-out " + options.held_out;
+  evaluation.device = options.device;
   evaluation.num_experts = corpus.geometry().num_experts;
   evaluation.top_k = corpus.geometry().top_k;
   evaluation.num_moe_layers = corpus.geometry().num_moe_layers;

@@ -73,6 +73,9 @@ class Predictor {
   /// nothing later than the lead allows. -> [n, L', E] float32, CPU
   virtual torch::Tensor score(const RoutedText& text) const = 0;
 
+  /// Where score() computes from now on. Only neural ones have anything to move there.
+  virtual void run_on(const torch::Device& /*device*/) {}
+
   /// What fit() learned, for weights.safetensors.
   virtual NamedTensors weights() const = 0;
   /// The inverse. Throws DataError naming `where` and the tensor that is missing or of the wrong

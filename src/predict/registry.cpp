@@ -47,6 +47,11 @@ void require_known_settings(const Predictor& predictor, const JsonReader& settin
   const Json known = predictor.settings();
   for (const auto& [key, value] : settings.json().items()) {
     if (known.contains(key)) continue;
+    if (known.empty()) {
+      throw UsageError(
+          fmt::format("{}: '{}' is no setting of {}, which has none; leave out --config",
+                      settings.where(), key, predictor.name()));
+    }
     std::vector<std::string> keys;
     for (const auto& [name, ignored] : known.items()) keys.push_back(name);
     throw UsageError(fmt::format("{}: '{}' is no setting of {}; expected one of: {}",

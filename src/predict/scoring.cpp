@@ -108,20 +108,23 @@ void PredictorScorer::add(const RoutedText& text, const Truth& truth) {
       add_layer(scores, probabilities, truth, l, parts[static_cast<size_t>(l)]);
     }
   });
-  Sums& sums = texts_.emplace_back();
+  Sums whole;
+  std::map<std::string, Sums> phases;
   for (size_t l = 0; l < layers; ++l) {
-    const int layer = predictor_.first_layer() + static_cast<int>(l);
+    Sums layer;
     for (const auto& [phase, scorer] :
          {std::pair("prompt", &parts[l].prompt), std::pair("generated", &parts[l].generated)}) {
       const TextScore& score = scorer->score();
       if (score.decisions == 0) continue;
-      for (Sums* sum : {&sums, &datasets_[text.dataset], &layers_[layer], &phases_[phase]}) {
-        sum->add(score);
-      }
+      for (Sums* sums : {&whole, &layer, &phases[phase]}) sums->add(score);
       for (size_t i = 0; i < ranks_.size(); ++i) ranks_[i] += score.ranks[i];
     }
+    layers_[predictor_.first_layer() + static_cast<int>(l)].push_back(std::move(layer));
     confidence_.add(parts[l].confidence);
   }
+  for (auto& [phase, sums] : phases) phases_[phase].push_back(std::move(sums));
+  datasets_[text.dataset].push_back(whole);
+  texts_.push_back(std::move(whole));
 }
 
 PredictorScorer::LayerScore PredictorScorer::empty_score() const {
@@ -146,27 +149,58 @@ void PredictorScorer::add_layer(const torch::Tensor& scores, const torch::Tensor
   }
 }
 
+Metrics PredictorScorer::metrics_of(const std::vector<Sums>& texts, uint64_t seed) const {
+  std::vector<std::vector<double>> values;
+  std::vector<double> decisions;
+  for (const Sums& text : texts) {
+    values.push_back(text.metrics);
+    values.back().resize(names_.size());  // a text without decisions has none
+    decisions.push_back(text.decisions);
+  }
+  const std::vector<Interval> intervals = bootstrap_ratios(values, decisions, 1000, seed);
+  Metrics metrics;
+  for (size_t i = 0; i < intervals.size(); ++i) {
+    if (!gate_mass_ && names_[i].starts_with("gate-mass")) continue;
+    metrics.emplace_back(names_[i], intervals[i]);
+  }
+  return metrics;
+}
+
+EvaluationSlice PredictorScorer::slice_of(const char* by, std::string part,
+                                          const std::vector<Sums>& texts, uint64_t seed) const {
+  EvaluationSlice slice{.by = by,
+                        .part = std::move(part),
+                        .texts = static_cast<int64_t>(texts.size()),
+                        .metrics = metrics_of(texts, seed)};
+  for (const Sums& text : texts) slice.decisions += static_cast<int64_t>(text.decisions);
+  return slice;
+}
+
 EvaluationRow PredictorScorer::row(uint64_t seed) const {
   EvaluationRow row;
   row.predictor = label_;
   row.lead = lead_name(predictor_.lead());
   row.texts = static_cast<int64_t>(texts_.size());
-  std::vector<double> decisions;
-  for (const Sums& text : texts_) decisions.push_back(text.decisions);
-  for (const double count : decisions) row.decisions += static_cast<int64_t>(count);
-  for (size_t i = 0; i < names_.size(); ++i) {
-    if (!gate_mass_ && names_[i].starts_with("gate-mass")) continue;
-    std::vector<double> values;
-    for (const Sums& text : texts_) values.push_back(text.metrics[i]);
-    row.metrics.emplace_back(names_[i], bootstrap_ratio(values, decisions, 1000, seed));
-  }
-  const auto recall = [&](const Sums& sums) {
-    return sums.metrics[recall_] / std::max(1.0, sums.decisions);
+  for (const Sums& text : texts_) row.decisions += static_cast<int64_t>(text.decisions);
+  row.metrics = metrics_of(texts_, seed);
+  const auto add_slice = [&](const char* by, const std::string& part,
+                             const std::vector<Sums>& texts) {
+    const EvaluationSlice& slice = row.slices.emplace_back(slice_of(by, part, texts, seed));
+    const auto recall =
+        std::find_if(slice.metrics.begin(), slice.metrics.end(),
+                     [this](const auto& metric) { return metric.first == names_[recall_]; });
+    return recall->second.mean;
   };
-  for (const auto& [dataset, sums] : datasets_) row.recall_by_dataset[dataset] = recall(sums);
-  for (const auto& [layer, sums] : layers_) row.recall_by_layer.emplace_back(layer, recall(sums));
+  for (const auto& [dataset, texts] : datasets_) {
+    row.recall_by_dataset[dataset] = add_slice("dataset", dataset, texts);
+  }
+  for (const auto& [layer, texts] : layers_) {
+    row.recall_by_layer.emplace_back(layer, add_slice("layer", std::to_string(layer), texts));
+  }
   if (phases_.size() > 1) {
-    for (const auto& [phase, sums] : phases_) row.recall_by_phase[phase] = recall(sums);
+    for (const auto& [phase, texts] : phases_) {
+      row.recall_by_phase[phase] = add_slice("phase", phase, texts);
+    }
   }
   for (const double share : kRecallTargets) {
     row.experts_for_recall.emplace_back(share, experts_needed(ranks_, share));

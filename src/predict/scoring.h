@@ -52,7 +52,7 @@ class PredictorScorer {
                  const torch::Tensor& probabilities,  // [n, L', E]
                  const Truth& truth, int64_t layer, LayerScore& sums) const;
 
-  /// Sums over the decisions of one text, or of one dataset's or layer's.
+  /// Sums over decisions of one text.
   struct Sums {
     double decisions = 0;
     std::vector<double> metrics;  // in the order of names_
@@ -67,10 +67,15 @@ class PredictorScorer {
   std::vector<std::string> names_;
   size_t recall_ = 0;  // where recall@k is among the names
   bool gate_mass_ = true;
+  Metrics metrics_of(const std::vector<Sums>& texts, uint64_t seed) const;
+  EvaluationSlice slice_of(const char* by, std::string part, const std::vector<Sums>& texts,
+                           uint64_t seed) const;
+
+  // Of each text; in a part, of each text that has decisions in it.
   std::vector<Sums> texts_;
-  std::map<std::string, Sums> datasets_;
-  std::map<int, Sums> layers_;
-  std::map<std::string, Sums> phases_;
+  std::map<std::string, std::vector<Sums>> datasets_;
+  std::map<int, std::vector<Sums>> layers_;
+  std::map<std::string, std::vector<Sums>> phases_;
   std::vector<int64_t> ranks_;  // [E] true experts found at each place
   ConfidenceScore confidence_;
   double seconds_ = 0;  // spent in score()

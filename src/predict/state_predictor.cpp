@@ -20,9 +20,16 @@ torch::Tensor StatePredictor::score(const RoutedText& text) const {
         lead_name(lead())));
   }
   const torch::NoGradGuard no_grad;
-  return logits(parameters_, inputs_of(text, lead(), geometry(), reads_history()), torch::kFloat32)
-      .transpose(0, 1)
-      .contiguous();
+  StateInputs inputs = inputs_of(text, lead(), geometry(), reads_history());
+  for (torch::Tensor* tensor : {&inputs.states, &inputs.history.ids, &inputs.history.experts}) {
+    if (tensor->defined()) *tensor = tensor->to(device_);
+  }
+  return logits(parameters_, inputs, torch::kFloat32).transpose(0, 1).contiguous().cpu();
+}
+
+void StatePredictor::run_on(const torch::Device& device) {
+  device_ = device;
+  for (auto& [name, tensor] : parameters_) tensor = tensor.to(device);
 }
 
 Json TrainedStatePredictor::settings() const {

@@ -13,6 +13,7 @@ class StatePredictor : public Predictor {
 
   bool needs_features() const final { return true; }
   torch::Tensor score(const RoutedText& text) const final;
+  void run_on(const torch::Device& device) final;
   NamedTensors weights() const final { return parameters_; }
 
   /// Whether logits() looks at StateInputs::history; without, it is left undefined.
@@ -21,7 +22,10 @@ class StatePredictor : public Predictor {
                                torch::ScalarType dtype) const = 0;  // -> [L', n, E] float32
 
  protected:
-  NamedTensors parameters_;  // float32, CPU
+  NamedTensors parameters_;  // float32, on device_
+
+ private:
+  torch::Device device_ = torch::kCPU;
 };
 
 /// Base of those whose parameters are found by gradient descent: multi-label binary cross-entropy

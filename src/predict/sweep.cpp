@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/stopwatch.h"
+#include "predict/predictor_store.h"
 
 namespace foregate {
 namespace {
@@ -43,11 +44,26 @@ std::vector<Json> points_of(const Json& grid, const std::string& where) {
 /// What distinguishes a point from others of the grid; all of it if nothing varies.
 std::string label_of(const Json& point, const Json& grid) {
   std::string label;
+  const bool varies =
+      std::any_of(grid.begin(), grid.end(), [](const Json& value) { return value.is_array(); });
   for (const auto& [key, value] : point.items()) {
-    if (!grid[key].is_array()) continue;
+    if (varies && !grid[key].is_array()) continue;
     label += fmt::format("{}{}={}", label.empty() ? "" : ",", key, value.dump());
   }
   return label.empty() ? "defaults" : label;
+}
+
+/// Writes the point's settings, unless they are of a predictor that is there already.
+void keep_settings(const Json& point, const fs::path& output, const fs::path& config) {
+  make_output_directory(output);
+  if (!is_predictor_directory(output)) {
+    write_json_atomically(config, point);
+    return;
+  }
+  if (fs::exists(config) && read_json(config) == point) return;
+  throw UsageError(
+      fmt::format("{} already holds a predictor, made with other settings; choose another --output",
+                  output.string()));
 }
 
 /// The first metric: recall@k.
@@ -70,8 +86,7 @@ std::vector<SweepRow> sweep(const TrainOptions& options, const std::filesystem::
     single.config = single.output / kConfigFile;
     if (!options.tensorboard.empty()) single.tensorboard = options.tensorboard / row.settings;
     log::info("{} of {}: {}", rows.size() + 1, points.size(), row.settings);
-    make_output_directory(single.output);
-    write_json_atomically(single.config, point);
+    keep_settings(point, single.output, single.config);
     Stopwatch clock;
     clock.start();
     row.summary = train_predictor(single);

@@ -24,7 +24,9 @@ std::string identity_of(PredictorInfo info) {
   info.trace.clear();
   info.validation.clear();
   info.calibration.reset();
-  return info.to_json().dump();
+  Json json = info.to_json();
+  json["settings"].erase("checkpoint_seconds");  // changes nothing but how often the state is kept
+  return json.dump();
 }
 
 bool is_done(const std::filesystem::path& output, const PredictorInfo& wanted) {

@@ -204,18 +204,25 @@ void TransformerPredictor::end_training(Training& training) {
 torch::Tensor TransformerPredictor::score(const RoutedText& text) const {
   const torch::NoGradGuard no_grad;
   const int64_t tokens = text.num_tokens();
-  const torch::Tensor ids = places_of(ids_, text.token_ids);
+  const torch::Tensor ids = places_of(ids_, text.token_ids).to(device_);
+  const torch::Tensor experts = text.experts.to(device_);
   // Windows overlap by half, so that every token but the first ones has half a window before it.
   const int64_t stride = context_ - context_ / 2;
-  std::vector<torch::Tensor> scores = {torch::empty({0, num_layers(), geometry().num_experts})};
+  std::vector<torch::Tensor> scores = {
+      torch::empty({0, num_layers(), geometry().num_experts}, ids.device())};
   for (int64_t first = 0, done = 0; done < tokens; first += stride) {
     const TokenWindow window{first, std::min(context_, tokens - first)};
     const torch::Tensor all =
-        logits(parameters_, gather_windows(ids, text.experts, {window}), torch::kFloat32, {});
+        logits(parameters_, gather_windows(ids, experts, {window}), torch::kFloat32, {});
     scores.push_back(all.transpose(0, 1).slice(0, done - first));
     done = first + window.size;
   }
-  return torch::cat(scores).contiguous();
+  return torch::cat(scores).contiguous().cpu();
+}
+
+void TransformerPredictor::run_on(const torch::Device& device) {
+  device_ = device;
+  for (auto& [name, tensor] : parameters_) tensor = tensor.to(device);
 }
 
 NamedTensors TransformerPredictor::weights() const {

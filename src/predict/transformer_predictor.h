@@ -23,6 +23,7 @@ class TransformerPredictor : public Predictor {
   std::unique_ptr<Training> start_training(const FitInputs& inputs) override;
   void end_training(Training& training) override;
   torch::Tensor score(const RoutedText& text) const override;
+  void run_on(const torch::Device& device) override;
   NamedTensors weights() const override;
   void set_weights(const NamedTensors& weights, const std::string& where) override;
   Json settings() const override;
@@ -50,8 +51,9 @@ class TransformerPredictor : public Predictor {
   double dropout_;
   int64_t layers_back_;  // known layers that are looked at, layer-h
   int64_t layer_width_;  // of the small network, layer-h
-  NamedTensors parameters_;
-  torch::Tensor ids_;  // [S] int64, ascending: the ids seen in training
+  torch::Device device_ = torch::kCPU;
+  NamedTensors parameters_;  // on device_
+  torch::Tensor ids_;        // [S] int64, ascending: the ids seen in training
 };
 
 }  // namespace foregate

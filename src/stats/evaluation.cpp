@@ -23,9 +23,21 @@ Json reliability_json(const std::vector<ReliabilityBin>& bins) {
   return json;
 }
 
+Json metrics_json(const Metrics& metrics) {
+  Json json = Json::object();
+  for (const auto& [name, interval] : metrics) json[name] = interval_json(interval);
+  return json;
+}
+
 Json row_json(const EvaluationRow& row) {
-  Json metrics = Json::object();
-  for (const auto& [name, interval] : row.metrics) metrics[name] = interval_json(interval);
+  Json slices = Json::array();
+  for (const EvaluationSlice& slice : row.slices) {
+    slices.push_back({{"by", slice.by},
+                      {"part", slice.part},
+                      {"decisions", slice.decisions},
+                      {"texts", slice.texts},
+                      {"metrics", metrics_json(slice.metrics)}});
+  }
   Json layers = Json::array();
   for (const auto& [layer, recall] : row.recall_by_layer) {
     layers.push_back({{"moe_layer", layer}, {"recall", recall}});
@@ -39,7 +51,8 @@ Json row_json(const EvaluationRow& row) {
                {"decisions", row.decisions},
                {"texts", row.texts},
                {"learned_texts", row.learned_texts},
-               {"metrics", metrics},
+               {"metrics", metrics_json(row.metrics)},
+               {"slices", slices},
                {"recall_by_dataset", row.recall_by_dataset},
                {"recall_by_layer", layers},
                {"recall_by_phase", row.recall_by_phase},
@@ -70,8 +83,26 @@ std::map<std::string, double> shares_from_json(const JsonReader& shares) {
   return result;
 }
 
+Metrics metrics_from_json(const JsonReader& metrics) {
+  Metrics result;
+  for (const auto& [name, value] : metrics.json().items()) {
+    const JsonReader interval(value, metrics.where() + ": " + name);
+    result.emplace_back(name, Interval{interval.number("mean", 0, 1), interval.number("low", 0, 1),
+                                       interval.number("high", 0, 1)});
+  }
+  return result;
+}
+
 /// What evaluations before these fields existed do not have.
 void read_additions(const JsonReader& reader, EvaluationRow& row) {
+  if (reader.has("slices")) {
+    for (const Json& value : reader.array("slices")) {
+      const JsonReader slice(value, reader.where() + ": slices");
+      row.slices.push_back(
+          {slice.string("by"), slice.string("part"), slice.integer("decisions", 0, INT64_MAX),
+           slice.integer("texts", 0, INT64_MAX), metrics_from_json(slice.object("metrics"))});
+    }
+  }
   if (reader.has("recall_by_phase")) {
     row.recall_by_phase = shares_from_json(reader.object("recall_by_phase"));
   }
@@ -114,13 +145,7 @@ EvaluationRow row_from_json(const Json& json, const std::string& where) {
   row.decisions = reader.integer("decisions", 0, INT64_MAX);
   row.texts = reader.integer("texts", 0, INT64_MAX);
   row.learned_texts = reader.integer("learned_texts", 0, row.texts);
-  const JsonReader metrics = reader.object("metrics");
-  for (const auto& [name, value] : metrics.json().items()) {
-    const JsonReader interval(value, metrics.where() + ": " + name);
-    row.metrics.emplace_back(name,
-                             Interval{interval.number("mean", 0, 1), interval.number("low", 0, 1),
-                                      interval.number("high", 0, 1)});
-  }
+  row.metrics = metrics_from_json(reader.object("metrics"));
   row.recall_by_dataset = shares_from_json(reader.object("recall_by_dataset"));
   for (const Json& value : reader.array("recall_by_layer")) {
     const JsonReader layer(value, where + ": recall_by_layer");
@@ -277,9 +302,10 @@ std::string EvaluationRow::title() const {
 }
 
 Json Evaluation::to_json() const {
-  Json json = {{"trace", trace}, {"model", model},
-               {"split", split}, {"num_experts", num_experts},
-               {"top_k", top_k}, {"num_moe_layers", num_moe_layers}};
+  Json json = {{"trace", trace},  {"model", model},
+               {"split", split},  {"num_experts", num_experts},
+               {"top_k", top_k},  {"num_moe_layers", num_moe_layers},
+               {"device", device}};
   json["control"] = nullptr;
   if (has_control) {
     json["control"] = {{"decisions", control_decisions}, {"matches", control_matches}};
@@ -302,6 +328,7 @@ Evaluation Evaluation::from_json(const Json& json, const std::string& where) {
   evaluation.num_experts = static_cast<int>(reader.integer("num_experts", 1, INT32_MAX));
   evaluation.top_k = static_cast<int>(reader.integer("top_k", 1, INT32_MAX));
   evaluation.num_moe_layers = static_cast<int>(reader.integer("num_moe_layers", 1, INT32_MAX));
+  evaluation.device = reader.string("device", "cpu");
   evaluation.has_control = reader.has("control") && !json["control"].is_null();
   if (evaluation.has_control) {
     const JsonReader control = reader.object("control");

@@ -14,6 +14,18 @@
 
 namespace foregate {
 
+/// In order: "recall@M", "exact-set@M", "gate-mass@M" for each budget, "top-1".
+using Metrics = std::vector<std::pair<std::string, Interval>>;
+
+/// A row's metrics on a part of its decisions; intervals over the texts that have such decisions.
+struct EvaluationSlice {
+  std::string by;    ///< "dataset", "layer" (a MoE layer) or, if there are both, "phase"
+  std::string part;  ///< "imdb", "3", "generated"
+  int64_t decisions = 0;
+  int64_t texts = 0;
+  Metrics metrics;
+};
+
 /// One predictor at one lead on one set of rows.
 struct EvaluationRow {
   std::string predictor;  ///< name or directory
@@ -21,8 +33,8 @@ struct EvaluationRow {
   int64_t decisions = 0;
   int64_t texts = 0;
   int64_t learned_texts = 0;  ///< of `texts`, those that the predictor learned from: not held out
-  /// In order: "recall@M", "exact-set@M", "gate-mass@M" for each budget, "top-1".
-  std::vector<std::pair<std::string, Interval>> metrics;
+  Metrics metrics;
+  std::vector<EvaluationSlice> slices;
   std::map<std::string, double> recall_by_dataset;      ///< recall@k
   std::vector<std::pair<int, double>> recall_by_layer;  ///< MoE layer index -> recall@k
   std::map<std::string, double> recall_by_phase;  ///< "prompt", "generated", if there are both
@@ -44,7 +56,7 @@ struct EvaluationRow {
   };
   std::optional<AtThreshold> at_threshold;
 
-  double microseconds = 0;   ///< to score one token at all layers, on this machine's CPU
+  double microseconds = 0;   ///< to score one token at all layers, on the evaluation's device
   double flops = 0;          ///< the same, counted: two a multiply-add
   int64_t weight_bytes = 0;  ///< what the predictor keeps
   /// None at this lead costs as few flops and finds more, or finds as many for fewer flops.
@@ -74,7 +86,8 @@ void mark_fronts(std::vector<EvaluationRow>& rows, int top_k);
 struct Evaluation {
   std::string trace;  ///< directory
   std::string model;
-  std::string split;  ///< "test", "all" or "held-out DATASET"
+  std::string split;           ///< "test", "all" or "held-out DATASET"
+  std::string device = "cpu";  ///< that neural predictors ran on; the others run on the CPU
   int num_experts = 0;
   int top_k = 0;
   int num_moe_layers = 0;

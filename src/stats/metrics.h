@@ -55,4 +55,9 @@ class TextScorer {
 Interval bootstrap_ratio(std::span<const double> numerators, std::span<const double> denominators,
                          int resamples = 1000, uint64_t seed = 0);
 
+/// The same for several numerators of each text, over the same draws.
+std::vector<Interval> bootstrap_ratios(
+    std::span<const std::vector<double>> numerators,  // of each text, all of one length
+    std::span<const double> denominators, int resamples = 1000, uint64_t seed = 0);
+
 }  // namespace foregate

@@ -104,6 +104,11 @@ def test_a_sweep_trains_every_combination_and_orders_them(demo_trace, tmp_path):
     best = tmp_path / "sweep" / names[0]
     assert json.loads((best / "config.json").read_text())["learning_rate"] == again[0]["settings"]["learning_rate"]
     evaluate(demo_trace, "--predictor", best)
+    grid.write_text(json.dumps({"steps": 7, "batch_tokens": 128, "learning_rate": [0.002], "rank": [2]}))
+    kept = (tmp_path / "sweep" / "learning_rate=0.002,rank=2" / "config.json")
+    before = kept.read_text()
+    fails(*asked, code=2, saying=["learning_rate=0.002,rank=2", "other settings"])
+    assert kept.read_text() == before
     grid.write_text(json.dumps({"rank": []}))
     fails(*asked, code=2, saying=["grid.json", "rank"])
     grid.write_text(json.dumps({"ranks": [1, 2]}))
@@ -119,6 +124,12 @@ def test_refusals(demo_trace, tmp_path):
           code=2, saying=["layer-9", "8"])
     fails("train", "--traces", demo_trace, "--predictor", "frequency", "--lead", "tomorrow", "--output",
           tmp_path / "p", code=2, saying=["tomorrow", "next-token"])
+    settings = tmp_path / "settings.json"
+    settings.write_text('{"steps": 5}')
+    fails("train", "--traces", demo_trace, "--predictor", "frequency", "--lead", "layer-1", "--config", settings,
+          "--output", tmp_path / "p", code=2, saying=["settings.json", "steps", "leave out --config"])
+    fails("train", "--live", "--traces", demo_trace, "--model", tmp_path, "--predictor", "frequency", "--lead", "layer-1",
+          "--output", tmp_path / "p", code=2, saying=["--live", "--traces"])
     fails("evaluate", "--traces", demo_trace, "--predictor", tmp_path / "nothing", code=2,
           saying=["nothing", "frequency"])
     fails("evaluate", "--traces", tmp_path, code=1, saying=["manifest.json"])

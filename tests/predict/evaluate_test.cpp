@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -13,6 +14,7 @@
 #include "base/json.h"
 #include "predict/corpus.h"
 #include "predict/predictor_store.h"
+#include "predict/registry.h"
 #include "predict/train.h"
 #include "synthetic_trace.h"
 #include "tensor/safetensors.h"
@@ -46,7 +48,7 @@ class Evaluate : public ::testing::Test {
     train.predictor = predictor;
     train.lead = lead;
     train.output = directory_.path() / (std::string(predictor) + "-" + lead_name(lead));
-    if (std::string(predictor) == "gate-adapter") {
+    if (find_predictor_kind(predictor)->trained) {
       train.config = directory_.path() / "config.json";
       write_file_atomically(train.config, R"({"steps": 20, "batch_tokens": 64})");
     }
@@ -113,6 +115,60 @@ TEST_F(Evaluate, RowsAreTheSameTextsAndAddUp) {
     EXPECT_EQ(row.recall_by_dataset.size(), 2U);
     EXPECT_GE(metric(row, "recall@4"), metric(row, "recall@2"));
     EXPECT_GE(metric(row, "gate-mass@4"), metric(row, "gate-mass@2"));
+  }
+}
+
+TEST_F(Evaluate, SlicesHaveEveryMetricAndAddUp) {
+  const Evaluation evaluation = evaluate(options(make_traces("traces")));
+  for (const EvaluationRow& row : evaluation.rows) {
+    for (const char* by : {"dataset", "layer"}) {
+      int64_t decisions = 0;
+      std::map<std::string, double> sums;
+      for (const EvaluationSlice& slice : row.slices) {
+        if (slice.by != by) continue;
+        decisions += slice.decisions;
+        EXPECT_LE(slice.texts, row.texts);
+        ASSERT_EQ(slice.metrics.size(), row.metrics.size());
+        for (const auto& [name, interval] : slice.metrics) {
+          sums[name] += interval.mean * static_cast<double>(slice.decisions);
+          EXPECT_LE(interval.low, interval.mean + 1e-9);
+          EXPECT_GE(interval.high, interval.mean - 1e-9);
+        }
+      }
+      EXPECT_EQ(decisions, row.decisions) << by;
+      for (const auto& [name, sum] : sums) {
+        EXPECT_NEAR(sum / static_cast<double>(decisions), metric(row, name), 1e-9) << by << name;
+      }
+    }
+    for (const auto& [layer, recall] : row.recall_by_layer) {
+      const auto slice = std::find_if(row.slices.begin(), row.slices.end(),
+                                      [part = std::to_string(layer)](const auto& each) {
+                                        return each.by == "layer" && each.part == part;
+                                      });
+      ASSERT_NE(slice, row.slices.end());
+      EXPECT_EQ(slice->metrics.front().second.mean, recall);  // recall@k comes first
+    }
+  }
+}
+
+TEST_F(Evaluate, NeuralPredictorsRunOnAGpu) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device that this libtorch can use";
+  const auto traces = make_traces("traces");
+  EvaluateOptions here = options(traces, {"next-gate", "frequency"});
+  for (const char* name : {"gate-adapter", "gate-mlp", "transformer"}) {
+    here.predictors.push_back(train(traces, name, Lead::layer(1)));
+  }
+  here.leads = {Lead::layer(1)};
+  EvaluateOptions there = here;
+  there.device = "cuda";
+  const Evaluation expected = evaluate(here);
+  const Evaluation found = evaluate(there);
+  EXPECT_EQ(found.device, "cuda");
+  ASSERT_EQ(found.rows.size(), 5U);
+  for (size_t i = 0; i < found.rows.size(); ++i) {
+    EXPECT_NEAR(metric(found.rows[i], "recall@2"), metric(expected.rows[i], "recall@2"), 0.002)
+        << found.rows[i].predictor;
+    EXPECT_GT(found.rows[i].microseconds, 0);
   }
 }
 

@@ -98,6 +98,22 @@ TEST_F(Train, AFinishedTrainingIsNotRepeated) {
   }
 }
 
+TEST_F(Train, HowOftenTheStateIsKeptMayChange) {
+  TrainOptions wanted = options("kept");
+  int calls = 0;
+  wanted.should_stop = [&] { return ++calls > 10; };
+  EXPECT_THROW(train_predictor(wanted), InterruptedError);
+  write_file_atomically(config(),
+                        R"({"steps": 30, "batch_tokens": 64, "validate_every": 4,
+                            "checkpoint_seconds": 7})");
+  wanted.should_stop = [] { return false; };
+  EXPECT_FALSE(train_predictor(wanted).already_done);
+  write_file_atomically(config(),
+                        R"({"steps": 30, "batch_tokens": 64, "validate_every": 4,
+                            "checkpoint_seconds": 8})");
+  EXPECT_TRUE(train_predictor(wanted).already_done);
+}
+
 TEST_F(Train, ACheckpointOfOtherSettingsIsNotGoneOnWith) {
   TrainOptions stopped = options("stopped");
   int calls = 0;

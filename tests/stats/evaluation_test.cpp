@@ -17,6 +17,7 @@ Evaluation sample_evaluation() {
   evaluation.trace = "t";
   evaluation.model = "m";
   evaluation.split = "test";
+  evaluation.device = "cuda:1";
   evaluation.num_experts = 8;
   evaluation.top_k = 2;
   evaluation.num_moe_layers = 3;
@@ -29,6 +30,7 @@ Evaluation sample_evaluation() {
   row.decisions = 1200;
   row.texts = 9;
   row.metrics = {{"recall@2", {0.254, 0.25, 0.26}}, {"top-1", {0.125, 0.1, 0.2}}};
+  row.slices = {{"layer", "1", 600, 9, {{"recall@2", {0.25, 0.125, 0.5}}}}};
   row.recall_by_dataset = {{"imdb", 0.25}};
   row.recall_by_layer = {{1, 0.2}, {2, 0.3}};
   row.recall_by_phase = {{"generated", 0.5}, {"prompt", 0.25}};
@@ -61,6 +63,7 @@ TEST(EvaluationTest, JsonRoundTrip) {
   EXPECT_EQ(after.rows[0].recall(2), 0.254);
   EXPECT_EQ(after.rows[0].recall(4), 0);
   EXPECT_EQ(after.rows[0].reliability.at(1).pairs, 3);
+  EXPECT_EQ(after.rows[0].slices.at(0).metrics.at(0).second.high, 0.5);
   EXPECT_EQ(after.transfers.at(1).recall_by_dataset, before.transfers[1].recall_by_dataset);
   EXPECT_TRUE(after.has_control);
 }
@@ -68,11 +71,13 @@ TEST(EvaluationTest, JsonRoundTrip) {
 TEST(EvaluationTest, ReadsWhatEarlierVersionsWrote) {
   Json json = sample_evaluation().to_json();
   for (const char* key :
-       {"recall_by_phase", "gain", "experts_for_recall", "calibration_error", "reliability",
-        "at_threshold", "microseconds_per_token", "flops_per_token", "weight_bytes", "on_front"}) {
+       {"slices", "recall_by_phase", "gain", "experts_for_recall", "calibration_error",
+        "reliability", "at_threshold", "microseconds_per_token", "flops_per_token", "weight_bytes",
+        "on_front"}) {
     json["rows"][0].erase(key);
   }
   json.erase("transfers");
+  json.erase("device");
   EXPECT_TRUE(Evaluation::from_json(json, "e").transfers.empty());
   const EvaluationRow row = Evaluation::from_json(json, "e").rows.at(0);
   EXPECT_TRUE(row.baseline.empty());

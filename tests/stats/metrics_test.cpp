@@ -126,6 +126,23 @@ TEST(BootstrapTest, ASingleTextOrNoneGivesItsMean) {
   EXPECT_EQ(bootstrap_ratio({}, {}).mean, 0);
 }
 
+TEST(BootstrapTest, SeveralNumeratorsHaveEachItsOwnInterval) {
+  const std::vector<std::vector<double>> texts = {{1, 4}, {5, 0}, {2, 2}, {7, 3}};
+  const std::vector<double> denominators = {8, 8, 9, 8};
+  const std::vector<Interval> both = bootstrap_ratios(texts, denominators, 200, 5);
+  ASSERT_EQ(both.size(), 2U);
+  for (size_t i = 0; i < 2; ++i) {
+    std::vector<double> numerators;
+    for (const auto& text : texts) numerators.push_back(text[i]);
+    const Interval alone = bootstrap_ratio(numerators, denominators, 200, 5);
+    EXPECT_EQ(both[i].mean, alone.mean);
+    EXPECT_EQ(both[i].low, alone.low);
+    EXPECT_EQ(both[i].high, alone.high);
+    EXPECT_LT(both[i].low, both[i].high);
+  }
+  EXPECT_TRUE(bootstrap_ratios({}, {}).empty());
+}
+
 TEST(BootstrapTest, SameSeedSameInterval) {
   const std::vector<double> numerators = {1, 5, 2, 7, 3};
   const std::vector<double> denominators = {8, 8, 9, 8, 5};
