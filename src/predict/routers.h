@@ -10,8 +10,8 @@
 
 namespace foregate {
 
-/// The target model's own routers: what the control recomputes decisions with, and what next-gate
-/// and gate-adapter start from.
+/// The target model's own routers: what the control recomputes decisions with, and what next-gate,
+/// gate-adapter and gate-mlp start from.
 struct Routers {
   torch::Tensor weight;       ///< [L, E, H] float32, CPU
   torch::Tensor norm_weight;  ///< [L, H] float32, CPU: the RMSNorm in front of each router
