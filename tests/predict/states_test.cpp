@@ -13,6 +13,7 @@
 #include "predict/state_predictor.h"
 #include "predict/state_task.h"
 #include "synthetic_trace.h"
+#include "tensor/device.h"
 #include "tensor/safetensors.h"
 #include "trace/features.h"
 
@@ -82,7 +83,7 @@ TEST_F(Synthetic, RowsOnAGpuAreTheSame) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device that this libtorch can use";
   const Corpus corpus(directory_.path());
   StateRows here(corpus.geometry(), Lead::layer(1));
-  StateRows there(corpus.geometry(), Lead::layer(1), torch::kCUDA);
+  StateRows there(corpus.geometry(), Lead::layer(1), parse_device("cuda"));
   for (StateRows* rows : {&here, &there}) rows->read(corpus, Split::kTrain);
   EXPECT_TRUE(there.resident());
   const std::vector<int64_t> tokens = {here.num_tokens() - 1, 0, 3, 3};
