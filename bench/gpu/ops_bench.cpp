@@ -14,6 +14,7 @@
 #include "nn/attention.h"
 #include "nn/cuda_ops.h"
 #include "nn/linear.h"
+#include "nn/qkv.h"
 #include "nn/residual.h"
 #include "nn/rms_norm.h"
 #include "nn/rope.h"
@@ -92,8 +93,10 @@ void bench(int64_t tokens) {
   torch::Tensor x;
   table.row("norm (twice a layer)", 2 * t * h, 0, [&] { x = nn::rms_norm(residual, norm, 1e-6); });
   torch::Tensor qkv;
-  table.row("qkv product", 0, 6 * t * h * h, [&] { qkv = at::linear(x, qkv_weight, qkv_bias); });
-  table.row("rope", 4 * t * h, 0, [&] { rope.apply(qkv, positions, 32, kTextTokens - 1); });
+  table.row("qkv, rotated", 0, 6 * t * h * h, [&] {
+    qkv =
+        nn::rotated_qkv(x, {qkv_weight, qkv_bias, {}, {}}, shape, rope, positions, kTextTokens - 1);
+  });
   torch::Tensor mixed;
   table.row("attention", 4 * t * h, 0, [&] { mixed = nn::attention(qkv, texts, shape); });
   table.row("o product, added", 0, 2 * t * h * h,
@@ -130,6 +133,8 @@ void bench(int64_t tokens) {
   table.row("shared down, added", 0, 2 * t * h * kSharedInner,
             [&] { residual.addmm_(inner, shared.down.dense().t()); });
   const double total = table.total();
+  table.row("(linear, qkv)", 0, 6 * t * h * h, [&] { qkv = at::linear(x, qkv_weight, qkv_bias); });
+  table.row("(rope)", 4 * t * h, 0, [&] { rope.apply(qkv, positions, 32, kTextTokens - 1); });
   torch::Tensor rows;
   table.row("(dispatch rows)", (1 + kTopK) * t * h, 0,
             [&] { rows = nn::dispatch_rows_cuda(x, order.slots); });

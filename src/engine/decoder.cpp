@@ -4,8 +4,7 @@
 
 #include <vector>
 
-#include "nn/linear.h"
-#include "nn/qk_norm.h"
+#include "nn/qkv.h"
 #include "nn/residual.h"
 #include "nn/rms_norm.h"
 #include "nn/router.h"
@@ -46,12 +45,10 @@ void Decoder::forward(const torch::Tensor& token_ids, const torch::Tensor& posit
 
 void Decoder::attend(const LayerWeights& layer, const Batch& batch, torch::Tensor& residual) {
   const torch::Tensor input = nn::rms_norm(residual, layer.input_norm, config_.rms_norm_epsilon);
-  torch::Tensor qkv = nn::linear(input, layer.qkv, layer.qkv_bias);
-  if (layer.query_norm.defined()) {
-    nn::qk_norm(qkv, layer.query_norm, layer.key_norm, attention_shape_, config_.rms_norm_epsilon);
-  }
-  rope_.apply(qkv, batch.positions, config_.num_heads + config_.num_kv_heads,
-              batch.texts.longest - 1);
+  const torch::Tensor qkv = nn::rotated_qkv(
+      input,
+      {layer.qkv, layer.qkv_bias, layer.query_norm, layer.key_norm, config_.rms_norm_epsilon},
+      attention_shape_, rope_, batch.positions, batch.texts.longest - 1);
   const torch::Tensor mixed = nn::attention(qkv, batch.texts, attention_shape_);
   nn::add_linear(residual, mixed, layer.attention_output);
 }

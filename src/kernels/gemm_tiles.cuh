@@ -11,18 +11,26 @@
 
 namespace foregate::kernels {
 
+/// What becomes of the sums.
+enum class Epilogue { kStore, kSiluProduct, kRotate };
+
 /// A product as kernels take it. The rows of `weight` that make a tile come in two halves: gate and
-/// up rows of the same columns with kSilu, neighbours without.
+/// up rows of the same columns with kSiluProduct, neighbours without.
 struct GemmArguments {
   const __nv_bfloat16* x;
   const int32_t* x_rows;
   const int32_t* ends;
   const float* row_scale;
+  const __nv_bfloat16* bias;
+  const int64_t* positions;
+  const __nv_bfloat16* cos;
+  const __nv_bfloat16* sin;
   __nv_bfloat16* out;
   int rows;
   int groups;
   int n;
   int k;
+  int rotated_columns;
 };
 
 inline GemmArguments gemm_arguments(const GroupedGemm& problem) {
@@ -30,11 +38,16 @@ inline GemmArguments gemm_arguments(const GroupedGemm& problem) {
           problem.x_rows,
           problem.ends,
           problem.row_scale,
+          static_cast<const __nv_bfloat16*>(problem.bias),
+          problem.rotation.positions,
+          static_cast<const __nv_bfloat16*>(problem.rotation.cos),
+          static_cast<const __nv_bfloat16*>(problem.rotation.sin),
           static_cast<__nv_bfloat16*>(problem.out),
           static_cast<int>(problem.rows),
           static_cast<int>(problem.groups),
           static_cast<int>(problem.n),
-          static_cast<int>(problem.k)};
+          static_cast<int>(problem.k),
+          static_cast<int>(problem.rotation.columns)};
 }
 
 struct GemmTile {
@@ -134,23 +147,37 @@ __device__ inline void transpose_quad(uint32_t (&v)[4]) {
   }
 }
 
-/// Writes the sums of one row that a quad of lanes holds: a[j] and b[j] are the lane's two columns
-/// of block j of the tile's first and second half. All lanes of a warp call it.
+/// Writes columns of one output row that a quad of lanes holds. All lanes of a warp call it.
+class RowWriter {
+ public:
+  __device__ RowWriter(const GemmArguments& arguments, int row, int end, int outputs)
+      : place_(arguments.out + int64_t{row} * outputs), inside_(row < end), outputs_(outputs) {}
+
+  /// v[j]: the lane's two columns of block j of four blocks of 8 from `first_column` on.
+  __device__ void write(uint32_t (&v)[4], int first_column) const {
+    transpose_quad(v);
+    const int column = first_column + static_cast<int>(threadIdx.x) % 4 * 8;
+    if (inside_ && column < outputs_) {
+      *reinterpret_cast<uint4*>(place_ + column) = make_uint4(v[0], v[1], v[2], v[3]);
+    }
+  }
+  __device__ bool inside() const { return inside_; }
+
+ private:
+  __nv_bfloat16* place_;
+  bool inside_;
+  int outputs_;
+};
+
+/// Writes the sums of one row that a quad of lanes holds: sum(half, j) are the lane's two columns
+/// of block j of the tile's first or second half. All lanes of a warp call it.
 template <int kBlocks, bool kSilu, typename Sum>
 __device__ void store_row(const GemmArguments& arguments, int row, int end, int first_column_a,
                           int first_column_b, int outputs, const Sum& sum) {
   static_assert(kBlocks % 4 == 0);
-  const int lane = static_cast<int>(threadIdx.x) % 4;
-  const bool inside = row < end;
+  const RowWriter writer(arguments, row, end, outputs);
   float scale = 1.0F;
-  if (kSilu && inside && arguments.row_scale != nullptr) scale = arguments.row_scale[row];
-  __nv_bfloat16* place = arguments.out + int64_t{row} * outputs;
-  const auto write = [&](uint32_t(&v)[4], int column) {
-    transpose_quad(v);
-    if (inside && column < outputs) {
-      *reinterpret_cast<uint4*>(place + column) = make_uint4(v[0], v[1], v[2], v[3]);
-    }
-  };
+  if (kSilu && writer.inside() && arguments.row_scale != nullptr) scale = arguments.row_scale[row];
 #pragma unroll
   for (int first = 0; first < kBlocks; first += 4) {
     uint32_t v[4];
@@ -161,7 +188,7 @@ __device__ void store_row(const GemmArguments& arguments, int row, int end, int 
         const float2 up = sum(1, first + j);
         v[j] = pack_bfloat16(silu_times(gate.x, up.x) * scale, silu_times(gate.y, up.y) * scale);
       }
-      write(v, first_column_a + (first + lane) * 8);
+      writer.write(v, first_column_a + first * 8);
     } else {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
@@ -170,8 +197,62 @@ __device__ void store_row(const GemmArguments& arguments, int row, int end, int 
           const float2 value = sum(half, first + j);
           v[j] = pack_bfloat16(value.x, value.y);
         }
-        write(v, (half == 0 ? first_column_a : first_column_b) + (first + lane) * 8);
+        writer.write(v, (half == 0 ? first_column_a : first_column_b) + first * 8);
       }
+    }
+  }
+}
+
+__device__ inline float2 load_pair(const __nv_bfloat16* place) {
+  const uint32_t bits = __ldg(reinterpret_cast<const uint32_t*>(place));
+  return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(&bits));
+}
+
+/// The same for tiles whose halves are a head each: adds the bias and turns the first half of a
+/// head with the second, as far as heads are to be turned.
+template <typename Sum>
+__device__ void store_rotated_row(const GemmArguments& arguments, int row, int end,
+                                  int first_column, const Sum& sum) {
+  constexpr int kHead = static_cast<int>(kRotatedHeadSize);
+  constexpr int kHalfBlocks = kHead / 2 / 8;
+  const RowWriter writer(arguments, row, end, arguments.n);
+  const int pair = static_cast<int>(threadIdx.x) % 4 * 2;
+  // Behind the group's end any angle will do.
+  const int64_t angles = (writer.inside() ? arguments.positions[row] : 0) * (kHead / 2) + pair;
+#pragma unroll
+  for (int first = 0; first < kHalfBlocks; first += 4) {
+    float2 cos[4];
+    float2 sin[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      cos[j] = load_pair(arguments.cos + angles + (first + j) * 8);
+      sin[j] = load_pair(arguments.sin + angles + (first + j) * 8);
+    }
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int column = first_column + half * kHead;
+      if (column >= arguments.n) break;
+      const bool turns = column < arguments.rotated_columns;
+      uint32_t low_values[4];
+      uint32_t high_values[4];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        float2 low = sum(half, first + j);
+        float2 high = sum(half, kHalfBlocks + first + j);
+        if (arguments.bias != nullptr) {
+          const __nv_bfloat16* bias = arguments.bias + column + (first + j) * 8 + pair;
+          const float2 low_bias = load_pair(bias);
+          const float2 high_bias = load_pair(bias + kHead / 2);
+          low = make_float2(low.x + low_bias.x, low.y + low_bias.y);
+          high = make_float2(high.x + high_bias.x, high.y + high_bias.y);
+        }
+        const float2 c = turns ? cos[j] : make_float2(1.0F, 1.0F);
+        const float2 s = turns ? sin[j] : make_float2(0.0F, 0.0F);
+        low_values[j] = pack_bfloat16(low.x * c.x - high.x * s.x, low.y * c.y - high.y * s.y);
+        high_values[j] = pack_bfloat16(high.x * c.x + low.x * s.x, high.y * c.y + low.y * s.y);
+      }
+      writer.write(low_values, column + first * 8);
+      writer.write(high_values, column + kHead / 2 + first * 8);
     }
   }
 }

@@ -6,6 +6,17 @@
 
 namespace foregate::kernels {
 
+/// Heads of whose rows the first half turns with the second.
+inline constexpr int64_t kRotatedHeadSize = 128;
+
+/// Rotary positions of queries and keys: element i of a head turns together with element i + 64.
+struct Rotation {
+  const int64_t* positions = nullptr;  ///< [rows]; null: nothing turns
+  const void* cos = nullptr;           ///< [positions, 64] bfloat16
+  const void* sin = nullptr;           ///< [positions, 64] bfloat16
+  int64_t columns = 0;                 ///< of the output, the first so many turn: whole heads
+};
+
 /// Products of rows, sorted by group, with their group's matrix; bfloat16, added up in float32.
 struct GroupedGemm {
   const void* x = nullptr;          ///< [rows, k]; [any, k] with x_rows
@@ -21,10 +32,13 @@ struct GroupedGemm {
   /// and rounded once.
   bool silu_product = false;
   const float* row_scale = nullptr;  ///< [rows], times the output, or null; with silu_product only
+  /// out = the sums and the bias, turned, rounded once. On Hopper, for one group.
+  Rotation rotation{};
+  const void* bias = nullptr;  ///< [n], or null; with rotation only
 };
 
-/// Hopper takes `x_rows`, and its products of one group too are faster than a library's with a
-/// kernel behind it.
+/// Hopper takes `x_rows` and `rotation`, and its products of one group too are faster than a
+/// library's with a kernel behind it.
 bool is_hopper(int device);
 
 /// Whether sizes and addresses are whole 16 bytes, which the copies and stores work in.

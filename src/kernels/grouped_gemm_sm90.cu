@@ -26,6 +26,7 @@ constexpr int kCluster = 2;
 constexpr int kStages = 4;
 constexpr int kThreads = (1 + kConsumers) * 128;
 constexpr int kPack = 8;  // values of one 16-byte copy
+static_assert(kHalf == kRotatedHeadSize);
 constexpr int kWeightBytes = 2 * kHalf * kDepth * static_cast<int>(sizeof(__nv_bfloat16));
 
 struct Stage {
@@ -54,8 +55,8 @@ struct Turn {
   }
 };
 
-template <bool kSilu>
-using Walk = TileWalk<kRows * kCluster, kHalf, kSilu>;
+template <Epilogue kEpilogue>
+using Walk = TileWalk<kRows * kCluster, kHalf, kEpilogue == Epilogue::kSiluProduct>;
 
 // A thread's share of the rows that a tile gathers: one pack of every 16th row. In shared memory
 // they are swizzled as the copy engine does it: a row's packs change places by row % 8.
@@ -98,13 +99,13 @@ class Gatherer {
   uint32_t row_packs_[kPasses];
 };
 
-template <bool kSilu, bool kGather>
+template <Epilogue kEpilogue, bool kGather>
 __device__ void produce(Memory& memory, const CUtensorMap& x, const CUtensorMap& weight,
                         const GemmArguments& arguments, int rank) {
   const bool leads = threadIdx.x == 0;
   if (!kGather && !leads) return;
   Gatherer gatherer(arguments);
-  Walk<kSilu> walk(arguments);
+  Walk<kEpilogue> walk(arguments);
   GemmTile tile;
   Turn turn;
   const int clusters = static_cast<int>(gridDim.x) / kCluster;
@@ -146,9 +147,9 @@ __device__ void multiply(float (&sum)[128], const Stage& stage, int consumer, bo
   }
 }
 
-template <bool kSilu, bool kGather>
+template <Epilogue kEpilogue, bool kGather>
 __device__ void consume(Memory& memory, const GemmArguments& arguments, int rank, int consumer) {
-  Walk<kSilu> walk(arguments);
+  Walk<kEpilogue> walk(arguments);
   GemmTile tile;
   Turn turn;
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -179,19 +180,24 @@ __device__ void consume(Memory& memory, const GemmArguments& arguments, int rank
     hopper::hold(sum);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      store_row<kHalf / 8, kSilu>(arguments, row + warp * 16 + half * 8 + lane / 4, tile.end,
-                                  tile.column, tile.column + kHalf, walk.outputs(),
-                                  [&](int side, int block) {
-                                    const int first = 4 * (side * kHalf / 8 + block) + 2 * half;
-                                    return make_float2(sum[first], sum[first + 1]);
-                                  });
+      const int own_row = row + warp * 16 + half * 8 + lane / 4;
+      const auto pair = [&](int side, int block) {
+        const int first = 4 * (side * kHalf / 8 + block) + 2 * half;
+        return make_float2(sum[first], sum[first + 1]);
+      };
+      if constexpr (kEpilogue == Epilogue::kRotate) {
+        store_rotated_row(arguments, own_row, tile.end, tile.column, pair);
+      } else {
+        store_row<kHalf / 8, kEpilogue == Epilogue::kSiluProduct>(
+            arguments, own_row, tile.end, tile.column, tile.column + kHalf, walk.outputs(), pair);
+      }
     }
   }
 }
 
 #endif
 
-template <bool kSilu, bool kGather>
+template <Epilogue kEpilogue, bool kGather>
 __global__ void __launch_bounds__(kThreads, 1)
     grouped_gemm_kernel(const __grid_constant__ CUtensorMap x,
                         const __grid_constant__ CUtensorMap weight,
@@ -212,10 +218,10 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int group = static_cast<int>(threadIdx.x) / 128;
   if (group == 0) {
     hopper::give_registers<40>();
-    produce<kSilu, kGather>(memory, x, weight, arguments, rank);
+    produce<kEpilogue, kGather>(memory, x, weight, arguments, rank);
   } else {
     hopper::take_registers<232>();
-    consume<kSilu, kGather>(memory, arguments, rank, group - 1);
+    consume<kEpilogue, kGather>(memory, arguments, rank, group - 1);
   }
   // Nobody leaves while the other block may still write here.
   hopper::cluster_sync();
@@ -242,7 +248,7 @@ cudaError_t describe(CUtensorMap& map, const void* matrix, int64_t rows, int64_t
   return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
 }
 
-template <bool kSilu, bool kGather>
+template <Epilogue kEpilogue, bool kGather>
 cudaError_t launch(const GroupedGemm& problem, cudaStream_t stream) {
   CUtensorMap x;
   CUtensorMap weight;
@@ -257,7 +263,7 @@ cudaError_t launch(const GroupedGemm& problem, cudaStream_t stream) {
   if ((error = cudaGetDevice(&device)) != cudaSuccess) return error;
   error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
   if (error != cudaSuccess) return error;
-  const auto kernel = grouped_gemm_kernel<kSilu, kGather>;
+  const auto kernel = grouped_gemm_kernel<kEpilogue, kGather>;
   constexpr int kBytes = static_cast<int>(sizeof(Memory));
   error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   if (error != cudaSuccess) return error;
@@ -277,12 +283,15 @@ cudaError_t launch(const GroupedGemm& problem, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t grouped_gemm_sm90(const GroupedGemm& problem, cudaStream_t stream) {
-  if (problem.x_rows != nullptr) {
-    return problem.silu_product ? launch<true, true>(problem, stream)
-                                : launch<false, true>(problem, stream);
+  if (problem.rotation.positions != nullptr) {
+    return launch<Epilogue::kRotate, false>(problem, stream);
   }
-  return problem.silu_product ? launch<true, false>(problem, stream)
-                              : launch<false, false>(problem, stream);
+  if (problem.x_rows != nullptr) {
+    return problem.silu_product ? launch<Epilogue::kSiluProduct, true>(problem, stream)
+                                : launch<Epilogue::kStore, true>(problem, stream);
+  }
+  return problem.silu_product ? launch<Epilogue::kSiluProduct, false>(problem, stream)
+                              : launch<Epilogue::kStore, false>(problem, stream);
 }
 
 }  // namespace foregate::kernels

@@ -197,6 +197,30 @@ torch::Tensor grouped_linear_cuda(const torch::Tensor& x, const GroupedLinear& l
   return result;
 }
 
+bool has_rotated_linear_cuda(const torch::Tensor& x, const RotatedLinear& linear) {
+  return has_grouped_linear_cuda(x, linear.weight) && is_hopper_cuda(x) &&
+         linear.weight.size(0) % kernels::kRotatedHeadSize == 0 &&
+         2 * linear.angles.cos.size(1) == kernels::kRotatedHeadSize;
+}
+
+torch::Tensor rotated_linear_cuda(const torch::Tensor& x, const RotatedLinear& linear) {
+  torch::Tensor result = torch::empty({x.size(0), linear.weight.size(0)}, x.options());
+  const kernels::GroupedGemm problem{
+      .x = x.const_data_ptr(),
+      .weight = linear.weight.const_data_ptr(),
+      .out = result.mutable_data_ptr(),
+      .rows = x.size(0),
+      .n = linear.weight.size(0),
+      .k = x.size(1),
+      .rotation = {.positions = linear.positions.const_data_ptr<int64_t>(),
+                   .cos = linear.angles.cos.const_data_ptr(),
+                   .sin = linear.angles.sin.const_data_ptr(),
+                   .columns = linear.heads * kernels::kRotatedHeadSize},
+      .bias = linear.bias.defined() ? linear.bias.const_data_ptr() : nullptr};
+  on_stream_of(x, [&](cudaStream_t stream) { return kernels::grouped_gemm(problem, stream); });
+  return result;
+}
+
 torch::Tensor dispatch_rows_cuda(const torch::Tensor& x, const torch::Tensor& slots) {
   torch::Tensor rows = torch::empty({slots.numel(), x.size(1)}, x.options());
   on_stream_of(x, [&](cudaStream_t stream) {

@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include "nn/rope.h"
 #include "nn/router.h"
 #include "tensor/weight.h"
 
@@ -79,6 +80,21 @@ bool is_hopper_cuda(const torch::Tensor& x);
 
 torch::Tensor grouped_linear_cuda(const torch::Tensor& x,        // [R, K] bfloat16, or [any, K]
                                   const GroupedLinear& linear);  // -> [R, N] or [R, N / 2]
+
+/// x * weight^T + bias, whose first heads are rotated.
+struct RotatedLinear {
+  torch::Tensor weight;     ///< [N, K]
+  torch::Tensor bias;       ///< [N], or undefined
+  torch::Tensor positions;  ///< [R] int64
+  RotaryAngles angles;      ///< of all positions
+  int64_t heads = 0;        ///< to rotate
+};
+
+/// Whether rotated_linear_cuda does it: bfloat16, heads of 128, on Hopper.
+bool has_rotated_linear_cuda(const torch::Tensor& x, const RotatedLinear& linear);
+
+torch::Tensor rotated_linear_cuda(const torch::Tensor& x,        // [R, K] bfloat16
+                                  const RotatedLinear& linear);  // -> [R, N]
 
 torch::Tensor dispatch_rows_cuda(const torch::Tensor& x,       // [T, H]
                                  const torch::Tensor& slots);  // [T, k] -> [T * k, H]

@@ -55,8 +55,13 @@ Rope::Rope(int64_t head_dim, double theta, torch::Device device, torch::ScalarTy
 void Rope::grow(int64_t positions) {
   const torch::Tensor position = torch::arange(positions, inverse_frequency_.options());
   const torch::Tensor angle = torch::outer(position, inverse_frequency_);
-  cos_ = angle.cos().to(dtype_);
-  sin_ = angle.sin().to(dtype_);
+  angles_ = {angle.cos().to(dtype_), angle.sin().to(dtype_)};
+}
+
+const RotaryAngles& Rope::angles(int64_t max_position) {
+  const int64_t known = angles_.cos.size(0);
+  if (max_position >= known) grow(std::max(max_position + 1, 2 * known));
+  return angles_;
 }
 
 void Rope::apply(torch::Tensor& rows, const torch::Tensor& positions, int64_t heads,
@@ -67,14 +72,14 @@ void Rope::apply(torch::Tensor& rows, const torch::Tensor& positions, int64_t he
       "rope: rows are ", rows.sizes(), "; expected [T, >= ", heads * head_dim_, "]");
   TORCH_CHECK(positions.dim() == 1 && positions.size(0) == tokens, "rope: positions are ",
               positions.sizes(), "; expected [", tokens, "]");
-  if (max_position >= cos_.size(0)) grow(std::max(max_position + 1, 2 * cos_.size(0)));
+  const auto& [all_cos, all_sin] = angles(max_position);
   if (rows.device().is_cpu() && dtype_ == torch::kFloat32) {
-    apply_cpu_float(rows, positions, heads, cos_, sin_);
+    apply_cpu_float(rows, positions, heads, all_cos, all_sin);
     return;
   }
   if constexpr (kCudaKernels) {
     if (rows.is_cuda()) {
-      rope_cuda(rows, positions, cos_, sin_, heads);
+      rope_cuda(rows, positions, all_cos, all_sin, heads);
       return;
     }
   }
@@ -82,8 +87,8 @@ void Rope::apply(torch::Tensor& rows, const torch::Tensor& positions, int64_t he
       rows.narrow(1, 0, heads * head_dim_).view({tokens, heads, head_dim_});
   torch::Tensor low = turned.narrow(2, 0, head_dim_ / 2);
   torch::Tensor high = turned.narrow(2, head_dim_ / 2, head_dim_ / 2);
-  const torch::Tensor cos = cos_.index_select(0, positions).unsqueeze(1);
-  const torch::Tensor sin = sin_.index_select(0, positions).unsqueeze(1);
+  const torch::Tensor cos = all_cos.index_select(0, positions).unsqueeze(1);
+  const torch::Tensor sin = all_sin.index_select(0, positions).unsqueeze(1);
   const torch::Tensor new_low = low * cos - high * sin;
   high.copy_(high * cos + low * sin);
   low.copy_(new_low);

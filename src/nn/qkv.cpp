@@ -1,0 +1,31 @@
+#include "nn/qkv.h"
+
+#include <torch/torch.h>
+
+#include "nn/cuda_ops.h"
+#include "nn/linear.h"
+#include "nn/qk_norm.h"
+
+namespace foregate::nn {
+
+torch::Tensor rotated_qkv(const torch::Tensor& x, const QkvWeights& weights,
+                          const AttentionShape& shape, Rope& rope, const torch::Tensor& positions,
+                          int64_t max_position) {
+  const int64_t rotated_heads = shape.num_heads + shape.num_kv_heads;
+  const bool has_norms = weights.query_norm.defined();
+  const torch::Tensor projection = compute_weight(weights.projection, x.scalar_type());
+  if constexpr (kCudaKernels) {
+    const RotatedLinear linear{.weight = projection,
+                               .bias = weights.bias,
+                               .positions = positions,
+                               .angles = rope.angles(max_position),
+                               .heads = rotated_heads};
+    if (!has_norms && has_rotated_linear_cuda(x, linear)) return rotated_linear_cuda(x, linear);
+  }
+  torch::Tensor qkv = at::linear(x, projection, weights.bias);
+  if (has_norms) qk_norm(qkv, weights.query_norm, weights.key_norm, shape, weights.epsilon);
+  rope.apply(qkv, positions, rotated_heads, max_position);
+  return qkv;
+}
+
+}  // namespace foregate::nn
