@@ -23,6 +23,7 @@ class LiveTexts : public RoutedTexts {
   std::string name() const override;
   const Geometry& geometry() const override { return source_.engine.geometry(); }
   bool has_features() const override { return true; }
+  bool has_gate_weights() const override { return true; }
   double mean_tokens() const override;
   void for_each(const TextSelection& selection,
                 const std::function<void(const RoutedText&)>& visit) const override;

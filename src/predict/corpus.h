@@ -33,6 +33,7 @@ class Corpus : public RoutedTexts {
   const SplitOptions& split_options() const { return split_options_; }
 
   bool has_features() const override;
+  bool has_gate_weights() const override { return manifest().gate_weights; }
   /// In reading order. Throws DataError if features do not belong to their text.
   void for_each(const TextSelection& selection,
                 const std::function<void(const RoutedText&)>& visit) const override;

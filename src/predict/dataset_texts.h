@@ -17,6 +17,7 @@ class DatasetTexts : public RoutedTexts {
   std::string name() const override { return all_.name() + ", " + dataset_; }
   const Geometry& geometry() const override { return all_.geometry(); }
   bool has_features() const override { return all_.has_features(); }
+  bool has_gate_weights() const override { return all_.has_gate_weights(); }
   double mean_tokens() const override { return mean_tokens_; }
   void for_each(const TextSelection& selection,
                 const std::function<void(const RoutedText&)>& visit) const override;

@@ -62,6 +62,8 @@ class Predictor {
 
   /// Whether score() and fit() read hidden states.
   virtual bool needs_features() const { return false; }
+  /// Whether fit() reads gate weights.
+  virtual bool needs_gate_weights() const { return false; }
   /// Learns everything anew. Throws DataError if the trace lacks what is needed, InterruptedError.
   virtual void fit(const FitInputs& inputs) = 0;
   /// For predictors trained by gradient: fit() in parts, so that several can learn from one stream.

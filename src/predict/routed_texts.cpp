@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "predict/loss.h"
 
 namespace foregate {
 
@@ -15,6 +16,15 @@ void RoutedTexts::require_features(const std::string& who) const {
   throw DataError(fmt::format(
       "{} reads hidden states, and the trace {} has none; collect it with --record features", who,
       name()));
+}
+
+void RoutedTexts::require_gate_weights(const std::string& who) const {
+  if (has_gate_weights()) return;
+  throw DataError(
+      fmt::format("{} is to be trained by a loss that reads gate weights, and the trace {} has "
+                  "none; set \"loss\" "
+                  "to \"{}\"",
+                  who, name(), loss_name(Loss::kBinary)));
 }
 
 void RoutedTexts::set_routers(Routers routers, const std::string& where) {

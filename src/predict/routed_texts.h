@@ -37,6 +37,7 @@ class RoutedTexts {
   virtual std::string name() const = 0;
   virtual const Geometry& geometry() const = 0;
   virtual bool has_features() const = 0;
+  virtual bool has_gate_weights() const = 0;
   /// Mean length of a text.
   virtual double mean_tokens() const = 0;
 
@@ -48,6 +49,8 @@ class RoutedTexts {
 
   /// Throws DataError that says how to record features, for `who` needs them.
   void require_features(const std::string& who) const;
+  /// Throws DataError that says how to do without gate weights, for `who` is to learn from them.
+  void require_gate_weights(const std::string& who) const;
   /// The model's own routers, if they are known.
   const std::optional<Routers>& routers() const { return routers_; }
   /// Takes the routers from elsewhere (the model's checkpoint). Throws DataError if they do not

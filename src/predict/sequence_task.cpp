@@ -14,8 +14,13 @@
 namespace foregate {
 namespace {
 
-torch::Tensor truth_of(const WindowBatch& batch, const Predictor& predictor) {
-  return batch.experts.slice(1, predictor.first_layer()).transpose(0, 1);  // [L', n, k]
+Decisions truth_of(const WindowBatch& batch, const Predictor& predictor) {
+  const auto by_layer = [&](const torch::Tensor& rows) {
+    return rows.slice(1, predictor.first_layer()).transpose(0, 1);
+  };
+  Decisions truth{by_layer(batch.experts), {}};
+  if (batch.gate_weights.defined()) truth.gate_weights = by_layer(batch.gate_weights);
+  return truth;
 }
 
 }  // namespace
@@ -28,7 +33,7 @@ SequenceTask::SequenceTask(const TransformerPredictor& predictor, const FitInput
       device_(parse_device(inputs.environment.device)),
       dtype_(parse_dtype(inputs.environment.dtype)),
       stream_(inputs.stream),
-      training_(predictor.geometry(), window),
+      training_(predictor.geometry(), window, needs_gate_weights(settings.loss)),
       validation_(predictor.geometry(), window) {
   if (stream_ != nullptr) {
     ids_ = stream_->ids();
@@ -70,11 +75,7 @@ void SequenceTask::prepare(int64_t step) {
 
 torch::Tensor SequenceTask::loss(const NamedTensors& parameters) {
   const torch::Tensor logits = predictor_.logits(parameters, batch_, dtype_, dropout_);
-  const torch::Tensor truth =
-      multi_hot(truth_of(batch_, predictor_), predictor_.geometry().num_experts);
-  const auto decisions = static_cast<double>(logits.size(0) * logits.size(1));
-  return torch::binary_cross_entropy_with_logits(logits, truth, {}, {}, at::Reduction::Sum) /
-         decisions;
+  return mean_loss(settings_.loss, logits, truth_of(batch_, predictor_));
 }
 
 double SequenceTask::validate(const NamedTensors& parameters) {
@@ -90,7 +91,8 @@ double SequenceTask::validate(const NamedTensors& parameters) {
     if (batch.empty()) return;
     const WindowBatch gathered = rows.gather(batch);
     const torch::Tensor logits = predictor_.logits(parameters, gathered, dtype_, {});
-    found += recall_at_k(logits, truth_of(gathered, predictor_)) * static_cast<double>(size);
+    found +=
+        recall_at_k(logits, truth_of(gathered, predictor_).experts) * static_cast<double>(size);
     counted += size;
     batch.clear();
     size = 0;

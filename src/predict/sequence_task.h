@@ -8,8 +8,7 @@
 
 namespace foregate {
 
-/// Training of the transformer: batches of random windows of training texts, multi-label binary
-/// cross-entropy summed over experts.
+/// Training of the transformer: batches of random windows of training texts.
 class SequenceTask : public TrainingTask {
  public:
   /// Refers to the first three. Throws DataError if the training split has no token.

@@ -28,13 +28,14 @@ class StatePredictor : public Predictor {
   torch::Device device_ = torch::kCPU;
 };
 
-/// Base of those whose parameters are found by gradient descent: multi-label binary cross-entropy
-/// over all predictable layers at once.
+/// Base of those whose parameters are found by gradient descent, over all predictable layers at
+/// once.
 class TrainedStatePredictor : public StatePredictor {
  public:
   TrainedStatePredictor(std::string name, Lead lead, Geometry geometry, TrainerSettings settings)
       : StatePredictor(std::move(name), lead, std::move(geometry)), settings_(settings) {}
 
+  bool needs_gate_weights() const final { return foregate::needs_gate_weights(settings_.loss); }
   void fit(const FitInputs& inputs) final;
   std::unique_ptr<Training> start_training(const FitInputs& inputs) final;
   void end_training(Training& training) final;

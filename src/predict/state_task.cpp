@@ -20,7 +20,7 @@ StateTask::StateTask(const StatePredictor& predictor, const FitInputs& inputs,
       device_(parse_device(inputs.environment.device)),
       dtype_(parse_dtype(inputs.environment.dtype)),
       stream_(inputs.stream),
-      training_(predictor.geometry(), predictor.lead(), device_),
+      training_(predictor.geometry(), predictor.lead(), device_, needs_gate_weights(settings.loss)),
       validation_(predictor.geometry(), predictor.lead(), device_) {
   if (stream_ != nullptr) {
     validation_.set(stream_->validation());
@@ -69,10 +69,7 @@ bool StateTask::repeats() const {
 torch::Tensor StateTask::loss(const NamedTensors& parameters) {
   const StateRows::Batch batch = training_.gather(drawn_, predictor_.reads_history(), dtype_);
   const torch::Tensor logits = predictor_.logits(parameters, batch.inputs, dtype_);  // [L', B, E]
-  const torch::Tensor truth = multi_hot(batch.experts, predictor_.geometry().num_experts);
-  const auto decisions = static_cast<double>(logits.size(0) * logits.size(1));
-  return torch::binary_cross_entropy_with_logits(logits, truth, {}, {}, at::Reduction::Sum) /
-         decisions;
+  return mean_loss(settings_.loss, logits, batch.truth);
 }
 
 double StateTask::validate(const NamedTensors& parameters) {
@@ -88,7 +85,7 @@ double StateTask::validate(const NamedTensors& parameters) {
     rows.bring(tokens, drawn);
     const StateRows::Batch batch = rows.gather(drawn, predictor_.reads_history(), dtype_);
     const torch::Tensor logits = predictor_.logits(parameters, batch.inputs, dtype_);
-    sum += recall_at_k(logits, batch.experts) * static_cast<double>(size);
+    sum += recall_at_k(logits, batch.truth.experts) * static_cast<double>(size);
   }
   return sum / static_cast<double>(count);
 }

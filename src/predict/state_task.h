@@ -9,7 +9,7 @@
 namespace foregate {
 
 /// Training of a state predictor: batches of random tokens with features, all predictable layers at
-/// once, multi-label binary cross-entropy summed over experts.
+/// once.
 class StateTask : public TrainingTask {
  public:
   /// Refers to all three. Throws DataError if no training text has features.

@@ -95,15 +95,19 @@ StateInputs inputs_of(const RoutedText& text, const Lead& lead, const Geometry& 
   return inputs;
 }
 
-StateRows::StateRows(const Geometry& geometry, const Lead& lead, torch::Device device)
+StateRows::StateRows(const Geometry& geometry, const Lead& lead, torch::Device device,
+                     bool gate_weights)
     : geometry_(geometry),
       lead_(lead),
       layers_(geometry.num_moe_layers - lead.first_layer()),
-      device_(device) {}
+      device_(device),
+      keeps_gate_weights_(gate_weights) {}
 
 void StateRows::read(const RoutedTexts& corpus, Split split) {
   clear();
-  const TextSelection selection{.split = split, .features = TextSelection::Features::kRequire};
+  const TextSelection selection{.split = split,
+                                .features = TextSelection::Features::kRequire,
+                                .gate_weights = keeps_gate_weights_};
   corpus.for_each(selection, [&](const RoutedText& text) { add(text); });
   finish();
 }
@@ -122,6 +126,7 @@ void StateRows::clear() {
   ids_ = {torch::empty({0}, torch::kInt64)};
   places_ = ids_;
   experts_ = {torch::empty({0, layers_, geometry_.top_k}, torch::kInt32)};
+  text_gate_weights_ = {torch::empty({0, layers_, geometry_.top_k}, torch::kFloat16)};
 }
 
 void StateRows::add(const RoutedText& text) {
@@ -130,13 +135,18 @@ void StateRows::add(const RoutedText& text) {
   ids_.push_back(text.token_ids);
   places_.push_back(torch::arange(text.num_tokens(), torch::kInt64));
   experts_.push_back(text.experts.slice(1, lead_.first_layer()).to(torch::kInt32));
+  if (keeps_gate_weights_) {
+    text_gate_weights_.push_back(
+        text.gate_weights.slice(1, lead_.first_layer()).to(torch::kFloat16));
+  }
   num_tokens_ += text.num_tokens();
 }
 
 void StateRows::finish() {
   rows_ = {torch::cat(ids_).to(device_), torch::cat(places_).to(device_),
            torch::cat(experts_).to(device_)};
-  for (auto* parts : {&ids_, &places_, &experts_}) parts->clear();
+  if (keeps_gate_weights_) gate_weights_ = torch::cat(text_gate_weights_).to(device_);
+  for (auto* parts : {&ids_, &places_, &experts_, &text_gate_weights_}) parts->clear();
   if (device_.is_cuda() && num_tokens_ > 0) move_states();
 }
 
@@ -191,7 +201,12 @@ StateRows::Batch StateRows::gather(const Draw& draw, bool history, torch::Scalar
   } else {
     inputs.states = gather_states(draw.tokens).to(device_);
   }
-  return {inputs, rows_.experts.index_select(0, draw.index).to(torch::kInt64).transpose(0, 1)};
+  const auto by_layer = [&](const torch::Tensor& rows, torch::ScalarType to) {
+    return rows.index_select(0, draw.index).to(to).transpose(0, 1);
+  };
+  Decisions truth{by_layer(rows_.experts, torch::kInt64), {}};
+  if (gate_weights_.defined()) truth.gate_weights = by_layer(gate_weights_, torch::kFloat32);
+  return {inputs, truth};
 }
 
 }  // namespace foregate

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "predict/lead.h"
+#include "predict/loss.h"
 #include "predict/routed_text.h"
 #include "predict/routed_texts.h"
 #include "predict/token_history.h"
@@ -43,10 +44,12 @@ class StateRows {
   };
   struct Batch {
     StateInputs inputs;
-    torch::Tensor experts;  ///< [L', B, k] int64
+    Decisions truth;  ///< of the predictable layers
   };
 
-  StateRows(const Geometry& geometry, const Lead& lead, torch::Device device = torch::kCPU);
+  /// Gate weights are kept, and given with batches, if they are asked for.
+  StateRows(const Geometry& geometry, const Lead& lead, torch::Device device = torch::kCPU,
+            bool gate_weights = false);
 
   /// Takes a split's texts, or these, instead of those it had.
   void read(const RoutedTexts& corpus, Split split);
@@ -75,13 +78,16 @@ class StateRows {
   Lead lead_;
   int64_t layers_;  // L'
   torch::Device device_;
+  bool keeps_gate_weights_;
   int64_t num_tokens_ = 0;
   std::vector<Piece> pieces_;
   torch::Tensor states_;  // [tokens, L', H] on a GPU; undefined if they stay where they are
   std::vector<torch::Tensor> ids_;  // of each text, until they are joined to rows_
   std::vector<torch::Tensor> places_;
   std::vector<torch::Tensor> experts_;
+  std::vector<torch::Tensor> text_gate_weights_;
   TokenRows rows_;
+  torch::Tensor gate_weights_;  // [tokens, L', k] float16, or undefined
 };
 
 }  // namespace foregate

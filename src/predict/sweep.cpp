@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -11,6 +12,8 @@
 #include "base/log.h"
 #include "base/stopwatch.h"
 #include "predict/predictor_store.h"
+#include "predict/registry.h"
+#include "trace/manifest.h"
 
 namespace foregate {
 namespace {
@@ -18,12 +21,30 @@ namespace {
 constexpr size_t kMostPoints = 1000;
 constexpr const char* kConfigFile = "config.json";
 
+/// Settings are numbers, or names of a few words; they become names of folders.
+bool is_setting(const Json& value) {
+  if (!value.is_string()) return value.is_number() || value.is_boolean();
+  const auto name = value.get<std::string>();
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-';
+  });
+}
+
+std::string text_of(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
 /// All combinations of the lists' values; keys in the file's order.
 std::vector<Json> points_of(const Json& grid, const std::string& where) {
   std::vector<Json> points = {Json::object()};
   for (const auto& [key, value] : grid.items()) {
     const Json values = value.is_array() ? value : Json::array({value});
     if (values.empty()) throw UsageError(fmt::format("{}: '{}' lists no value", where, key));
+    for (const Json& each : values) {
+      if (is_setting(each)) continue;
+      throw UsageError(fmt::format("{}: '{}' is {}; expected a number or a name, or a list of them",
+                                   where, key, each.dump()));
+    }
     std::vector<Json> longer;
     for (const Json& point : points) {
       for (const Json& each : values) {
@@ -48,7 +69,7 @@ std::string label_of(const Json& point, const Json& grid) {
       std::any_of(grid.begin(), grid.end(), [](const Json& value) { return value.is_array(); });
   for (const auto& [key, value] : point.items()) {
     if (varies && !grid[key].is_array()) continue;
-    label += fmt::format("{}{}={}", label.empty() ? "" : ",", key, value.dump());
+    label += fmt::format("{}{}={}", label.empty() ? "" : ",", key, text_of(value));
   }
   return label.empty() ? "defaults" : label;
 }
@@ -78,6 +99,11 @@ std::vector<SweepRow> sweep(const TrainOptions& options, const std::filesystem::
   const Json grid = read_json(grid_file);
   const JsonReader reader(grid, grid_file.string());
   const std::vector<Json> points = points_of(reader.json(), reader.where());
+  // A wrong value is better found before the first training than before the last.
+  const Geometry geometry = read_manifest(options.traces).geometry;
+  for (const Json& point : points) {
+    make_predictor(options.predictor, options.lead, geometry, JsonReader(point, reader.where()));
+  }
   std::vector<SweepRow> rows;
   for (const Json& point : points) {
     SweepRow row{.settings = label_of(point, grid), .summary = {}};

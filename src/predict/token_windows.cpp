@@ -14,8 +14,7 @@ torch::Tensor places_of(const torch::Tensor& table, const torch::Tensor& token_i
   return torch::where(found, place, torch::full_like(place, seen));
 }
 
-WindowBatch gather_windows(const torch::Tensor& ids, const torch::Tensor& experts,
-                           const std::vector<TokenWindow>& windows) {
+WindowBatch gather_windows(const RoutedRows& rows, const std::vector<TokenWindow>& windows) {
   WindowBatch batch;
   batch.windows = static_cast<int64_t>(windows.size());
   int64_t total = 0;
@@ -37,11 +36,14 @@ WindowBatch gather_windows(const torch::Tensor& ids, const torch::Tensor& expert
     }
   }
   const auto moved = [&](const std::vector<int64_t>& values) {
-    return torch::tensor(values, torch::kInt64).to(ids.device());
+    return torch::tensor(values, torch::kInt64).to(rows.ids.device());
   };
   const torch::Tensor index = moved(tokens);
-  batch.ids = ids.index_select(0, index);
-  batch.experts = experts.index_select(0, index).to(torch::kInt64);
+  batch.ids = rows.ids.index_select(0, index);
+  batch.experts = rows.experts.index_select(0, index).to(torch::kInt64);
+  if (rows.gate_weights.defined()) {
+    batch.gate_weights = rows.gate_weights.index_select(0, index).to(torch::kFloat32);
+  }
   batch.places = moved(places);
   batch.padded = moved(padded);
   batch.flat = moved(flat);
@@ -50,7 +52,8 @@ WindowBatch gather_windows(const torch::Tensor& ids, const torch::Tensor& expert
 
 void WindowRows::read(const RoutedTexts& corpus, Split split) {
   clear();
-  corpus.for_each({.split = split}, [&](const RoutedText& text) { add(text); });
+  const TextSelection selection{.split = split, .gate_weights = keeps_gate_weights_};
+  corpus.for_each(selection, [&](const RoutedText& text) { add(text); });
   finish();
 }
 
@@ -65,7 +68,9 @@ void WindowRows::clear() {
   windows_.clear();
   // An empty piece in front: there may be no text.
   text_ids_ = {torch::empty({0}, torch::kInt64)};
-  text_experts_ = {torch::empty({0, geometry_.num_moe_layers, geometry_.top_k}, torch::kInt16)};
+  const std::vector<int64_t> shape = {0, geometry_.num_moe_layers, geometry_.top_k};
+  text_experts_ = {torch::empty(shape, torch::kInt16)};
+  text_gate_weights_ = {torch::empty(shape, torch::kFloat16)};
 }
 
 void WindowRows::add(const RoutedText& text) {
@@ -74,19 +79,20 @@ void WindowRows::add(const RoutedText& text) {
   }
   text_ids_.push_back(text.token_ids);
   text_experts_.push_back(text.experts.to(torch::kInt16));
+  if (keeps_gate_weights_) text_gate_weights_.push_back(text.gate_weights.to(torch::kFloat16));
   tokens_ += text.num_tokens();
 }
 
 void WindowRows::finish() {
-  ids_ = torch::cat(text_ids_);
-  experts_ = torch::cat(text_experts_);
-  text_ids_.clear();
-  text_experts_.clear();
+  rows_ = {torch::cat(text_ids_), torch::cat(text_experts_), {}};
+  if (keeps_gate_weights_) rows_.gate_weights = torch::cat(text_gate_weights_);
+  for (auto* parts : {&text_ids_, &text_experts_, &text_gate_weights_}) parts->clear();
 }
 
 void WindowRows::look_up(const torch::Tensor& ids, torch::Device device) {
-  ids_ = places_of(ids, ids_).to(device);
-  experts_ = experts_.to(device);
+  rows_.ids = places_of(ids, rows_.ids).to(device);
+  rows_.experts = rows_.experts.to(device);
+  if (keeps_gate_weights_) rows_.gate_weights = rows_.gate_weights.to(device);
 }
 
 }  // namespace foregate

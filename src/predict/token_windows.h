@@ -17,9 +17,10 @@ struct TokenWindow {
 
 /// Windows of tokens, one after the other, as a sequence model takes them.
 struct WindowBatch {
-  torch::Tensor ids;      ///< [n] int64: places in the table of ids
-  torch::Tensor experts;  ///< [n, L, k] int64
-  torch::Tensor places;   ///< [n] int64: of each token in its window
+  torch::Tensor ids;           ///< [n] int64: places in the table of ids
+  torch::Tensor experts;       ///< [n, L, k] int64
+  torch::Tensor gate_weights;  ///< [n, L, k] float32, or undefined
+  torch::Tensor places;        ///< [n] int64: of each token in its window
   /// [windows * longest] int64: the token at each place of a padded layout, n where there is none.
   torch::Tensor padded;
   torch::Tensor flat;  ///< [n] int64: each token's place in the padded layout
@@ -27,16 +28,23 @@ struct WindowBatch {
   int64_t longest = 0;
 };
 
-/// Takes the windows out of rows of tokens, on the rows' device.
-WindowBatch gather_windows(const torch::Tensor& ids,      // [N] int64: places in the table of ids
-                           const torch::Tensor& experts,  // [N, L, k] any integers
-                           const std::vector<TokenWindow>& windows);
+/// Texts one after the other.
+struct RoutedRows {
+  torch::Tensor ids;           ///< [N] int64: places in the table of ids
+  torch::Tensor experts;       ///< [N, L, k] any integers
+  torch::Tensor gate_weights;  ///< [N, L, k] any floating-point numbers, or undefined
+};
+
+/// Takes the windows out of the rows, on their device.
+WindowBatch gather_windows(const RoutedRows& rows, const std::vector<TokenWindow>& windows);
 
 /// All tokens of some texts with their routing, and the windows of at most `length` tokens that
-/// they are cut into. Eight bytes a token and two a chosen expert, in memory.
+/// they are cut into. In memory, eight bytes a token and two a chosen expert, four if gate weights
+/// are to be kept as well.
 class WindowRows {
  public:
-  WindowRows(const Geometry& geometry, int64_t length) : geometry_(geometry), length_(length) {}
+  WindowRows(const Geometry& geometry, int64_t length, bool gate_weights = false)
+      : geometry_(geometry), length_(length), keeps_gate_weights_(gate_weights) {}
 
   /// Takes a split's texts, or these, instead of those it had.
   void read(const RoutedTexts& corpus, Split split);
@@ -45,10 +53,10 @@ class WindowRows {
   /// From here on, ids are places in this table; its length for ids that are not in it.
   void look_up(const torch::Tensor& ids,  // [S] int64, ascending
                torch::Device device);
-  const torch::Tensor& ids() const { return ids_; }  ///< [N] int64
+  const torch::Tensor& ids() const { return rows_.ids; }  ///< [N] int64
   const std::vector<TokenWindow>& windows() const { return windows_; }
   WindowBatch gather(const std::vector<TokenWindow>& windows) const {
-    return gather_windows(ids_, experts_, windows);
+    return gather_windows(rows_, windows);
   }
 
  private:
@@ -58,11 +66,12 @@ class WindowRows {
 
   Geometry geometry_;
   int64_t length_;
+  bool keeps_gate_weights_;
   int64_t tokens_ = 0;
   std::vector<torch::Tensor> text_ids_;  // of each text, until they are joined
   std::vector<torch::Tensor> text_experts_;
-  torch::Tensor ids_;
-  torch::Tensor experts_;  // [N, L, k] int16
+  std::vector<torch::Tensor> text_gate_weights_;
+  RoutedRows rows_;  // experts int16, gate weights float16
   std::vector<TokenWindow> windows_;
 };
 

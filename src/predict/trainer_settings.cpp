@@ -1,5 +1,8 @@
 #include "predict/trainer_settings.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <nlohmann/json.hpp>
 
 namespace foregate {
@@ -7,11 +10,18 @@ namespace {
 
 constexpr int64_t kMany = 1'000'000'000;
 
+Loss loss_from(const JsonReader& reader, Loss fallback) {
+  const std::optional<Loss> loss = find_loss(reader.string("loss", loss_name(fallback)));
+  if (!loss) reader.fail("loss", fmt::format("one of {}", fmt::join(loss_names(), ", ")));
+  return *loss;
+}
+
 }  // namespace
 
 TrainerSettings TrainerSettings::from_json(const JsonReader& reader,
                                            const TrainerSettings& defaults) {
   TrainerSettings s = defaults;
+  s.loss = loss_from(reader, s.loss);
   s.steps = reader.integer("steps", 1, kMany, s.steps);
   s.batch_tokens = reader.integer("batch_tokens", 1, kMany, s.batch_tokens);
   s.run_tokens = reader.integer("run_tokens", 1, s.batch_tokens, s.run_tokens);
@@ -27,7 +37,8 @@ TrainerSettings TrainerSettings::from_json(const JsonReader& reader,
 }
 
 Json TrainerSettings::to_json() const {
-  return {{"steps", steps},
+  return {{"loss", loss_name(loss)},
+          {"steps", steps},
           {"batch_tokens", batch_tokens},
           {"run_tokens", run_tokens},
           {"learning_rate", learning_rate},

@@ -3,12 +3,14 @@
 #include <cstdint>
 
 #include "base/json.h"
+#include "predict/loss.h"
 
 namespace foregate {
 
 /// How the gradient-trained predictors are trained. The defaults are the reference's
 /// (shared/tools/reference_predictors.py).
 struct TrainerSettings {
+  Loss loss = Loss::kBinary;
   int64_t steps = 1500;
   int64_t batch_tokens = 4096;
   int64_t run_tokens = 1;  ///< consecutive tokens drawn together: fewer, longer reads on slow disks

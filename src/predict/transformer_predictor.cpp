@@ -190,6 +190,7 @@ void TransformerPredictor::fit(const FitInputs& inputs) {
 }
 
 std::unique_ptr<Training> TransformerPredictor::start_training(const FitInputs& inputs) {
+  if (needs_gate_weights()) inputs.corpus.require_gate_weights(name());
   auto task = std::make_unique<SequenceTask>(*this, inputs, training_, context_);
   ids_ = task->ids();
   const NamedTensors initial = initial_parameters(ids_.size(0), inputs.environment.seed);
@@ -213,7 +214,7 @@ torch::Tensor TransformerPredictor::score(const RoutedText& text) const {
   for (int64_t first = 0, done = 0; done < tokens; first += stride) {
     const TokenWindow window{first, std::min(context_, tokens - first)};
     const torch::Tensor all =
-        logits(parameters_, gather_windows(ids, experts, {window}), torch::kFloat32, {});
+        logits(parameters_, gather_windows({ids, experts, {}}, {window}), torch::kFloat32, {});
     scores.push_back(all.transpose(0, 1).slice(0, done - first));
     done = first + window.size;
   }

@@ -19,6 +19,7 @@ class TransformerPredictor : public Predictor {
   /// the trainer's settings.
   TransformerPredictor(std::string name, Lead lead, Geometry geometry, const JsonReader& settings);
 
+  bool needs_gate_weights() const override { return foregate::needs_gate_weights(training_.loss); }
   void fit(const FitInputs& inputs) override;
   std::unique_ptr<Training> start_training(const FitInputs& inputs) override;
   void end_training(Training& training) override;

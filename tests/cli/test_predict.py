@@ -109,6 +109,12 @@ def test_a_sweep_trains_every_combination_and_orders_them(demo_trace, tmp_path):
     before = kept.read_text()
     fails(*asked, code=2, saying=["learning_rate=0.002,rank=2", "other settings"])
     assert kept.read_text() == before
+    grid.write_text(json.dumps({"steps": 20, "batch_tokens": 128, "loss": ["bce", "listwise"]}))
+    names = [line.split()[0] for line in run(*asked).stdout.splitlines()[1:]]
+    assert sorted(names) == ["loss=bce", "loss=listwise"]
+    for value in ["../../elsewhere", [1], {"a": 1}]:
+        grid.write_text(json.dumps({"loss": [value]}))
+        fails(*asked, code=2, saying=["grid.json", "'loss' is", "expected a number or a name"])
     grid.write_text(json.dumps({"rank": []}))
     fails(*asked, code=2, saying=["grid.json", "rank"])
     grid.write_text(json.dumps({"ranks": [1, 2]}))

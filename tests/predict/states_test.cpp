@@ -76,7 +76,25 @@ TEST_F(Synthetic, RowsGatherTheSplitsTokens) {
   EXPECT_FALSE(batch.inputs.history.ids.defined());
   const torch::Tensor index = torch::tensor(tokens, torch::kInt64);
   EXPECT_TRUE(batch.inputs.states.equal(all_states.index_select(1, index)));
-  EXPECT_TRUE(batch.experts.equal(torch::cat(experts, 1).index_select(1, index)));
+  EXPECT_TRUE(batch.truth.experts.equal(torch::cat(experts, 1).index_select(1, index)));
+}
+
+TEST_F(Synthetic, RowsKeepGateWeightsIfAsked) {
+  const Corpus corpus(directory_.path());
+  StateRows rows(corpus.geometry(), Lead::layer(1), torch::kCPU, /*gate_weights=*/true);
+  rows.read(corpus, Split::kTrain);
+  std::vector<torch::Tensor> gates;
+  const TextSelection selection{
+      .split = Split::kTrain, .features = Features::kRequire, .gate_weights = true};
+  for (const RoutedText& text : testing::read_texts(corpus, selection)) {
+    gates.push_back(text.gate_weights.slice(1, 1).transpose(0, 1));
+  }
+  const std::vector<int64_t> tokens = {rows.num_tokens() - 1, 0, 3};
+  StateRows::Draw draw;
+  rows.bring(tokens, draw);
+  const StateRows::Batch batch = rows.gather(draw, /*history=*/false, torch::kFloat32);
+  EXPECT_TRUE(batch.truth.gate_weights.equal(
+      torch::cat(gates, 1).index_select(1, torch::tensor(tokens, torch::kInt64))));
 }
 
 TEST_F(Synthetic, RowsOnAGpuAreTheSame) {
@@ -97,7 +115,7 @@ TEST_F(Synthetic, RowsOnAGpuAreTheSame) {
   EXPECT_TRUE(found.inputs.states.cpu().allclose(expected.inputs.states, 1e-5, 1e-6));
   EXPECT_TRUE(found.inputs.history.ids.cpu().equal(expected.inputs.history.ids));
   EXPECT_TRUE(found.inputs.history.experts.cpu().equal(expected.inputs.history.experts));
-  EXPECT_TRUE(found.experts.cpu().equal(expected.experts));
+  EXPECT_TRUE(found.truth.experts.cpu().equal(expected.truth.experts));
   const torch::Tensor rounded = batch(there, torch::kBFloat16).inputs.states;
   EXPECT_EQ(rounded.scalar_type(), torch::kBFloat16);
   EXPECT_TRUE(rounded.equal(found.inputs.states.to(torch::kBFloat16)));

@@ -133,6 +133,41 @@ TEST_F(Train, LearnsMoreThanItStartedWith) {
   EXPECT_GT(adapter.info.validation[0].second, start.info.validation[0].second + 0.02);
 }
 
+TEST_F(Train, EveryLossLearns) {
+  for (const char* predictor : {"gate-adapter", "transformer"}) {
+    TrainOptions none = options((predictor + std::string("-none")).c_str(), predictor);
+    write_file_atomically(config(), R"({"steps": 1, "batch_tokens": 1, "learning_rate": 1e-9})");
+    const double start = train_predictor(none).info.validation[0].second;
+    for (const char* loss : {"bce", "gate-mass", "listwise"}) {
+      write_file_atomically(
+          config(), R"({"steps": 150, "batch_tokens": 256, "validate_every": 25, "loss": ")" +
+                        std::string(loss) + "\"}");
+      const TrainOptions wanted = options((predictor + std::string(loss)).c_str(), predictor);
+      EXPECT_GT(train_predictor(wanted).info.validation[0].second, start + 0.02)
+          << predictor << ", " << loss;
+    }
+  }
+}
+
+TEST_F(Train, ALossThatNeedsGateWeightsSaysSo) {
+  Trace trace;
+  trace.dataset = "one";
+  trace.token_ids = {1, 2};
+  trace.prompt_tokens = 2;
+  trace.experts = {0, 1, 1, 2};
+  Geometry geometry;
+  geometry.num_moe_layers = 2;
+  geometry.num_experts = 3;
+  geometry.top_k = 1;
+  geometry.moe_layers = {0, 1};
+  TrainOptions wanted = options("gates", "transformer", Lead::next_token());
+  wanted.traces = directory_.path() / "no-gates";
+  testing::write_trace(wanted.traces, geometry, {trace});
+  write_file_atomically(config(), R"({"loss": "listwise"})");
+  EXPECT_THAT(error_of<DataError>(wanted), HasSubstr("set \"loss\" to \"bce\""));
+  EXPECT_FALSE(fs::exists(wanted.output));
+}
+
 // There, steps are recorded and replayed.
 TEST_F(Train, LearnsTheSameOnAGpu) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device that this libtorch can use";
@@ -199,6 +234,8 @@ TEST_F(Train, UnknownOrWrongSettingsAreNamed) {
               HasSubstr("'stepz' is no setting of gate-adapter"));
   write_file_atomically(config(), R"({"steps": 0})");
   EXPECT_THAT(error_of<DataError>(options("b")), HasSubstr("steps"));
+  write_file_atomically(config(), R"({"loss": "hinge"})");
+  EXPECT_THAT(error_of<DataError>(options("d")), HasSubstr("one of bce, gate-mass, listwise"));
   write_file_atomically(config(), R"({"rank": 8})");
   EXPECT_THAT(error_of<UsageError>(options("c", "mlp")), HasSubstr("'rank' is no setting of mlp"));
 }

@@ -17,7 +17,7 @@ namespace {
 TEST(TokenWindows, AreLaidOutWithPadding) {
   const torch::Tensor ids = torch::tensor({7, 8, 9, 4}, torch::kInt64);
   const torch::Tensor experts = torch::tensor({0, 1, 2, 0}, torch::kInt16).view({4, 1, 1});
-  const WindowBatch batch = gather_windows(ids, experts, {{3, 1}, {0, 3}});
+  const WindowBatch batch = gather_windows({ids, experts, {}}, {{3, 1}, {0, 3}});
   EXPECT_EQ(batch.windows, 2);
   EXPECT_EQ(batch.longest, 3);
   const auto row = [](std::vector<int64_t> values) { return torch::tensor(values, torch::kInt64); };
@@ -70,8 +70,8 @@ TEST(Transformer, PaddingChangesNothing) {
   const auto& predictor = dynamic_cast<TransformerPredictor&>(*made);
   const RoutedText text = random_text(9);
   NamedTensors weights = predictor.weights();
-  const WindowBatch both = gather_windows(text.token_ids, text.experts, {{0, 6}, {6, 3}});
-  const WindowBatch second = gather_windows(text.token_ids, text.experts, {{6, 3}});
+  const WindowBatch both = gather_windows({text.token_ids, text.experts, {}}, {{0, 6}, {6, 3}});
+  const WindowBatch second = gather_windows({text.token_ids, text.experts, {}}, {{6, 3}});
   const torch::Tensor together = predictor.logits(weights, both, torch::kFloat32, {});
   const torch::Tensor alone = predictor.logits(weights, second, torch::kFloat32, {});
   EXPECT_TRUE(together.slice(1, 6).allclose(alone, 1e-4, 1e-5));
@@ -80,7 +80,7 @@ TEST(Transformer, PaddingChangesNothing) {
 TEST(Transformer, BeginsAtTheShareOfTheChosen) {
   torch::manual_seed(0);
   const RoutedText text = random_text(9);
-  const WindowBatch batch = gather_windows(text.token_ids, text.experts, {{0, 9}});
+  const WindowBatch batch = gather_windows({text.token_ids, text.experts, {}}, {{0, 9}});
   for (const Lead& lead : {Lead::next_token(), Lead::layer(1)}) {
     const auto made =
         make_predictor("transformer", lead, small_geometry(), JsonReader(Json::object(), "test"));
