@@ -133,6 +133,14 @@ void bench(int64_t tokens) {
   table.row("shared down, added", 0, 2 * t * h * kSharedInner,
             [&] { residual.addmm_(inner, shared.down.dense().t()); });
   const double total = table.total();
+  table.row("(attention of the library)", 4 * t * h, 0, [&] {
+    const auto heads = [&](int64_t first) {
+      return qkv.narrow(1, first * kHidden, kHidden).view({tokens, 16, 128});
+    };
+    mixed = std::get<0>(at::_flash_attention_forward(
+        heads(0), heads(1), heads(2), texts.cu_seqlens_on_device, texts.cu_seqlens_on_device,
+        texts.longest, texts.longest, 0.0, /*is_causal=*/true, /*return_debug_mask=*/false));
+  });
   table.row("(linear, qkv)", 0, 6 * t * h * h, [&] { qkv = at::linear(x, qkv_weight, qkv_bias); });
   table.row("(rope)", 4 * t * h, 0, [&] { rope.apply(qkv, positions, 32, kTextTokens - 1); });
   torch::Tensor rows;

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/grouped_gemm.h"
+#include "kernels/quad.cuh"
 
 // What the grouped products of both generations share: which block computes what, and how sums
 // leave the registers.
@@ -118,33 +119,9 @@ class TileWalk {
   int first_tile_ = 0;
 };
 
-__device__ inline uint32_t pack_bfloat16(float low, float high) {
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<const uint32_t*>(&pair);
-}
-
 // Where exp(-x) overflows, __fdividef of huge divisors gives 0, which is silu's limit.
 __device__ inline float silu_times(float gate, float up) {
   return __fdividef(gate, 1.0F + __expf(-gate)) * up;
-}
-
-/// Four lanes hold the same row of four blocks of 8 columns, two columns each. Afterwards each lane
-/// holds the 8 columns of one block, lane % 4.
-__device__ inline void transpose_quad(uint32_t (&v)[4]) {
-  const bool odd = threadIdx.x % 2 != 0;
-  const bool high = threadIdx.x % 4 >= 2;
-#pragma unroll
-  for (int i = 0; i < 4; i += 2) {
-    const uint32_t got = __shfl_xor_sync(0xffffffffU, odd ? v[i] : v[i + 1], 1);
-    v[i] = odd ? got : v[i];
-    v[i + 1] = odd ? v[i + 1] : got;
-  }
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    const uint32_t got = __shfl_xor_sync(0xffffffffU, high ? v[i] : v[i + 2], 2);
-    v[i] = high ? got : v[i];
-    v[i + 2] = high ? v[i + 2] : got;
-  }
 }
 
 /// Writes columns of one output row that a quad of lanes holds. All lanes of a warp call it.
@@ -186,7 +163,8 @@ __device__ void store_row(const GemmArguments& arguments, int row, int end, int 
       for (int j = 0; j < 4; ++j) {
         const float2 gate = sum(0, first + j);
         const float2 up = sum(1, first + j);
-        v[j] = pack_bfloat16(silu_times(gate.x, up.x) * scale, silu_times(gate.y, up.y) * scale);
+        v[j] =
+            pack<__nv_bfloat16>(silu_times(gate.x, up.x) * scale, silu_times(gate.y, up.y) * scale);
       }
       writer.write(v, first_column_a + first * 8);
     } else {
@@ -195,7 +173,7 @@ __device__ void store_row(const GemmArguments& arguments, int row, int end, int 
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
           const float2 value = sum(half, first + j);
-          v[j] = pack_bfloat16(value.x, value.y);
+          v[j] = pack<__nv_bfloat16>(value.x, value.y);
         }
         writer.write(v, (half == 0 ? first_column_a : first_column_b) + first * 8);
       }
@@ -248,8 +226,9 @@ __device__ void store_rotated_row(const GemmArguments& arguments, int row, int e
         }
         const float2 c = turns ? cos[j] : make_float2(1.0F, 1.0F);
         const float2 s = turns ? sin[j] : make_float2(0.0F, 0.0F);
-        low_values[j] = pack_bfloat16(low.x * c.x - high.x * s.x, low.y * c.y - high.y * s.y);
-        high_values[j] = pack_bfloat16(high.x * c.x + low.x * s.x, high.y * c.y + low.y * s.y);
+        low_values[j] = pack<__nv_bfloat16>(low.x * c.x - high.x * s.x, low.y * c.y - high.y * s.y);
+        high_values[j] =
+            pack<__nv_bfloat16>(high.x * c.x + low.x * s.x, high.y * c.y + low.y * s.y);
       }
       writer.write(low_values, column + first * 8);
       writer.write(high_values, column + kHead / 2 + first * 8);

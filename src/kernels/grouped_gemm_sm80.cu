@@ -1,3 +1,4 @@
+#include "kernels/ampere.cuh"
 #include "kernels/gemm_tiles.cuh"
 #include "kernels/grouped_gemm.h"
 
@@ -33,38 +34,6 @@ __device__ int offset_of(int row, int pack) {
   return (row * kRowPacks + (pack ^ (row / 2 % kRowPacks))) * kPack;
 }
 
-__device__ uint32_t shared_address(const void* pointer) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
-}
-
-// Copies 16 bytes, or clears them.
-__device__ void copy_pack(__nv_bfloat16* target, const __nv_bfloat16* source, bool present) {
-  asm volatile(
-      "cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(shared_address(target)),
-      "l"(source), "r"(present ? 16 : 0)
-      : "memory");
-}
-
-template <int kPending>
-__device__ void wait_for_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
-}
-
-__device__ void load_matrices(uint32_t (&fragment)[4], const __nv_bfloat16* place) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(fragment[0]), "=r"(fragment[1]), "=r"(fragment[2]), "=r"(fragment[3])
-               : "r"(shared_address(place))
-               : "memory");
-}
-
-__device__ void multiply_add(float (&sum)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-      "{%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
 // The copies of one tile. Every thread brings one pack of each of the passes' rows.
 class Loader {
  public:
@@ -87,16 +56,16 @@ class Loader {
 #pragma unroll
     for (int rows = 0; rows < kRows; rows += kPassRows) {
       const bool present = inside && rows < rows_left_;
-      copy_pack(stage.x + offset_of(first_row() + rows, pack()),
-                x_ + (present ? int64_t{rows} * depth + k : 0), present);
+      ampere::copy_16(stage.x + offset_of(first_row() + rows, pack()),
+                      x_ + (present ? int64_t{rows} * depth + k : 0), present);
     }
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
 #pragma unroll
       for (int rows = 0; rows < kHalf; rows += kPassRows) {
         const bool present = inside && rows < columns_left_[half];
-        copy_pack(stage.weight + offset_of(half * kHalf + first_row() + rows, pack()),
-                  weight_[half] + (present ? int64_t{rows} * depth + k : 0), present);
+        ampere::copy_16(stage.weight + offset_of(half * kHalf + first_row() + rows, pack()),
+                        weight_[half] + (present ? int64_t{rows} * depth + k : 0), present);
       }
     }
   }
@@ -134,16 +103,16 @@ struct Operands {
 #pragma unroll
     for (int i = 0; i < kRowBlocks; ++i) {
       // Lanes 0 to 15 point to the rows' first 8 columns, the others to the next 8.
-      load_matrices(x[i],
-                    stage.x + offset_of(first_row + i * 16 + lane % 16, step * 2 + lane / 16));
+      const int place = offset_of(first_row + i * 16 + lane % 16, step * 2 + lane / 16);
+      ampere::load_matrices(x[i], ampere::shared_address(stage.x + place));
     }
 #pragma unroll
     for (int j = 0; j < kColumnBlocks / 2; ++j) {
       // Two blocks of 8 columns, each in two halves of the step.
       const int half = j / (kWarpColumns / 16) * kHalf;
       const int column = half + first_column + j % (kWarpColumns / 16) * 16 + lane / 16 * 8;
-      load_matrices(weight[j],
-                    stage.weight + offset_of(column + lane % 8, step * 2 + lane / 8 % 2));
+      const int place = offset_of(column + lane % 8, step * 2 + lane / 8 % 2);
+      ampere::load_matrices(weight[j], ampere::shared_address(stage.weight + place));
     }
   }
 
@@ -152,7 +121,8 @@ struct Operands {
     for (int i = 0; i < kRowBlocks; ++i) {
 #pragma unroll
       for (int j = 0; j < kColumnBlocks; ++j) {
-        multiply_add(sums[i][j], x[i], weight[j / 2][j % 2 * 2], weight[j / 2][j % 2 * 2 + 1]);
+        ampere::multiply_add<__nv_bfloat16>(sums[i][j], x[i], weight[j / 2][j % 2 * 2],
+                                            weight[j / 2][j % 2 * 2 + 1]);
       }
     }
   }
@@ -178,7 +148,7 @@ class Arrivals {
         find_tile();
       }
     }
-    asm volatile("cp.async.commit_group;" ::: "memory");
+    ampere::commit_copies();
   }
 
  private:
@@ -213,7 +183,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   int slot = 0;
   for (; slot < kStages - 1; ++slot) arrivals.start_next(stages[slot]);
   Operands operands[2];
-  wait_for_copies<kStages - 2>();
+  ampere::wait_for_copies<kStages - 2>();
   __syncthreads();
   operands[0].load(stages[0], 0, first_row, first_column);
   int now = 0;  // the slot that is computed; `slot` is the one to fill next
@@ -231,7 +201,7 @@ __global__ void __launch_bounds__(kThreads, 1)
           slot = now;
         }
         if (step == kSteps - 1) {
-          wait_for_copies<kStages - 2>();
+          ampere::wait_for_copies<kStages - 2>();
           __syncthreads();
         }
         // Behind the last stage of all this reads what no product uses.
@@ -255,7 +225,7 @@ __global__ void __launch_bounds__(kThreads, 1)
       }
     }
   }
-  wait_for_copies<0>();
+  ampere::wait_for_copies<0>();
 }
 
 template <bool kSilu>

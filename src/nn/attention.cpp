@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "nn/cuda_ops.h"
 #include "tensor/transfer.h"
 
 namespace foregate::nn {
@@ -51,6 +52,9 @@ torch::Tensor attention(const torch::Tensor& qkv, const PackedTexts& texts,
               "; expected [T, ", shape.qkv_size(), "]");
   TORCH_CHECK(!cu_seqlens.empty() && cu_seqlens.front() == 0 && cu_seqlens.back() == tokens,
               "attention: cu_seqlens must run from 0 to ", tokens);
+  if constexpr (kCudaKernels) {
+    if (has_attention_cuda(qkv, texts, shape)) return attention_cuda(qkv, texts, shape);
+  }
   if (tokens > 0 && has_flash_attention(qkv, shape)) return flash_attention(qkv, texts, shape);
   const int64_t group = shape.num_heads / shape.num_kv_heads;
   const int64_t kv_size = shape.num_kv_heads * shape.head_dim;

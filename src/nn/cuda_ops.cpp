@@ -6,6 +6,7 @@
 #include <torch/torch.h>
 
 #include "kernels/activation.h"
+#include "kernels/attention.h"
 #include "kernels/dequantize.h"
 #include "kernels/grouped_gemm.h"
 #include "kernels/normalised_rows.h"
@@ -39,6 +40,18 @@ template <typename Launch>
 void on_stream_of(const torch::Tensor& tensor, const Launch& launch) {
   const c10::cuda::CUDAGuard guard(tensor.device());
   C10_CUDA_CHECK(launch(c10::cuda::getCurrentCUDAStream().stream()));
+}
+
+// Without a place for the result.
+kernels::PackedAttention packed_attention_of(const torch::Tensor& qkv, const PackedTexts& texts,
+                                             const AttentionShape& shape) {
+  return {.qkv = qkv.const_data_ptr(),
+          .bounds = texts.cu_seqlens_on_device.const_data_ptr<int32_t>(),
+          .texts = static_cast<int64_t>(texts.cu_seqlens.size()) - 1,
+          .longest = texts.longest,
+          .heads = shape.num_heads,
+          .kv_heads = shape.num_kv_heads,
+          .head_dim = shape.head_dim};
 }
 
 }  // namespace
@@ -78,6 +91,24 @@ void rope_cuda(torch::Tensor& rows, const torch::Tensor& positions, const torch:
                          cos.const_data_ptr(), sin.const_data_ptr(), rows.size(0), rows.size(1),
                          heads, cos.size(1), kernel_dtype(rows), stream);
   });
+}
+
+bool has_attention_cuda(const torch::Tensor& qkv, const PackedTexts& texts,
+                        const AttentionShape& shape) {
+  return qkv.is_cuda() && qkv.is_contiguous() &&
+         kernels::can_run(packed_attention_of(qkv, texts, shape), kernel_dtype(qkv));
+}
+
+torch::Tensor attention_cuda(const torch::Tensor& qkv, const PackedTexts& texts,
+                             const AttentionShape& shape) {
+  torch::Tensor result =
+      torch::empty({qkv.size(0), shape.num_heads * shape.head_dim}, qkv.options());
+  kernels::PackedAttention problem = packed_attention_of(qkv, texts, shape);
+  problem.out = result.mutable_data_ptr();
+  on_stream_of(qkv, [&](cudaStream_t stream) {
+    return kernels::packed_attention(problem, kernel_dtype(qkv), stream);
+  });
+  return result;
 }
 
 torch::Tensor router_logits_cuda(const torch::Tensor& x, const torch::Tensor& weight) {

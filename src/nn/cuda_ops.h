@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include "nn/attention.h"
 #include "nn/rope.h"
 #include "nn/router.h"
 #include "tensor/weight.h"
@@ -33,6 +34,14 @@ void rope_cuda(torch::Tensor& rows,             // [T, >= heads * 2 * half]
                const torch::Tensor& cos,        // [P, half]
                const torch::Tensor& sin,        // [P, half]
                int64_t heads);
+
+/// Whether attention_cuda takes such heads: of 64 or 128, in 16 bits.
+bool has_attention_cuda(const torch::Tensor& qkv, const PackedTexts& texts,
+                        const AttentionShape& shape);
+
+torch::Tensor attention_cuda(const torch::Tensor& qkv,  // [T, (num_heads + 2 num_kv_heads) * D]
+                             const PackedTexts& texts,
+                             const AttentionShape& shape);  // -> [T, num_heads * D]
 
 torch::Tensor router_logits_cuda(const torch::Tensor& x,        // [T, H]
                                  const torch::Tensor& weight);  // [E, H] float32 -> [T, E]

@@ -101,7 +101,7 @@ TEST(Sizing, StreamsTheExpertsOfAsFewLayersAsItCan) {
     return memory_needs(config, quantization, torch::kBFloat16, torch::kCUDA);
   };
   SizingRequest wanted = request(8'000'000'000);
-  wanted.device = torch::kCUDA;
+  wanted.device = torch::Device(torch::kCUDA, 0);
   wanted.host_memory = 60'000'000'000;
   const Sizing small = choose_sizing(config, wanted, "m");
   EXPECT_EQ(small.quantization, Quantization::kNf4);
@@ -136,7 +136,7 @@ TEST(Sizing, StreamsWithSmallBatchesWhereLargeOnesDoNotFit) {
       memory_needs(config, Quantization::kNf4, torch::kBFloat16, torch::kCUDA);
   EXPECT_EQ(needs.expert_layers, 23);
   SizingRequest wanted = request(needs.streamed(23).with_batch(2000));
-  wanted.device = torch::kCUDA;
+  wanted.device = torch::Device(torch::kCUDA, 0);
   wanted.host_memory = 60'000'000'000;
   const Sizing sizing = choose_sizing(config, wanted, "m");
   EXPECT_EQ(sizing.streamed_layers, 23);
