@@ -52,7 +52,7 @@ def print_table(run, peer_runs):
         other = peer["tokens_per_second"]
         print(f"{'transformers, ' + peer['name']:40} {other:10,.0f} {rate / other:11.2f}x")
     print(f"\n{run['traces_per_minute']:,.0f} traces/min; {run['gemm_share']:.0%} of {run['gemm_flops_per_second'] / 1e12:.0f} "
-          f"TFLOP/s measured; peak {run['peak_device_bytes'] / 2**30:.1f} GiB")
+          f"TFLOP/s measured; peak {run['peak_device_bytes'] / 1e9:.1f} GB")
     print("share of the pipeline's time: " + ", ".join(
         f"{stage} {seconds[stage] / seconds['pipeline']:.0%}" for stage in ("read", "forward", "device", "write")))
 
@@ -68,12 +68,12 @@ def main():
     arguments = parser.parse_args()
     run = ours(arguments.foregate, arguments.traces, arguments.batch_tokens)
     peer_runs = peers(arguments.rounds)
+    print_table(run, peer_runs)
     quantized = [ours(arguments.foregate, arguments.quantized_traces, 0, "--quantize", bits, "--max-memory", memory)
                  for bits, memory in QUANTIZED] if arguments.quantized_traces else []
     if arguments.json:
         numbers = {"foregate": run, "transformers": peer_runs, "quantized": quantized}
         pathlib.Path(arguments.json).write_text(json.dumps(numbers, indent=1))
-    print_table(run, peer_runs)
     if quantized:
         print_quantized(quantized)
 

@@ -42,21 +42,23 @@ struct Tile {
 
   static constexpr int kRowPacks = kHead / kPack;
 
-  __device__ T* at(int row, int pack) {
-    return values + (row * kRowPacks + (pack ^ row % 8)) * kPack;
+  __device__ T* at(int row, int column) {
+    return values + (row * kRowPacks + (column ^ row % 8)) * kPack;
   }
 
-  /// Address of the pack, which is 0 or 1; two packs further in the row is address ^ 32, and so on.
-  __device__ uint32_t address(int row, int pack) { return ampere::shared_address(at(row, pack)); }
+  /// Address of pack 0 or 1 of a row; two packs further is address ^ 32, four packs address ^ 64.
+  __device__ uint32_t address(int row, int column) {
+    return ampere::shared_address(at(row, column));
+  }
 
   /// Starts copying the `rows` rows that there are, `stride` values apart; clears the others.
   __device__ void start(const T* source, int stride, int rows) {
     constexpr int kPassRows = kThreads / kRowPacks;
     static_assert(kPassRows % 8 == 0 && kTile % kPassRows == 0);
-    const int pack = static_cast<int>(threadIdx.x) % kRowPacks;
+    const int column = static_cast<int>(threadIdx.x) % kRowPacks;
     const int first = static_cast<int>(threadIdx.x) / kRowPacks;
-    T* target = at(first, pack);
-    source += first * stride + pack * kPack;
+    T* target = at(first, column);
+    source += first * stride + column * kPack;
 #pragma unroll
     for (int row = 0; row < kTile; row += kPassRows) {
       const bool present = row < rows - first;
@@ -296,6 +298,7 @@ cudaError_t launch_of(const PackedAttention& problem, cudaStream_t stream) {
 
 bool can_run(const PackedAttention& problem, DType dtype) {
   return dtype != DType::kFloat32 && (problem.head_dim == 64 || problem.head_dim == 128) &&
+         problem.kv_heads > 0 && problem.heads % problem.kv_heads == 0 &&
          is_wide<__half>(problem.qkv, problem.head_dim) &&
          is_wide<__half>(problem.out, problem.head_dim) &&
          num_blocks(problem) <= std::numeric_limits<int32_t>::max();

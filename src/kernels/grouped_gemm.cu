@@ -13,8 +13,9 @@ bool is_aligned(const void* pointer) {
 
 // Of a product whose heads turn.
 bool is_of_whole_heads(const GroupedGemm& problem) {
-  return problem.n % kRotatedHeadSize == 0 && problem.rotation.columns % kRotatedHeadSize == 0 &&
-         problem.groups == 1 && problem.x_rows == nullptr && !problem.silu_product;
+  return problem.n % kRotatedHeadSize == 0 && problem.rotation.columns <= problem.n &&
+         problem.rotation.columns % kRotatedHeadSize == 0 && problem.groups == 1 &&
+         problem.x_rows == nullptr && !problem.silu_product;
 }
 
 }  // namespace
@@ -28,7 +29,8 @@ bool is_hopper(int device) {
 bool can_run(const GroupedGemm& problem) {
   constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
   const int64_t outputs = problem.silu_product ? problem.n / 2 : problem.n;
-  if (problem.rotation.positions != nullptr && !is_of_whole_heads(problem)) return false;
+  const bool rotates = problem.rotation.positions != nullptr;
+  if (rotates ? !is_of_whole_heads(problem) : problem.bias != nullptr) return false;
   return problem.k > 0 && outputs > 0 && problem.k % 8 == 0 && outputs % 8 == 0 &&
          problem.rows <= kMost && problem.groups * problem.n <= kMost && problem.k <= kMost &&
          is_aligned(problem.x) && is_aligned(problem.weight) && is_aligned(problem.out);
@@ -41,9 +43,6 @@ cudaError_t grouped_gemm(const GroupedGemm& problem, cudaStream_t stream) {
   const cudaError_t error = cudaGetDevice(&device);
   if (error != cudaSuccess) return error;
   if (is_hopper(device)) return grouped_gemm_sm90(problem, stream);
-  if (problem.x_rows != nullptr || problem.rotation.positions != nullptr) {
-    return cudaErrorNotSupported;
-  }
   return grouped_gemm_sm80(problem, stream);
 }
 

@@ -6,7 +6,7 @@
 
 namespace foregate::kernels {
 
-/// Heads of whose rows the first half turns with the second.
+/// Size of the heads that a product can rotate as it writes them.
 inline constexpr int64_t kRotatedHeadSize = 128;
 
 /// Rotary positions of queries and keys: element i of a head turns together with element i + 64.

@@ -244,6 +244,9 @@ cudaError_t launch(const GroupedGemm& problem, int processors, cudaStream_t stre
 }  // namespace
 
 cudaError_t grouped_gemm_sm80(const GroupedGemm& problem, cudaStream_t stream) {
+  if (problem.x_rows != nullptr || problem.rotation.positions != nullptr) {
+    return cudaErrorNotSupported;
+  }
   int device = 0;
   int processors = 0;
   cudaError_t error = cudaGetDevice(&device);

@@ -95,7 +95,8 @@ void rope_cuda(torch::Tensor& rows, const torch::Tensor& positions, const torch:
 
 bool has_attention_cuda(const torch::Tensor& qkv, const PackedTexts& texts,
                         const AttentionShape& shape) {
-  return qkv.is_cuda() && qkv.is_contiguous() &&
+  const bool half = qkv.scalar_type() == torch::kBFloat16 || qkv.scalar_type() == torch::kFloat16;
+  return half && qkv.is_cuda() && qkv.is_contiguous() &&
          kernels::can_run(packed_attention_of(qkv, texts, shape), kernel_dtype(qkv));
 }
 
@@ -231,6 +232,7 @@ torch::Tensor grouped_linear_cuda(const torch::Tensor& x, const GroupedLinear& l
 bool has_rotated_linear_cuda(const torch::Tensor& x, const RotatedLinear& linear) {
   return has_grouped_linear_cuda(x, linear.weight) && is_hopper_cuda(x) &&
          linear.weight.size(0) % kernels::kRotatedHeadSize == 0 &&
+         linear.angles.cos.scalar_type() == x.scalar_type() &&
          2 * linear.angles.cos.size(1) == kernels::kRotatedHeadSize;
 }
 

@@ -11,6 +11,13 @@ namespace foregate::nn {
 torch::Tensor rotated_qkv(const torch::Tensor& x, const QkvWeights& weights,
                           const AttentionShape& shape, Rope& rope, const torch::Tensor& positions,
                           int64_t max_position) {
+  TORCH_CHECK(x.dim() == 2 && positions.dim() == 1 && positions.size(0) == x.size(0), "qkv: x is ",
+              x.sizes(), ", positions ", positions.sizes(), "; expected [T, H] and [T]");
+  TORCH_CHECK(!weights.bias.defined() ||
+                  (weights.bias.is_contiguous() && weights.bias.scalar_type() == x.scalar_type() &&
+                   weights.bias.numel() == shape.qkv_size()),
+              "qkv: the bias is ", weights.bias.sizes(), "; expected [", shape.qkv_size(),
+              "] in the dtype of x");
   const int64_t rotated_heads = shape.num_heads + shape.num_kv_heads;
   const bool has_norms = weights.query_norm.defined();
   const torch::Tensor projection = compute_weight(weights.projection, x.scalar_type());

@@ -49,6 +49,7 @@ torch::Tensor total_loss(Loss loss, const torch::Tensor& logits, const Decisions
 }  // namespace
 
 const std::vector<std::string>& loss_names() {
+  // In the order of Loss.
   static const std::vector<std::string> names = {"bce", "gate-mass", "listwise"};
   return names;
 }

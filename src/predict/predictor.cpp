@@ -26,6 +26,11 @@ Json Predictor::settings() const {
   return Json::object();
 }
 
+void require_inputs(const Predictor& predictor, const RoutedTexts& texts) {
+  if (predictor.needs_features()) texts.require_features(predictor.name());
+  if (predictor.needs_gate_weights()) texts.require_gate_weights(predictor.name());
+}
+
 torch::Tensor take_weight(const NamedTensors& weights, const std::string& name,
                           at::IntArrayRef shape, torch::ScalarType dtype,
                           const std::string& where) {

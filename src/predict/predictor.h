@@ -92,6 +92,9 @@ class Predictor {
   Geometry geometry_;
 };
 
+/// Throws DataError if the texts lack what the predictor learns from.
+void require_inputs(const Predictor& predictor, const RoutedTexts& texts);
+
 /// weights[name], checked. Dimensions of -1 fit any size. Throws DataError.
 torch::Tensor take_weight(const NamedTensors& weights, const std::string& name,
                           at::IntArrayRef shape, torch::ScalarType dtype, const std::string& where);

@@ -41,8 +41,7 @@ void TrainedStatePredictor::fit(const FitInputs& inputs) {
 }
 
 std::unique_ptr<Training> TrainedStatePredictor::start_training(const FitInputs& inputs) {
-  inputs.corpus.require_features(name());
-  if (needs_gate_weights()) inputs.corpus.require_gate_weights(name());
+  require_inputs(*this, inputs.corpus);
   return std::make_unique<Training>(std::make_unique<StateTask>(*this, inputs, settings_),
                                     initial_parameters(inputs), settings_, inputs.environment,
                                     fmt::format("training {} at {}", name(), lead_name(lead())));

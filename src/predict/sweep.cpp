@@ -11,9 +11,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/stopwatch.h"
+#include "predict/corpus.h"
 #include "predict/predictor_store.h"
 #include "predict/registry.h"
-#include "trace/manifest.h"
 
 namespace foregate {
 namespace {
@@ -21,7 +21,7 @@ namespace {
 constexpr size_t kMostPoints = 1000;
 constexpr const char* kConfigFile = "config.json";
 
-/// Settings are numbers, or names of a few words; they become names of folders.
+/// Settings are numbers, yes or no, or plain names; they become names of folders.
 bool is_setting(const Json& value) {
   if (!value.is_string()) return value.is_number() || value.is_boolean();
   const auto name = value.get<std::string>();
@@ -99,10 +99,12 @@ std::vector<SweepRow> sweep(const TrainOptions& options, const std::filesystem::
   const Json grid = read_json(grid_file);
   const JsonReader reader(grid, grid_file.string());
   const std::vector<Json> points = points_of(reader.json(), reader.where());
-  // A wrong value is better found before the first training than before the last.
-  const Geometry geometry = read_manifest(options.traces).geometry;
+  // What is wrong with a point is better found before the first training than before the last.
+  const Corpus corpus(options.traces, options.held_out);
   for (const Json& point : points) {
-    make_predictor(options.predictor, options.lead, geometry, JsonReader(point, reader.where()));
+    const JsonReader settings(point, reader.where());
+    require_inputs(*make_predictor(options.predictor, options.lead, corpus.geometry(), settings),
+                   corpus);
   }
   std::vector<SweepRow> rows;
   for (const Json& point : points) {

@@ -43,8 +43,7 @@ TrainSummary train_predictor(const TrainOptions& options) {
   if (options.routers) corpus.set_routers(*options.routers, "the model's routers");
   const auto predictor =
       make_configured(options.predictor, options.lead, corpus.geometry(), options.config);
-  if (predictor->needs_features()) corpus.require_features(predictor->name());
-  if (predictor->needs_gate_weights()) corpus.require_gate_weights(predictor->name());
+  require_inputs(*predictor, corpus);
   PredictorInfo info = info_of(*predictor, options, corpus);
   if (is_done(options.output, info))
     return {read_predictor_info(options.output), true, options.output};

@@ -190,7 +190,7 @@ void TransformerPredictor::fit(const FitInputs& inputs) {
 }
 
 std::unique_ptr<Training> TransformerPredictor::start_training(const FitInputs& inputs) {
-  if (needs_gate_weights()) inputs.corpus.require_gate_weights(name());
+  require_inputs(*this, inputs.corpus);
   auto task = std::make_unique<SequenceTask>(*this, inputs, training_, context_);
   ids_ = task->ids();
   const NamedTensors initial = initial_parameters(ids_.size(0), inputs.environment.seed);

@@ -115,6 +115,9 @@ def test_a_sweep_trains_every_combination_and_orders_them(demo_trace, tmp_path):
     for value in ["../../elsewhere", [1], {"a": 1}]:
         grid.write_text(json.dumps({"loss": [value]}))
         fails(*asked, code=2, saying=["grid.json", "'loss' is", "expected a number or a name"])
+    grid.write_text(json.dumps({"loss": ["bce", "hinge"]}))
+    fails(*asked, code=1, saying=["grid.json", "hinge", "gate-mass"])
+    assert not (tmp_path / "sweep" / "loss=hinge").exists()
     grid.write_text(json.dumps({"rank": []}))
     fails(*asked, code=2, saying=["grid.json", "rank"])
     grid.write_text(json.dumps({"ranks": [1, 2]}))

@@ -25,10 +25,11 @@ class QkvOnGpu : public testing::GpuTest {
   }
 };
 
-// Heads of 128 without norms are what the product rotates itself; {3, 1} has an odd number of
-// heads, half a tile at the end.
+// Heads of 128 without norms are what the product rotates itself, two a tile: {3, 1} has half a
+// tile at the end, {4, 1} a tile of which one head turns.
 TEST_P(QkvOnGpu, MatchesTheCpu) {
-  for (const auto& [heads, kv_heads] : std::vector<std::pair<int64_t, int64_t>>{{4, 2}, {3, 1}}) {
+  for (const auto& [heads, kv_heads] :
+       std::vector<std::pair<int64_t, int64_t>>{{4, 2}, {3, 1}, {4, 1}}) {
     for (const int64_t head_dim : {64, 128}) {
       const nn::AttentionShape shape{heads, kv_heads, head_dim};
       const torch::Tensor projection = exact({shape.qkv_size(), kHidden}) * 0.1;

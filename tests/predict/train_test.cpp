@@ -168,6 +168,20 @@ TEST_F(Train, ALossThatNeedsGateWeightsSaysSo) {
   EXPECT_FALSE(fs::exists(wanted.output));
 }
 
+TEST_F(Train, EveryLossLearnsTheSameOnAGpu) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device that this libtorch can use";
+  for (const std::string loss : {"gate-mass", "listwise"}) {
+    write_file_atomically(config(), R"({"steps": 150, "batch_tokens": 256, "validate_every": 25,
+                                        "loss": ")" +
+                                        loss + "\"}");
+    const TrainSummary cpu = train_predictor(options((loss + "-cpu").c_str()));
+    TrainOptions there = options((loss + "-gpu").c_str());
+    there.device = "cuda";
+    const TrainSummary gpu = train_predictor(there);
+    EXPECT_NEAR(gpu.info.validation[0].second, cpu.info.validation[0].second, 0.02) << loss;
+  }
+}
+
 // There, steps are recorded and replayed.
 TEST_F(Train, LearnsTheSameOnAGpu) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device that this libtorch can use";

@@ -17,12 +17,14 @@ namespace {
 TEST(TokenWindows, AreLaidOutWithPadding) {
   const torch::Tensor ids = torch::tensor({7, 8, 9, 4}, torch::kInt64);
   const torch::Tensor experts = torch::tensor({0, 1, 2, 0}, torch::kInt16).view({4, 1, 1});
-  const WindowBatch batch = gather_windows({ids, experts, {}}, {{3, 1}, {0, 3}});
+  const torch::Tensor gates = torch::tensor({.5, .25, .75, 1.}, torch::kFloat16).view({4, 1, 1});
+  const WindowBatch batch = gather_windows({ids, experts, gates}, {{3, 1}, {0, 3}});
   EXPECT_EQ(batch.windows, 2);
   EXPECT_EQ(batch.longest, 3);
   const auto row = [](std::vector<int64_t> values) { return torch::tensor(values, torch::kInt64); };
   EXPECT_TRUE(batch.ids.equal(row({4, 7, 8, 9})));
   EXPECT_TRUE(batch.experts.flatten().equal(row({0, 0, 1, 2})));
+  EXPECT_TRUE(batch.gate_weights.flatten().equal(torch::tensor({1.F, .5F, .25F, .75F})));
   EXPECT_TRUE(batch.places.equal(row({0, 0, 1, 2})));
   EXPECT_TRUE(batch.padded.equal(row({0, 4, 4, 1, 2, 3})));  // 4: no token
   EXPECT_TRUE(batch.flat.equal(row({0, 3, 4, 5})));
