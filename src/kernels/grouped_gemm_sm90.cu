@@ -3,6 +3,7 @@
 #include "kernels/gemm_tiles.cuh"
 #include "kernels/grouped_gemm.h"
 #include "kernels/hopper.cuh"
+#include "kernels/rotated_rows.cuh"
 
 // A block keeps a tile of 128 x 256 sums in the registers of two warpgroups; a third brings the
 // operands, some stages ahead: one of its threads through the copy engine, all of them where rows
@@ -28,6 +29,9 @@ constexpr int kThreads = (1 + kConsumers) * 128;
 constexpr int kPack = 8;  // values of one 16-byte copy
 static_assert(kHalf == kRotatedHeadSize);
 constexpr int kWeightBytes = 2 * kHalf * kDepth * static_cast<int>(sizeof(__nv_bfloat16));
+
+// What becomes of the sums.
+enum class Epilogue { kStore, kSiluProduct, kRotate };
 
 struct Stage {
   __nv_bfloat16 x[kRows * kDepth];

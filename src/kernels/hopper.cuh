@@ -4,14 +4,14 @@
 
 #include <cstdint>
 
+#include "kernels/ampere.cuh"
+
 // Hopper's own instructions (PTX ISA 8.0, sm_90a): barriers that count bytes, the bulk tensor copy
 // engine, and matrix products of a warpgroup.
 
 namespace foregate::kernels::hopper {
 
-__device__ inline uint32_t shared_address(const void* pointer) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
-}
+using ampere::shared_address;
 
 __device__ inline void barrier_init(uint64_t* barrier, uint32_t arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)),

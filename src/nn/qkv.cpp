@@ -22,14 +22,14 @@ torch::Tensor rotated_qkv(const torch::Tensor& x, const QkvWeights& weights,
   const bool has_norms = weights.query_norm.defined();
   const torch::Tensor projection = compute_weight(weights.projection, x.scalar_type());
   if constexpr (kCudaKernels) {
-    const RotatedLinear linear{.weight = projection,
-                               .bias = weights.bias,
-                               .positions = positions,
-                               .angles = rope.angles(max_position),
-                               .heads = rotated_heads};
-    if (!has_norms && has_rotated_linear_cuda(x, linear)) return rotated_linear_cuda(x, linear);
+    const RotatedLinear rotated{.weight = projection,
+                                .bias = weights.bias,
+                                .positions = positions,
+                                .angles = rope.angles(max_position),
+                                .heads = rotated_heads};
+    if (!has_norms && has_rotated_linear_cuda(x, rotated)) return rotated_linear_cuda(x, rotated);
   }
-  torch::Tensor qkv = at::linear(x, projection, weights.bias);
+  torch::Tensor qkv = nn::linear(x, projection, weights.bias);
   if (has_norms) qk_norm(qkv, weights.query_norm, weights.key_norm, shape, weights.epsilon);
   rope.apply(qkv, positions, rotated_heads, max_position);
   return qkv;

@@ -22,8 +22,7 @@ void RoutedTexts::require_gate_weights(const std::string& who) const {
   if (has_gate_weights()) return;
   throw DataError(
       fmt::format("{} is to be trained by a loss that reads gate weights, and the trace {} has "
-                  "none; set \"loss\" "
-                  "to \"{}\"",
+                  "none; set \"loss\" to \"{}\"",
                   who, name(), loss_name(Loss::kBinary)));
 }
 

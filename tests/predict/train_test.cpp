@@ -29,6 +29,29 @@ class Train : public ::testing::Test {
   std::filesystem::path traces() const { return directory_.path() / "traces"; }
   std::filesystem::path config() const { return directory_.path() / "config.json"; }
 
+  /// A trace of a single text, without features and gate weights.
+  std::filesystem::path write_one_text() const {
+    Geometry geometry;
+    geometry.num_moe_layers = 2;
+    geometry.num_experts = 3;
+    geometry.top_k = 1;
+    geometry.moe_layers = {0, 1};
+    Trace trace;
+    trace.dataset = "one";
+    trace.token_ids = {1, 2};
+    trace.prompt_tokens = 2;
+    trace.experts = {0, 1, 1, 2};
+    const std::filesystem::path small = directory_.path() / "small";
+    testing::write_trace(small, geometry, {trace});
+    return small;
+  }
+
+  void write_loss_config(const std::string& loss) const {
+    write_file_atomically(config(), R"({"steps": 150, "batch_tokens": 256, "validate_every": 25,
+                                        "loss": ")" +
+                                        loss + "\"}");
+  }
+
   TrainOptions options(const char* output, const char* predictor = "gate-adapter",
                        Lead lead = Lead::layer(1)) const {
     TrainOptions options;
@@ -139,9 +162,7 @@ TEST_F(Train, EveryLossLearns) {
     write_file_atomically(config(), R"({"steps": 1, "batch_tokens": 1, "learning_rate": 1e-9})");
     const double start = train_predictor(none).info.validation[0].second;
     for (const char* loss : {"bce", "gate-mass", "listwise"}) {
-      write_file_atomically(
-          config(), R"({"steps": 150, "batch_tokens": 256, "validate_every": 25, "loss": ")" +
-                        std::string(loss) + "\"}");
+      write_loss_config(loss);
       const TrainOptions wanted = options((predictor + std::string(loss)).c_str(), predictor);
       EXPECT_GT(train_predictor(wanted).info.validation[0].second, start + 0.02)
           << predictor << ", " << loss;
@@ -150,19 +171,8 @@ TEST_F(Train, EveryLossLearns) {
 }
 
 TEST_F(Train, ALossThatNeedsGateWeightsSaysSo) {
-  Trace trace;
-  trace.dataset = "one";
-  trace.token_ids = {1, 2};
-  trace.prompt_tokens = 2;
-  trace.experts = {0, 1, 1, 2};
-  Geometry geometry;
-  geometry.num_moe_layers = 2;
-  geometry.num_experts = 3;
-  geometry.top_k = 1;
-  geometry.moe_layers = {0, 1};
   TrainOptions wanted = options("gates", "transformer", Lead::next_token());
-  wanted.traces = directory_.path() / "no-gates";
-  testing::write_trace(wanted.traces, geometry, {trace});
+  wanted.traces = write_one_text();
   write_file_atomically(config(), R"({"loss": "listwise"})");
   EXPECT_THAT(error_of<DataError>(wanted), HasSubstr("set \"loss\" to \"bce\""));
   EXPECT_FALSE(fs::exists(wanted.output));
@@ -171,9 +181,7 @@ TEST_F(Train, ALossThatNeedsGateWeightsSaysSo) {
 TEST_F(Train, EveryLossLearnsTheSameOnAGpu) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device that this libtorch can use";
   for (const std::string loss : {"gate-mass", "listwise"}) {
-    write_file_atomically(config(), R"({"steps": 150, "batch_tokens": 256, "validate_every": 25,
-                                        "loss": ")" +
-                                        loss + "\"}");
+    write_loss_config(loss);
     const TrainSummary cpu = train_predictor(options((loss + "-cpu").c_str()));
     TrainOptions there = options((loss + "-gpu").c_str());
     there.device = "cuda";
@@ -218,19 +226,8 @@ TEST_F(Train, StoresTheCalibrationOfTheValidationTexts) {
 }
 
 TEST_F(Train, WithoutValidationTextsThereIsNoCalibration) {
-  Geometry geometry;
-  geometry.num_moe_layers = 2;
-  geometry.num_experts = 3;
-  geometry.top_k = 1;
-  geometry.moe_layers = {0, 1};
-  Trace trace;
-  trace.dataset = "one";
-  trace.token_ids = {1, 2};
-  trace.prompt_tokens = 2;
-  trace.experts = {0, 1, 1, 2};
-  testing::write_trace(directory_.path() / "small", geometry, {trace});
   TrainOptions wanted = options("frequency", "frequency");
-  wanted.traces = directory_.path() / "small";
+  wanted.traces = write_one_text();
   wanted.config.clear();
   train_predictor(wanted);
   EXPECT_FALSE(read_predictor_info(wanted.output).calibration);
