@@ -4,7 +4,7 @@
 // rounds, each over all texts. bench/collect_cpu.py runs it beside transformers.
 
 #include <fmt/core.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,7 +15,7 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
-#include "tensor/safetensors.h"
+#include "tensor/files/safetensors.h"
 
 namespace foregate {
 namespace {
@@ -25,13 +25,13 @@ struct Options {
   std::string ids;
   int tokens_per_batch = 2048;
   int rounds = 3;
-  EngineOptions engine = {};
+  engine::EngineOptions engine = {};
 };
 
 // Takes every decision to the host, as collecting does.
-class HostObserver : public EngineObserver {
+class HostObserver : public engine::EngineObserver {
  public:
-  void on_router(const RouterEvent& event) override {
+  void on_router(const engine::RouterEvent& event) override {
     decisions_ += event.experts.to(torch::kUInt16).cpu().numel();
   }
   int64_t decisions() const { return decisions_; }
@@ -41,12 +41,12 @@ class HostObserver : public EngineObserver {
 };
 
 // Texts in the order given, each batch filled up to the token budget.
-std::vector<PackedBatch> pack(const SafetensorsFile& file, int tokens_per_batch) {
+std::vector<engine::PackedBatch> pack(const tensor::SafetensorsFile& file, int tokens_per_batch) {
   const torch::Tensor ids = file.tensor("token_ids").contiguous();
   const torch::Tensor ends = file.tensor("cu_seqlens").contiguous();
   const auto* token = ids.const_data_ptr<int32_t>();
   const auto* end = ends.const_data_ptr<int32_t>();
-  std::vector<PackedBatch> batches(1);
+  std::vector<engine::PackedBatch> batches(1);
   for (int64_t i = 0; i + 1 < ends.numel(); ++i) {
     const int32_t count = end[i + 1] - end[i];
     if (batches.back().num_texts() > 0 && batches.back().num_tokens() + count > tokens_per_batch) {
@@ -57,17 +57,17 @@ std::vector<PackedBatch> pack(const SafetensorsFile& file, int tokens_per_batch)
   return batches;
 }
 
-double seconds_of_round(Engine& engine, const std::vector<PackedBatch>& batches) {
+double seconds_of_round(engine::Engine& engine, const std::vector<engine::PackedBatch>& batches) {
   HostObserver observer;
   const auto start = std::chrono::steady_clock::now();
-  for (const PackedBatch& batch : batches) engine.forward(batch, observer);
+  for (const engine::PackedBatch& batch : batches) engine.forward(batch, observer);
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 void bench(const Options& options) {
-  const SafetensorsFile file(options.ids);
-  const std::vector<PackedBatch> batches = pack(file, options.tokens_per_batch);
-  Engine engine(options.model, options.engine);
+  const tensor::SafetensorsFile file(options.ids);
+  const std::vector<engine::PackedBatch> batches = pack(file, options.tokens_per_batch);
+  engine::Engine engine(options.model, options.engine);
   HostObserver warm_up;
   engine.forward(batches.front(), warm_up);
   double best = std::numeric_limits<double>::infinity();

@@ -6,17 +6,17 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "text/dataset.h"
-#include "text/tokenizer.h"
+#include "text/datasets/dataset.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace foregate {
 namespace {
 
 void run(const char* tokenizer_json, const char* texts_jsonl) {
-  const Tokenizer tokenizer = Tokenizer::load(tokenizer_json);
-  const auto source = open_dataset({"texts", texts_jsonl, "text"});
+  const text::Tokenizer tokenizer = text::Tokenizer::load(tokenizer_json);
+  const auto source = text::open_dataset({"texts", texts_jsonl, "text"});
   std::vector<std::string> texts;
-  for (Sample sample; source->next(sample);) texts.push_back(std::move(sample.text));
+  for (text::Sample sample; source->next(sample);) texts.push_back(std::move(sample.text));
   tokenizer.encode(texts.at(0));
   size_t tokens = 0;
   const std::clock_t start = std::clock();

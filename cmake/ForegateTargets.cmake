@@ -21,6 +21,12 @@ if(FOREGATE_MOLD)
   target_link_options(foregate_options INTERFACE -fuse-ld=mold)
 endif()
 
+# Several sources are compiled as one: most of a source's time goes into headers that its neighbors
+# include too. FOREGATE_UNITY=OFF compiles them one by one, which is quicker after small changes.
+function(foregate_compile_together TARGET BATCH)
+  set_target_properties(${TARGET} PROPERTIES UNITY_BUILD ${FOREGATE_UNITY} UNITY_BUILD_BATCH_SIZE ${BATCH})
+endfunction()
+
 # foregate_library(NAME SOURCES ... [DEPS ...] [PRIVATE_DEPS ...] [TORCH])
 # A static library foregate_NAME. DEPS are public, PRIVATE_DEPS hidden in .cpp files. TORCH adds
 # libtorch and its precompiled header.
@@ -28,6 +34,7 @@ function(foregate_library NAME)
   cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(foregate_${NAME} STATIC ${ARG_SOURCES})
   target_link_libraries(foregate_${NAME} PUBLIC foregate_options ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+  foregate_compile_together(foregate_${NAME} 8)
   if(ARG_TORCH)
     foregate_use_torch(foregate_${NAME})
   endif()
@@ -46,7 +53,10 @@ function(foregate_use_torch TARGET)
     file(WRITE "${CMAKE_BINARY_DIR}/torch_pch.cpp" "// Carries the precompiled torch header.\n")
     add_library(foregate_torch_pch OBJECT "${CMAKE_BINARY_DIR}/torch_pch.cpp")
     target_link_libraries(foregate_torch_pch PUBLIC foregate_options Libtorch::torch fmt::fmt)
-    target_precompile_headers(foregate_torch_pch PRIVATE <torch/torch.h>)
+    # Not torch/torch.h, whose modules, optimizers and data loaders nobody here uses: without them the
+    # header is loaded in half the time.
+    target_precompile_headers(foregate_torch_pch PRIVATE <torch/types.h> <torch/autograd.h> <torch/cuda.h>
+      <torch/utils.h> <ATen/CPUGeneratorImpl.h> <nlohmann/json.hpp> <filesystem> <functional> <map>)
   endif()
   target_link_libraries(${TARGET} PUBLIC fmt::fmt)
   target_precompile_headers(${TARGET} REUSE_FROM foregate_torch_pch)

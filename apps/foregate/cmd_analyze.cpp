@@ -12,9 +12,9 @@
 #include "base/progress.h"
 #include "commands.h"
 #include "output.h"
-#include "predict/evaluate.h"
+#include "predict/evaluation/evaluate.h"
 #include "report/report.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 #include "trace/reader.h"
 #include "trace/token_names.h"
 
@@ -49,9 +49,9 @@ struct Arguments {
   std::filesystem::path svg;
 };
 
-RoutingStatistics statistics_of(const TraceDirectory& traces) {
+stats::RoutingStatistics statistics_of(const trace::TraceDirectory& traces) {
   Progress progress("analyze", "traces", traces.manifest().num_traces(), /*per_minute=*/true);
-  RoutingStatistics statistics = compute_statistics(traces, [&](int64_t done) {
+  stats::RoutingStatistics statistics = stats::compute_statistics(traces, [&](int64_t done) {
     check_interrupted("no report was written");
     progress.update(done);
   });
@@ -59,9 +59,10 @@ RoutingStatistics statistics_of(const TraceDirectory& traces) {
   return statistics;
 }
 
-TraceAgreement agreement_of(const TraceDirectory& traces, const TraceDirectory& other) {
+stats::TraceAgreement agreement_of(const trace::TraceDirectory& traces,
+                                   const trace::TraceDirectory& other) {
   Progress progress("compare", "traces", traces.manifest().num_traces(), /*per_minute=*/true);
-  TraceAgreement agreement = compute_agreement(traces, other, [&](int64_t done) {
+  stats::TraceAgreement agreement = stats::compute_agreement(traces, other, [&](int64_t done) {
     check_interrupted("no report was written");
     progress.update(done);
   });
@@ -70,16 +71,16 @@ TraceAgreement agreement_of(const TraceDirectory& traces, const TraceDirectory& 
 }
 
 /// What the report calls a token id; nothing if neither the trace nor the user says.
-std::function<std::string(int32_t)> token_text_of(const TraceDirectory& traces,
+std::function<std::string(int32_t)> token_text_of(const trace::TraceDirectory& traces,
                                                   std::filesystem::path tokenizer) {
-  const Manifest& manifest = traces.manifest();
-  if (manifest.token_ids == TokenIds::kByAppearance) {
-    const auto names = std::make_shared<TokenNames>(TokenNames::read(traces.path()));
+  const trace::Manifest& manifest = traces.manifest();
+  if (manifest.token_ids == trace::TokenIds::kByAppearance) {
+    const auto names = std::make_shared<trace::TokenNames>(trace::TokenNames::read(traces.path()));
     return [names](int32_t id) { return names->name(id); };
   }
   if (tokenizer.empty()) return {};
   if (std::filesystem::is_directory(tokenizer)) tokenizer /= "tokenizer.json";
-  const auto loaded = std::make_shared<Tokenizer>(Tokenizer::load(tokenizer));
+  const auto loaded = std::make_shared<text::Tokenizer>(text::Tokenizer::load(tokenizer));
   if (!manifest.tokenizer_sha256.empty() &&
       sha256_of_file(tokenizer) != manifest.tokenizer_sha256) {
     throw DataError(fmt::format(
@@ -90,13 +91,13 @@ std::function<std::string(int32_t)> token_text_of(const TraceDirectory& traces,
 }
 
 void run_analyze(const Arguments& arguments) {
-  const TraceDirectory traces(arguments.traces);
+  const trace::TraceDirectory traces(arguments.traces);
   if (arguments.output.has_parent_path()) make_output_directory(arguments.output.parent_path());
-  ReportInput input;
+  report::ReportInput input;
   input.manifest = traces.manifest();
   input.title = fmt::format("Routing of {}", input.manifest.model);
   input.token_text = token_text_of(traces, arguments.tokenizer);
-  std::optional<TraceDirectory> other;  // Opened early: what is wrong with it shows at once.
+  std::optional<trace::TraceDirectory> other;  // Opened early: what is wrong with it shows at once.
   if (!arguments.compare.empty()) other.emplace(arguments.compare);
   input.statistics = statistics_of(traces);
   if (other) {
@@ -104,23 +105,23 @@ void run_analyze(const Arguments& arguments) {
     input.compared_with = arguments.compare.string();
   }
   if (!arguments.predictors.empty()) {
-    EvaluateOptions options;
+    predict::EvaluateOptions options;
     options.traces = arguments.traces;
     options.predictors = arguments.predictors;
     options.cross_domain = arguments.cross_domain;
     options.examples = kExamples;
     options.progress = true;
-    input.evaluations.push_back(evaluate(options));
+    input.evaluations.push_back(predict::evaluate(options));
   }
   if (!arguments.tables.empty()) {
     make_output_directory(arguments.tables);
-    write_tables(input, arguments.tables);
+    report::write_tables(input, arguments.tables);
   }
   if (!arguments.svg.empty()) {
     make_output_directory(arguments.svg);
-    write_svgs(input, arguments.svg);
+    report::write_svgs(input, arguments.svg);
   }
-  const std::string page = render_report(input);
+  const std::string page = report::render_report(input);
   write_file_atomically(arguments.output, page);
   print_line(fmt::format("{} ({})", arguments.output.string(), human_bytes(page.size())));
 }

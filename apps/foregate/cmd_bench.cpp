@@ -13,21 +13,21 @@
 #include "commands.h"
 #include "models/geometries.h"
 #include "output.h"
-#include "tensor/gpus.h"
+#include "tensor/device/gpus.h"
 
 namespace foregate {
 namespace {
 
 struct Arguments {
-  BenchmarkOptions options;
+  collect::BenchmarkOptions options;
   std::string dtype;
   std::string max_memory;
   bool random_weights = false;
   bool json = false;
 };
 
-Json to_json(const BenchmarkResult& result, const BenchmarkOptions& options) {
-  const StageTimes& stages = result.summary.stages;
+Json to_json(const collect::BenchmarkResult& result, const collect::BenchmarkOptions& options) {
+  const collect::StageTimes& stages = result.summary.stages;
   return {{"geometry", options.geometry},
           {"device", options.device},
           {"dtype", options.dtype},
@@ -51,8 +51,8 @@ Json to_json(const BenchmarkResult& result, const BenchmarkOptions& options) {
           {"peak_device_bytes", result.memory.peak_used}};
 }
 
-void print_table(const BenchmarkResult& result, const BenchmarkOptions& options) {
-  const StageTimes& stages = result.summary.stages;
+void print_table(const collect::BenchmarkResult& result, const collect::BenchmarkOptions& options) {
+  const collect::StageTimes& stages = result.summary.stages;
   const auto row = [](const std::string& name, const std::string& value) {
     print_line(fmt::format("{:<22} {}", name, value));
   };
@@ -84,18 +84,18 @@ void print_table(const BenchmarkResult& result, const BenchmarkOptions& options)
 }
 
 void run_bench_collect(Arguments& arguments) {
-  BenchmarkOptions& options = arguments.options;
+  collect::BenchmarkOptions& options = arguments.options;
   if (!arguments.random_weights) {
     throw UsageError("bench collect measures random weights; say so with --random-weights");
   }
-  options.device = choose_device(options.device);
+  options.device = tensor::choose_device(options.device);
   if (!arguments.max_memory.empty()) {
     options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
   }
   options.dtype = !arguments.dtype.empty()  ? arguments.dtype
                   : options.device == "cpu" ? "float32"
                                             : "bfloat16";
-  const BenchmarkResult result = benchmark_collect(options);
+  const collect::BenchmarkResult result = collect::benchmark_collect(options);
   if (arguments.json) {
     print_json(to_json(result, options));
   } else {
@@ -107,7 +107,7 @@ void run_bench_collect(Arguments& arguments) {
 
 void add_bench_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  BenchmarkOptions& options = arguments->options;
+  collect::BenchmarkOptions& options = arguments->options;
   options.work = fs::temp_directory_path() / "foregate-bench";
   CLI::App* bench = app.add_subcommand("bench", "Measure speed on this machine");
   bench->require_subcommand(1);
@@ -116,7 +116,7 @@ void add_bench_command(CLI::App& app) {
       "Collect synthetic texts with random weights: the whole pipeline, without a model");
   collect
       ->add_option("--geometry", options.geometry,
-                   fmt::format("One of {}", fmt::join(geometry_names(), ", ")))
+                   fmt::format("One of {}", fmt::join(models::geometry_names(), ", ")))
       ->capture_default_str();
   collect->add_flag("--random-weights", arguments->random_weights,
                     "Weights are drawn on the device (required)");

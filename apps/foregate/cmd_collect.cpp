@@ -13,7 +13,7 @@
 #include "commands.h"
 #include "hub/resolve.h"
 #include "output.h"
-#include "tensor/gpus.h"
+#include "tensor/device/gpus.h"
 
 namespace foregate {
 namespace {
@@ -31,7 +31,7 @@ constexpr const char* kFooter =
     "JSON, JSONL, Parquet or text file works as NAME=PATH[:COLUMN].";
 
 struct Arguments {
-  CollectOptions options;
+  collect::CollectOptions options;
   std::string model;
   std::vector<std::string> data;
   std::vector<std::string> record;
@@ -40,7 +40,7 @@ struct Arguments {
   bool json = false;
 };
 
-void parse_record(const std::string& argument, CollectOptions& options) {
+void parse_record(const std::string& argument, collect::CollectOptions& options) {
   if (argument == "logits") {
     options.record_logits = true;
     return;
@@ -63,8 +63,9 @@ void parse_record(const std::string& argument, CollectOptions& options) {
       argument));
 }
 
-void print_summary(const CollectSummary& summary, const CollectOptions& options, bool json) {
-  const Manifest& manifest = summary.manifest;
+void print_summary(const collect::CollectSummary& summary, const collect::CollectOptions& options,
+                   bool json) {
+  const trace::Manifest& manifest = summary.manifest;
   const int64_t decisions = manifest.num_tokens() * manifest.geometry.num_moe_layers;
   if (json) {
     Json result = manifest.to_json();
@@ -90,10 +91,10 @@ void print_summary(const CollectSummary& summary, const CollectOptions& options,
 }
 
 void run_collect(Arguments& arguments) {
-  CollectOptions& options = arguments.options;
+  collect::CollectOptions& options = arguments.options;
   const hub::Environment environment = hub::read_environment();
   for (const std::string& data : arguments.data) {
-    DatasetSpec spec = DatasetSpec::parse(data);
+    text::DatasetSpec spec = text::DatasetSpec::parse(data);
     spec.path = hub::find_dataset(spec.path.string(), environment);
     options.data.push_back(std::move(spec));
   }
@@ -104,18 +105,18 @@ void run_collect(Arguments& arguments) {
   if (!arguments.max_memory.empty()) {
     options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
   }
-  options.device = choose_device(options.device);
+  options.device = tensor::choose_device(options.device);
   options.dtype = !arguments.dtype.empty()  ? arguments.dtype
                   : options.device == "cpu" ? "float32"
                                             : "bfloat16";
-  print_summary(collect(options), options, arguments.json);
+  print_summary(collect::collect(options), options, arguments.json);
 }
 
 }  // namespace
 
 void add_collect_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  CollectOptions& options = arguments->options;
+  collect::CollectOptions& options = arguments->options;
   CLI::App* command =
       app.add_subcommand("collect", "Run texts through an MoE model and record its routing");
   command->footer(kFooter);

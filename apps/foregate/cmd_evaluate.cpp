@@ -4,9 +4,9 @@
 
 #include "commands.h"
 #include "output.h"
-#include "predict/evaluate.h"
+#include "predict/evaluation/evaluate.h"
 #include "predict_options.h"
-#include "tensor/gpus.h"
+#include "tensor/device/gpus.h"
 
 namespace foregate {
 namespace {
@@ -24,7 +24,7 @@ constexpr const char* kFooter =
     "states.";
 
 struct Arguments {
-  EvaluateOptions options;
+  predict::EvaluateOptions options;
   std::string model;
   std::vector<std::string> leads;
   std::string split = "test";
@@ -32,13 +32,14 @@ struct Arguments {
 };
 
 void run_evaluate(Arguments& arguments) {
-  EvaluateOptions& options = arguments.options;
-  for (const std::string& lead : arguments.leads) options.leads.push_back(parse_lead(lead));
+  predict::EvaluateOptions& options = arguments.options;
+  for (const std::string& lead : arguments.leads)
+    options.leads.push_back(scoring::parse_lead(lead));
   options.all_texts = arguments.split == "all";
-  options.device = choose_device(options.device);
+  options.device = tensor::choose_device(options.device);
   options.routers = routers_of_model(arguments.model);
   options.progress = true;
-  const Evaluation evaluation = evaluate(options);
+  const stats::Evaluation evaluation = predict::evaluate(options);
   if (arguments.json) {
     print_json(evaluation.to_json());
   } else {
@@ -50,7 +51,7 @@ void run_evaluate(Arguments& arguments) {
 
 void add_evaluate_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  EvaluateOptions& options = arguments->options;
+  predict::EvaluateOptions& options = arguments->options;
   CLI::App* command =
       app.add_subcommand("evaluate", "Measure how well predictors foresee the experts");
   command->footer(kFooter);

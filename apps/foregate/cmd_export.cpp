@@ -21,7 +21,7 @@ constexpr const char* kFooter =
     "`foregate import` reads both back. Router logits and features are not exported.";
 
 struct Arguments {
-  ExportOptions options;
+  trace::ExportOptions options;
   std::string format;
 };
 
@@ -29,7 +29,7 @@ struct Arguments {
 
 void add_export_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  ExportOptions& options = arguments->options;
+  trace::ExportOptions& options = arguments->options;
   CLI::App* command = app.add_subcommand("export", "Write a trace as npy arrays or JSON lines");
   command->footer(kFooter);
   command->add_option("--format", arguments->format, "npy or jsonl")
@@ -38,10 +38,11 @@ void add_export_command(CLI::App& app) {
   command->add_option("traces", options.traces, "Trace directory")->required();
   command->add_option("-o,--output", options.output, "Folder to make")->required();
   command->callback([arguments] {
-    ExportOptions& chosen = arguments->options;
-    chosen.format = arguments->format == "npy" ? ExportFormat::kNpy : ExportFormat::kJsonl;
+    trace::ExportOptions& chosen = arguments->options;
+    chosen.format =
+        arguments->format == "npy" ? trace::ExportFormat::kNpy : trace::ExportFormat::kJsonl;
     chosen.progress = log::level() != log::Level::kQuiet;
-    const ExportSummary summary = export_traces(chosen);
+    const trace::ExportSummary summary = trace::export_traces(chosen);
     print_line(fmt::format("{}: {} traces, {} tokens", chosen.output.string(),
                            with_commas(summary.traces), with_commas(summary.tokens)));
   });

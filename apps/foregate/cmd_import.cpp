@@ -27,14 +27,14 @@ constexpr const char* kFooter =
     "What `foregate export` wrote is read by npy and vllm. docs/importing.md has examples.";
 
 struct Arguments {
-  ImportOptions options;
+  trace::ImportOptions options;
   std::string format;
   bool json = false;
 };
 
-void print_summary(const ImportSummary& summary, const Arguments& arguments) {
-  const Manifest& manifest = summary.manifest;
-  const Geometry& geometry = manifest.geometry;
+void print_summary(const trace::ImportSummary& summary, const Arguments& arguments) {
+  const trace::Manifest& manifest = summary.manifest;
+  const trace::Geometry& geometry = manifest.geometry;
   if (arguments.json) {
     Json result = manifest.to_json();
     result["output"] = arguments.options.output.string();
@@ -55,7 +55,7 @@ void print_summary(const ImportSummary& summary, const Arguments& arguments) {
   print_line(fmt::format("{} MoE layers, {} experts, top-{}; {} gate weights; token ids: {}",
                          geometry.num_moe_layers, geometry.num_experts, geometry.top_k,
                          manifest.gate_weights ? "with" : "without",
-                         description(manifest.token_ids)));
+                         trace::description(manifest.token_ids)));
   if (summary.cut_tokens > 0) {
     print_line(
         fmt::format("missing decisions: {} texts dropped, {} cut before the gap; {} tokens lost",
@@ -68,7 +68,7 @@ void print_summary(const ImportSummary& summary, const Arguments& arguments) {
 
 void add_import_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  ImportOptions& options = arguments->options;
+  trace::ImportOptions& options = arguments->options;
   CLI::App* command =
       app.add_subcommand("import", "Turn another tool's routing record into a trace");
   command->footer(kFooter);
@@ -82,7 +82,7 @@ void add_import_command(CLI::App& app) {
   command
       ->add_option("--experts", options.num_experts,
                    "Experts per MoE layer (default: the largest id found + 1)")
-      ->check(CLI::Range(1, kMaxExperts));
+      ->check(CLI::Range(1, trace::kMaxExperts));
   command
       ->add_option("--skip", options.skip,
                    "vllm: leave out this many routing rows at the beginning (warm-up)")
@@ -92,11 +92,13 @@ void add_import_command(CLI::App& app) {
                     "instead of refusing");
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");
   command->callback([arguments] {
-    const std::map<std::string, ImportFormat> formats = {
-        {"vllm", ImportFormat::kVllm}, {"npy", ImportFormat::kNpy}, {"csv", ImportFormat::kCsv}};
+    const std::map<std::string, trace::ImportFormat> formats = {
+        {"vllm", trace::ImportFormat::kVllm},
+        {"npy", trace::ImportFormat::kNpy},
+        {"csv", trace::ImportFormat::kCsv}};
     arguments->options.format = formats.at(arguments->format);
     arguments->options.progress = log::level() != log::Level::kQuiet;
-    print_summary(import_traces(arguments->options), *arguments);
+    print_summary(trace::import_traces(arguments->options), *arguments);
   });
 }
 

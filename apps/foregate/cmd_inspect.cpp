@@ -15,7 +15,7 @@
 #include "models/summary.h"
 #include "output.h"
 #include "predict/predictor_store.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 #include "trace/reader.h"
 
 namespace foregate {
@@ -37,7 +37,7 @@ struct Arguments {
   bool json = false;
 };
 
-Json geometry_json(const Geometry& geometry) {
+Json geometry_json(const trace::Geometry& geometry) {
   return {{"moe_layers", geometry.num_moe_layers},
           {"experts", geometry.num_experts},
           {"top_k", geometry.top_k},
@@ -47,21 +47,21 @@ Json geometry_json(const Geometry& geometry) {
 }
 
 /// Bytes a token takes in a trace before compression: ids, experts and gate weights.
-int64_t trace_bytes_per_token(const Geometry& geometry) {
+int64_t trace_bytes_per_token(const trace::Geometry& geometry) {
   const int64_t expert_bytes = geometry.num_experts <= 256 ? 1 : 2;
   return 4 + static_cast<int64_t>(geometry.num_moe_layers) * geometry.top_k * (expert_bytes + 2);
 }
 
 Json inspect_model(const std::filesystem::path& config_json) {
-  const ModelConfig config = read_model_config(config_json);
-  const ModelSummary summary = summarize(config);
+  const models::ModelConfig config = models::read_model_config(config_json);
+  const models::ModelSummary summary = models::summarize(config);
   const auto bytes = [](int64_t parameters) {
     return Json{{"16-bit", parameters * 2}, {"8-bit", parameters}, {"4-bit", parameters / 2}};
   };
   return {{"kind", "model"},
           {"model_type", config.model_type},
           {"weights", config.storage.description()},
-          {"geometry", geometry_json(geometry_of(config))},
+          {"geometry", geometry_json(engine::geometry_of(config))},
           {"parameters",
            {{"total", summary.total},
             {"active", summary.active},
@@ -69,17 +69,17 @@ Json inspect_model(const std::filesystem::path& config_json) {
             {"per_expert", summary.per_expert}}},
           {"weight_bytes", bytes(summary.total)},
           {"expert_bytes", bytes(summary.per_expert)},
-          {"trace_bytes_per_token", trace_bytes_per_token(geometry_of(config))},
+          {"trace_bytes_per_token", trace_bytes_per_token(engine::geometry_of(config))},
           {"longest_text", config.max_positions}};
 }
 
 Json inspect_trace(const std::filesystem::path& directory) {
-  const TraceDirectory trace(directory, /*allow_unfinished=*/true);
-  const std::vector<std::string> problems = verify_shards(trace);
+  const trace::TraceDirectory trace(directory, /*allow_unfinished=*/true);
+  const std::vector<std::string> problems = trace::verify_shards(trace);
   if (!problems.empty()) throw DataError(problems.front());
-  const Manifest& manifest = trace.manifest();
+  const trace::Manifest& manifest = trace.manifest();
   Json datasets = Json::array();
-  for (const DatasetEntry& dataset : manifest.datasets) {
+  for (const trace::DatasetEntry& dataset : manifest.datasets) {
     datasets.push_back({{"name", dataset.name},
                         {"traces", dataset.traces},
                         {"available", dataset.available},
@@ -87,7 +87,7 @@ Json inspect_trace(const std::filesystem::path& directory) {
   }
   int64_t bytes = 0;
   int64_t feature_bytes = 0;
-  for (const ShardEntry& shard : manifest.shards) {
+  for (const trace::ShardEntry& shard : manifest.shards) {
     bytes += shard.bytes;
     feature_bytes += shard.feature_bytes;
   }
@@ -98,7 +98,7 @@ Json inspect_trace(const std::filesystem::path& directory) {
           {"dtype", manifest.dtype},
           {"quantization", manifest.quantization},
           {"geometry", geometry_json(manifest.geometry)},
-          {"token_ids", description(manifest.token_ids)},
+          {"token_ids", trace::description(manifest.token_ids)},
           {"traces", manifest.num_traces()},
           {"tokens", manifest.num_tokens()},
           {"decisions", manifest.num_tokens() * manifest.geometry.num_moe_layers},
@@ -111,17 +111,17 @@ Json inspect_trace(const std::filesystem::path& directory) {
 }
 
 Json inspect_tokenizer(const std::filesystem::path& path) {
-  const Tokenizer tokenizer = Tokenizer::load(path);
+  const text::Tokenizer tokenizer = text::Tokenizer::load(path);
   return {{"kind", "tokenizer"},
           {"description", tokenizer.kind()},
           {"vocabulary", tokenizer.vocab_size()}};
 }
 
 Json inspect_shard(const std::filesystem::path& path) {
-  const Geometry geometry = read_shard_geometry(path);
-  ShardReader reader(path, geometry);
+  const trace::Geometry geometry = trace::read_shard_geometry(path);
+  trace::ShardReader reader(path, geometry);
   int64_t tokens = 0;
-  Trace trace;
+  trace::Trace trace;
   while (reader.next(trace)) tokens += trace.num_tokens();
   return {{"kind", "shard"},
           {"geometry", geometry_json(geometry)},
@@ -133,12 +133,12 @@ Json inspect_path(const std::filesystem::path& path) {
   if (!fs::exists(path))
     throw EnvironmentError(fmt::format("no such file or directory: {}", path.string()));
   if (fs::is_directory(path)) {
-    if (fs::exists(path / kManifestName)) return inspect_trace(path);
-    if (is_predictor_directory(path)) return describe_predictor(path);
+    if (fs::exists(path / trace::kManifestName)) return inspect_trace(path);
+    if (predict::is_predictor_directory(path)) return predict::describe_predictor(path);
     if (fs::exists(path / "config.json")) return inspect_model(path / "config.json");
     throw DataError(
         fmt::format("{} is neither a trace ({}), a predictor ({}) nor a model (config.json)",
-                    path.string(), kManifestName, kPredictorFile));
+                    path.string(), trace::kManifestName, scoring::kPredictorFile));
   }
   if (path.extension() == ".parquet") return inspect_shard(path);
   if (path.extension() == ".json") {

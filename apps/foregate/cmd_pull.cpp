@@ -9,7 +9,7 @@
 #include "commands.h"
 #include "hub/pull.h"
 #include "output.h"
-#include "text/dataset_files.h"
+#include "text/datasets/dataset_files.h"
 
 namespace foregate {
 namespace {
@@ -37,7 +37,7 @@ struct Arguments {
 /// The files of a dataset that collect can read.
 hub::Paths usual_dataset_files(const hub::Paths& files) {
   hub::Paths usual;
-  for (const auto& path : readable_files({files.begin(), files.end()})) {
+  for (const auto& path : text::readable_files({files.begin(), files.end()})) {
     usual.push_back(path.string());
   }
   return usual;

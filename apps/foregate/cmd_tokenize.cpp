@@ -9,7 +9,7 @@
 #include "commands.h"
 #include "hub/resolve.h"
 #include "output.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace foregate {
 namespace {
@@ -39,7 +39,7 @@ void run_tokenize(const Arguments& arguments) {
   fs::path path =
       hub::find_model(arguments.tokenizer, {.files = {"tokenizer.json"}}, hub::read_environment());
   if (fs::is_directory(path)) path /= "tokenizer.json";
-  const Tokenizer tokenizer = Tokenizer::load(path);
+  const text::Tokenizer tokenizer = text::Tokenizer::load(path);
   std::string line;
   for (int64_t number = 1; std::getline(std::cin, line); ++number) {
     check_interrupted("lines printed so far are whole");

@@ -9,10 +9,10 @@
 #include "live_options.h"
 #include "output.h"
 #include "predict/registry.h"
-#include "predict/sweep.h"
-#include "predict/train.h"
+#include "predict/runs/sweep.h"
+#include "predict/runs/train.h"
 #include "predict_options.h"
-#include "tensor/gpus.h"
+#include "tensor/device/gpus.h"
 
 namespace foregate {
 namespace {
@@ -33,7 +33,7 @@ constexpr const char* kFooter =
     "Stopped at any moment, the same command continues from the last checkpoint.";
 
 struct Arguments {
-  TrainOptions options;
+  predict::TrainOptions options;
   std::vector<std::string> predictors;
   std::vector<std::string> leads;
   std::string model;
@@ -42,14 +42,14 @@ struct Arguments {
   bool json = false;
 };
 
-Json to_json(const TrainSummary& summary) {
+Json to_json(const predict::TrainSummary& summary) {
   Json result = summary.info.to_json();
   result["output"] = summary.output.string();
   result["already_done"] = summary.already_done;
   return result;
 }
 
-void print_summary(const TrainSummary& summary) {
+void print_summary(const predict::TrainSummary& summary) {
   std::string measured;
   for (const auto& [metric, value] : summary.info.validation) {
     measured += fmt::format("{}{} {:.1f}%", measured.empty() ? "; validation: " : ", ", metric,
@@ -57,17 +57,17 @@ void print_summary(const TrainSummary& summary) {
   }
   print_line(fmt::format("{}{}: {} at {}{}", summary.output.string(),
                          summary.already_done ? " is there already" : "", summary.info.name,
-                         lead_name(summary.info.lead), measured));
+                         scoring::lead_name(summary.info.lead), measured));
 }
 
 void run_sweep(const Arguments& arguments) {
-  const std::vector<SweepRow> rows = sweep(arguments.options, arguments.grid);
+  const std::vector<predict::SweepRow> rows = predict::sweep(arguments.options, arguments.grid);
   if (!arguments.json) {
-    print_line(sweep_table(rows));
+    print_line(predict::sweep_table(rows));
     return;
   }
   Json result = Json::array();
-  for (const SweepRow& row : rows) {
+  for (const predict::SweepRow& row : rows) {
     Json json = to_json(row.summary);
     json["seconds"] = row.seconds;
     result.push_back(std::move(json));
@@ -76,14 +76,15 @@ void run_sweep(const Arguments& arguments) {
 }
 
 void run_live(Arguments& arguments) {
-  const TrainOptions& shared = arguments.options;
+  const predict::TrainOptions& shared = arguments.options;
   if (!shared.learn_from.empty())
     throw UsageError("--learn-from needs --traces; --live learns from all of --data");
   if (!arguments.grid.empty()) throw UsageError("--sweep needs --traces; it does not go --live");
   complete_live_options(arguments.live, arguments.model, shared.device);
-  TrainLiveOptions& options = arguments.live.options;
+  live::TrainLiveOptions& options = arguments.live.options;
   options.predictors = arguments.predictors;
-  for (const std::string& lead : arguments.leads) options.leads.push_back(parse_lead(lead));
+  for (const std::string& lead : arguments.leads)
+    options.leads.push_back(scoring::parse_lead(lead));
   options.held_out = shared.held_out;
   options.output = shared.output;
   options.config = shared.config;
@@ -91,9 +92,9 @@ void run_live(Arguments& arguments) {
   options.dtype = shared.dtype;
   options.seed = shared.seed;
   options.progress = true;
-  const std::vector<TrainSummary> summaries = train_live(options);
+  const std::vector<predict::TrainSummary> summaries = live::train_live(options);
   Json result = Json::array();
-  for (const TrainSummary& summary : summaries) {
+  for (const predict::TrainSummary& summary : summaries) {
     if (arguments.json) {
       result.push_back(to_json(summary));
     } else {
@@ -104,13 +105,13 @@ void run_live(Arguments& arguments) {
 }
 
 void run_train(Arguments& arguments) {
-  TrainOptions& options = arguments.options;
+  predict::TrainOptions& options = arguments.options;
   for (const std::string& predictor : arguments.predictors) {
-    if (find_predictor_kind(predictor) != nullptr) continue;
+    if (predict::find_predictor_kind(predictor) != nullptr) continue;
     throw UsageError(
         fmt::format("there is no predictor '{}'; expected one of {}", predictor, predictor_list()));
   }
-  options.device = choose_device(options.device);
+  options.device = tensor::choose_device(options.device);
   if (arguments.live.live) {
     run_live(arguments);
     return;
@@ -120,14 +121,14 @@ void run_train(Arguments& arguments) {
     throw UsageError("one --predictor and one --lead at a time; only --live takes several");
   }
   options.predictor = arguments.predictors.front();
-  options.lead = parse_lead(arguments.leads.front());
+  options.lead = scoring::parse_lead(arguments.leads.front());
   options.routers = routers_of_model(arguments.model);
   options.progress = true;
   if (!arguments.grid.empty()) {
     run_sweep(arguments);
     return;
   }
-  const TrainSummary summary = train_predictor(options);
+  const predict::TrainSummary summary = predict::train_predictor(options);
   if (arguments.json) {
     print_json(to_json(summary));
   } else {
@@ -139,7 +140,7 @@ void run_train(Arguments& arguments) {
 
 void add_train_command(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
-  TrainOptions& options = arguments->options;
+  predict::TrainOptions& options = arguments->options;
   CLI::App* command =
       app.add_subcommand("train", "Fit predictors on a trace, or on what a running model does");
   command->footer(kFooter);

@@ -11,16 +11,16 @@
 namespace foregate {
 namespace {
 
-Json to_json(const FidelityRow& row) {
+Json to_json(const collect::FidelityRow& row) {
   return {{"same_set", row.same_set},
           {"recall", row.recall},
           {"top-1", row.top1},
           {"logit_error", row.logit_error}};
 }
 
-Json to_json(const Fidelity& fidelity, const FidelityOptions& options) {
+Json to_json(const collect::Fidelity& fidelity, const collect::FidelityOptions& options) {
   Json layers = Json::array();
-  for (const FidelityRow& row : fidelity.layers) layers.push_back(to_json(row));
+  for (const collect::FidelityRow& row : fidelity.layers) layers.push_back(to_json(row));
   return {{"kind", "fidelity"},
           {"model", options.model.string()},
           {"device", options.device},
@@ -32,12 +32,12 @@ Json to_json(const Fidelity& fidelity, const FidelityOptions& options) {
           {"layers", layers}};
 }
 
-void print_row(const std::string& name, const FidelityRow& row) {
+void print_row(const std::string& name, const collect::FidelityRow& row) {
   print_line(fmt::format("{:<10} {:>9.2f}% {:>9.2f}% {:>9.2f}% {:>12.4f}", name, 100 * row.same_set,
                          100 * row.recall, 100 * row.top1, row.logit_error));
 }
 
-void print_table(const Fidelity& fidelity, const FidelityOptions& options) {
+void print_table(const collect::Fidelity& fidelity, const collect::FidelityOptions& options) {
   print_line(fmt::format("{}, quantisation {}, against float32 on {} tokens of {} texts",
                          options.dtype, options.quantization, with_commas(fidelity.tokens),
                          with_commas(fidelity.texts)));
@@ -52,7 +52,7 @@ void print_table(const Fidelity& fidelity, const FidelityOptions& options) {
 }  // namespace
 
 void add_fidelity_options(CLI::App& command, FidelityArguments& arguments) {
-  FidelityOptions& options = arguments.options;
+  collect::FidelityOptions& options = arguments.options;
   const char* group = "Fidelity";
   CLI::Option* wanted =
       command.add_flag("--fidelity", arguments.wanted,
@@ -82,13 +82,14 @@ void add_fidelity_options(CLI::App& command, FidelityArguments& arguments) {
 }
 
 void run_fidelity(const std::filesystem::path& model, FidelityArguments& arguments, bool json) {
-  FidelityOptions& options = arguments.options;
+  collect::FidelityOptions& options = arguments.options;
   if (arguments.data.empty()) {
     throw UsageError("--fidelity needs texts; name at least one dataset with --data NAME=PATH");
   }
   options.model = model;
-  for (const std::string& data : arguments.data) options.data.push_back(DatasetSpec::parse(data));
-  const Fidelity fidelity = measure_fidelity(options);
+  for (const std::string& data : arguments.data)
+    options.data.push_back(text::DatasetSpec::parse(data));
+  const collect::Fidelity fidelity = collect::measure_fidelity(options);
   if (json) {
     print_json(to_json(fidelity, options));
   } else {

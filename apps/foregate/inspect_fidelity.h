@@ -13,7 +13,7 @@ namespace foregate {
 
 /// The options of `foregate inspect MODEL --fidelity`.
 struct FidelityArguments {
-  FidelityOptions options;
+  collect::FidelityOptions options;
   std::vector<std::string> data;
   bool wanted = false;
 };

@@ -8,8 +8,8 @@
 namespace foregate {
 
 void add_live_options(CLI::App& command, LiveArguments& arguments) {
-  TrainLiveOptions& options = arguments.options;
-  CollectOptions& texts = options.texts;
+  live::TrainLiveOptions& options = arguments.options;
+  collect::CollectOptions& texts = options.texts;
   texts.dtype.clear();  // Chosen by the device unless it is given.
   const std::string group = "Training straight from the running model";
   auto* live = command
@@ -73,9 +73,9 @@ void complete_live_options(LiveArguments& arguments, const std::string& model,
                            const std::string& device) {
   if (model.empty()) throw UsageError("--live needs the --model to run");
   const hub::Environment environment = hub::read_environment();
-  CollectOptions& texts = arguments.options.texts;
+  collect::CollectOptions& texts = arguments.options.texts;
   for (const std::string& data : arguments.data) {
-    DatasetSpec spec = DatasetSpec::parse(data);
+    text::DatasetSpec spec = text::DatasetSpec::parse(data);
     spec.path = hub::find_dataset(spec.path.string(), environment);
     texts.data.push_back(std::move(spec));
   }

@@ -15,7 +15,7 @@ namespace foregate {
 struct LiveArguments {
   bool live = false;
   std::vector<std::string> data;
-  TrainLiveOptions options;
+  live::TrainLiveOptions options;
 };
 
 void add_live_options(CLI::App& command, LiveArguments& arguments);

@@ -6,17 +6,18 @@
 
 namespace foregate {
 
-std::optional<Routers> routers_of_model(const std::string& model) {
+std::optional<predict::Routers> routers_of_model(const std::string& model) {
   if (model.empty()) return std::nullopt;
   const std::filesystem::path directory =
       hub::find_model(model, {.files = {"config.json"}, .weights = true}, hub::read_environment());
-  const RouterWeights weights = Engine(directory, {}).router_weights();
-  return Routers{weights.weight, weights.norm_weight, weights.norm_epsilon};
+  const engine::RouterWeights weights = engine::Engine(directory, {}).router_weights();
+  return predict::Routers{weights.weight, weights.norm_weight, weights.norm_epsilon};
 }
 
 std::string predictor_list() {
   std::string list;
-  for (const std::string& name : predictor_names()) list += (list.empty() ? "" : ", ") + name;
+  for (const std::string& name : predict::predictor_names())
+    list += (list.empty() ? "" : ", ") + name;
   return list;
 }
 

@@ -1,7 +1,7 @@
 #include <cutlass/epilogue/thread/linear_combination.h>
 #include <cutlass/gemm/device/gemm.h>
 
-#include "kernels/grouped_gemm.h"
+#include "kernels/gemm/grouped_gemm.h"
 
 // CUTLASS's product by mma.sync, one group and nothing fused: what a library gets out of the
 // instructions that the sm_80 kernel is made of.

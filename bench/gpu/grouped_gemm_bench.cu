@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-#include "kernels/grouped_gemm.h"
+#include "kernels/gemm/grouped_gemm.h"
 
 #ifdef FOREGATE_CUTLASS
 template <int kRows, int kColumns, int kDepth, int kStages>

@@ -4,7 +4,7 @@
 // bytes the step must move and in TFLOP/s of its products.
 
 #include <fmt/core.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <functional>
@@ -18,7 +18,7 @@
 #include "nn/residual.h"
 #include "nn/rms_norm.h"
 #include "nn/rope.h"
-#include "tensor/transfer.h"
+#include "tensor/device/transfer.h"
 
 namespace foregate {
 namespace {
@@ -40,9 +40,9 @@ double median_seconds(const std::function<void()>& step) {
   for (int i = 0; i < 3; ++i) step();
   std::vector<double> seconds;
   for (int i = 0; i < kRounds; ++i) {
-    const PendingEvent begin = timing_mark(torch::kCUDA);
+    const tensor::DeviceEvent begin = tensor::record_event(torch::kCUDA);
     step();
-    seconds.push_back(seconds_between(begin, timing_mark(torch::kCUDA)));
+    seconds.push_back(tensor::seconds_between(begin, tensor::record_event(torch::kCUDA)));
   }
   std::nth_element(seconds.begin(), seconds.begin() + kRounds / 2, seconds.end());
   return seconds[kRounds / 2];
@@ -78,16 +78,17 @@ void bench(int64_t tokens) {
   const torch::Tensor positions =
       torch::arange(tokens, torch::dtype(torch::kInt64).device(torch::kCUDA)) % kTextTokens;
   nn::Rope rope(128, 1e6, torch::kCUDA, torch::kBFloat16);
-  torch::Tensor residual = draw({tokens, kHidden});
-  const torch::Tensor norm = draw({kHidden});
-  const torch::Tensor qkv_weight = draw({3 * kHidden, kHidden});
-  const torch::Tensor qkv_bias = draw({3 * kHidden});
-  const torch::Tensor o_weight = draw({kHidden, kHidden});
-  const torch::Tensor router = draw({kExperts, kHidden}).to(torch::kFloat32);
-  const nn::ExpertWeights experts{draw({kExperts, 2 * kInner, kHidden}),
-                                  draw({kExperts, kHidden, kInner})};
-  const nn::MlpWeights shared{draw({2 * kSharedInner, kHidden}), draw({kHidden, kSharedInner})};
-  const torch::Tensor shared_gate = draw({1, kHidden});
+  torch::Tensor residual = report::draw({tokens, kHidden});
+  const torch::Tensor norm = report::draw({kHidden});
+  const torch::Tensor qkv_weight = report::draw({3 * kHidden, kHidden});
+  const torch::Tensor qkv_bias = report::draw({3 * kHidden});
+  const torch::Tensor o_weight = report::draw({kHidden, kHidden});
+  const torch::Tensor router = report::draw({kExperts, kHidden}).to(torch::kFloat32);
+  const nn::ExpertWeights experts{report::draw({kExperts, 2 * kInner, kHidden}),
+                                  report::draw({kExperts, kHidden, kInner})};
+  const nn::MlpWeights shared{report::draw({2 * kSharedInner, kHidden}),
+                              report::draw({kHidden, kSharedInner})};
+  const torch::Tensor shared_gate = report::draw({1, kHidden});
 
   Table table;
   torch::Tensor x;
@@ -125,7 +126,7 @@ void bench(int64_t tokens) {
   table.row("combine", (2 + kTopK) * t * h, 0,
             [&] { nn::combine_rows_cuda(residual, outputs, order.slots, routing.gate_weights); });
   torch::Tensor gate;
-  table.row("shared gate", t * h, 0, [&] { gate = nn::row_gate_cuda(x, shared_gate); });
+  table.row("shared gate", t * h, 0, [&] { gate = nn::sigmoid_gate_cuda(x, shared_gate); });
   table.row("shared up, silu product", 0, 4 * t * h * kSharedInner, [&] {
     inner = nn::grouped_linear_cuda(
         x, {.weight = shared.gate_up.dense(), .silu_product = true, .row_scale = gate});
@@ -161,12 +162,13 @@ void bench(int64_t tokens) {
   });
   table.row("(linear, shared up)", 0, 4 * t * h * kSharedInner,
             [&] { gate_up = at::linear(x, shared.gate_up.dense()); });
-  for (const Quantization quantization : {Quantization::kInt8, Quantization::kNf4}) {
-    Weight weight = Weight::empty({kExperts, 2 * kInner, kHidden}, quantization, torch::kCUDA,
-                                  torch::kBFloat16);
+  for (const tensor::Quantization quantization :
+       {tensor::Quantization::kInt8, tensor::Quantization::kNf4}) {
+    tensor::Weight weight = tensor::Weight::empty({kExperts, 2 * kInner, kHidden}, quantization,
+                                                  torch::kCUDA, torch::kBFloat16);
     weight.assign(experts.gate_up, "experts");
     const double kept = static_cast<double>(weight.nbytes()) / kBytes;
-    table.row(fmt::format("(experts up from {})", quantization_name(quantization)),
+    table.row(fmt::format("(experts up from {})", tensor::quantization_name(quantization)),
               kept + static_cast<double>(experts.gate_up.dense().numel()), 0,
               [&] { gate_up = nn::compute_weight(weight, torch::kBFloat16); });
   }

@@ -8,7 +8,7 @@
 namespace foregate {
 namespace {
 
-constexpr int64_t kKibi = 1024;
+constexpr int64_t kKilobyte = 1024;
 
 std::optional<int64_t> mem_available(const std::filesystem::path& meminfo) {
   std::ifstream file(meminfo);
@@ -16,7 +16,7 @@ std::optional<int64_t> mem_available(const std::filesystem::path& meminfo) {
   int64_t kibibytes = 0;
   std::string unit;
   while (file >> name >> kibibytes) {
-    if (name == "MemAvailable:") return kibibytes * kKibi;
+    if (name == "MemAvailable:") return kibibytes * kKilobyte;
     std::getline(file, unit);
   }
   return std::nullopt;

@@ -8,25 +8,23 @@
 #include <optional>
 #include <vector>
 
-#include "capi/error.h"
-#include "capi/loaded_predictor.h"
-#include "capi/probabilities.h"
-#include "capi/ranking.h"
 #include "foregate/predictor.h"
+#include "scoring/error.h"
+#include "scoring/predictor_file.h"
+#include "scoring/probabilities.h"
+#include "scoring/ranking.h"
 
+namespace scoring = foregate::scoring;
 using foregate::UsageError;
-using foregate::capi::LoadedPredictor;
-using foregate::capi::Scorer;
-using foregate::capi::Sequence;
 
 struct foregate_predictor {
   // Shared with its sequences.
-  std::shared_ptr<const LoadedPredictor> loaded;
+  std::shared_ptr<const scoring::LoadedPredictor> loaded;
 };
 
 struct foregate_sequence {
-  std::shared_ptr<const LoadedPredictor> loaded;
-  Sequence sequence;
+  std::shared_ptr<const scoring::LoadedPredictor> loaded;
+  scoring::Sequence sequence;
 };
 
 namespace {
@@ -56,9 +54,9 @@ foregate_status guarded(const Work& work) noexcept {
     return FOREGATE_OK;
   } catch (const foregate::UsageError& error) {
     return fail(FOREGATE_INVALID_ARGUMENT, error.what());
-  } catch (const foregate::capi::NotObservedError& error) {
+  } catch (const scoring::NotObservedError& error) {
     return fail(FOREGATE_NOT_OBSERVED, error.what());
-  } catch (const foregate::capi::UnsupportedError& error) {
+  } catch (const scoring::UnsupportedError& error) {
     return fail(FOREGATE_UNSUPPORTED, error.what());
   } catch (const foregate::DataError& error) {
     return fail(FOREGATE_BAD_DATA, error.what());
@@ -78,15 +76,15 @@ void require(Pointer* pointer, const char* name) {
   if (pointer == nullptr) throw UsageError(fmt::format("{} is a null pointer", name));
 }
 
-foregate::capi::StateDtype state_dtype(int dtype) {
-  using foregate::capi::StateDtype;
+scoring::StateDtype state_dtype(int dtype) {
+  using scoring::StateDtype;
   switch (dtype) {
     case FOREGATE_FLOAT32:
-      return StateDtype::kFloat32;
+      return scoring::StateDtype::kFloat32;
     case FOREGATE_BFLOAT16:
-      return StateDtype::kBfloat16;
+      return scoring::StateDtype::kBfloat16;
     case FOREGATE_FLOAT16:
-      return StateDtype::kFloat16;
+      return scoring::StateDtype::kFloat16;
   }
   throw UsageError(fmt::format("dtype is {}; expected a foregate_dtype", dtype));
 }
@@ -94,20 +92,19 @@ foregate::capi::StateDtype state_dtype(int dtype) {
 /// Scores of a batch. -> [count][E]
 std::vector<float> scores_of(foregate_sequence* const* sequences, size_t count, int32_t layer) {
   require(sequences, "sequences");
-  std::vector<const Sequence*> batch;
+  std::vector<const scoring::Sequence*> batch;
   batch.reserve(count);
-  const Scorer* scorer = nullptr;
+  const scoring::Scorer* scorer = nullptr;
   for (size_t i = 0; i < count; ++i) {
     require(sequences[i], "a sequence");
-    const Scorer* own = sequences[i]->loaded->scorer.get();
+    const scoring::Scorer* own = sequences[i]->loaded->scorer.get();
     if (scorer != nullptr && own != scorer) {
       throw UsageError(fmt::format("sequence {} of the batch belongs to another predictor", i));
     }
     scorer = own;
     batch.push_back(&sequences[i]->sequence);
     if (batch.back()->history.num_tokens() > 0) continue;
-    throw foregate::capi::NotObservedError(
-        fmt::format("sequence {} of the batch has no token yet", i));
+    throw scoring::NotObservedError(fmt::format("sequence {} of the batch has no token yet", i));
   }
   if (scorer == nullptr) return {};
   if (layer < scorer->first_layer() || layer >= scorer->num_layers()) {
@@ -124,16 +121,15 @@ std::vector<float> probabilities_of(foregate_sequence* const* sequences, size_t 
                                     int32_t layer) {
   std::vector<float> values = scores_of(sequences, count, layer);
   if (count == 0) return values;
-  const LoadedPredictor& loaded = *sequences[0]->loaded;
+  const scoring::LoadedPredictor& loaded = *sequences[0]->loaded;
   if (!loaded.calibration) {
-    throw foregate::capi::UnsupportedError(
+    throw scoring::UnsupportedError(
         "this predictor gives scores only: its predictor.json holds no calibration, because an "
         "older foregate wrote it or there were no validation texts; train it again");
   }
   const size_t width = values.size() / count;
   for (size_t i = 0; i < count; ++i) {
-    foregate::capi::to_probabilities(*loaded.calibration,
-                                     std::span(values).subspan(i * width, width));
+    scoring::to_probabilities(*loaded.calibration, std::span(values).subspan(i * width, width));
   }
   return values;
 }
@@ -175,7 +171,7 @@ foregate_status foregate_predictor_load(const char* directory, foregate_predicto
     require(directory, "directory");
     require(predictor, "predictor");
     auto loaded =
-        std::make_shared<const LoadedPredictor>(foregate::capi::load_predictor(directory));
+        std::make_shared<const scoring::LoadedPredictor>(scoring::load_predictor(directory));
     *predictor = new foregate_predictor{std::move(loaded)};
   });
 }
@@ -194,9 +190,9 @@ foregate_status foregate_predictor_get_info(const foregate_predictor* predictor,
       throw UsageError(
           fmt::format("info->struct_size is {}; set it to sizeof(foregate_predictor_info)", size));
     }
-    const LoadedPredictor& loaded = *predictor->loaded;
-    const foregate::Geometry& geometry = loaded.scorer->geometry();
-    const foregate::capi::Needs needs = loaded.scorer->needs();
+    const scoring::LoadedPredictor& loaded = *predictor->loaded;
+    const foregate::trace::Geometry& geometry = loaded.scorer->geometry();
+    const scoring::Needs needs = loaded.scorer->needs();
     foregate_predictor_info all{};
     all.struct_size = size;
     all.name = loaded.scorer->identity().name.c_str();
@@ -238,7 +234,7 @@ foregate_status foregate_sequence_create(const foregate_predictor* predictor,
   return guarded([&] {
     require(predictor, "predictor");
     require(sequence, "sequence");
-    const Scorer& scorer = *predictor->loaded->scorer;
+    const scoring::Scorer& scorer = *predictor->loaded->scorer;
     *sequence = new foregate_sequence{predictor->loaded,
                                       {{scorer.geometry(), scorer.needs()}, scorer.make_memory()}};
   });
@@ -259,7 +255,7 @@ foregate_status foregate_sequence_reset(foregate_sequence* sequence) {
 foregate_status foregate_sequence_token(foregate_sequence* sequence, int32_t token_id) {
   return guarded([&] {
     require(sequence, "sequence");
-    Sequence& own = sequence->sequence;
+    scoring::Sequence& own = sequence->sequence;
     own.history.begin_token(token_id);
     if (own.memory) own.memory->begin_token(own.history);
   });
@@ -303,8 +299,7 @@ foregate_status foregate_predict_best(foregate_sequence* const* sequences, size_
     }
     std::vector<int32_t> order(width);
     for (size_t i = 0; i < count; ++i) {
-      foregate::capi::best_experts(std::span(scores).subspan(i * width, width), m, order,
-                                   experts + i * m);
+      scoring::best_experts(std::span(scores).subspan(i * width, width), m, order, experts + i * m);
     }
   });
 }
@@ -334,7 +329,7 @@ foregate_status foregate_predict_at_least(foregate_sequence* const* sequences, s
       const auto row = std::span(all).subspan(i * width, width);
       found[i] = static_cast<size_t>(
           std::count_if(row.begin(), row.end(), [&](float p) { return p >= threshold; }));
-      foregate::capi::best_experts(row, found[i], order, experts + i * width);
+      scoring::best_experts(row, found[i], order, experts + i * width);
     }
   });
 }

@@ -5,11 +5,11 @@
 #include "engine/roofline.h"
 #include "models/config.h"
 #include "models/geometries.h"
-#include "tensor/device.h"
+#include "tensor/device/device.h"
 #include "tensor/dtype.h"
-#include "text/synthetic.h"
+#include "text/datasets/synthetic.h"
 
-namespace foregate {
+namespace foregate::collect {
 namespace {
 
 constexpr uint64_t kSeed = 1;
@@ -34,7 +34,7 @@ class ScratchDirectory {
   fs::path path_;
 };
 
-void check_options(const BenchmarkOptions& options) {
+void check_benchmark_options(const BenchmarkOptions& options) {
   if (options.shortest < 4 || options.longest < options.shortest) {
     throw UsageError("text lengths must be at least 4 tokens, the shortest first");
   }
@@ -55,24 +55,24 @@ double BenchmarkResult::gemm_share() const {
 }
 
 BenchmarkResult benchmark_collect(const BenchmarkOptions& options) {
-  check_options(options);
-  const torch::Device device = parse_device(options.device);
-  const std::string config_text = geometry_config(options.geometry);
+  check_benchmark_options(options);
+  const torch::Device device = tensor::parse_device(options.device);
+  const std::string config_text = models::geometry_config(options.geometry);
   const ScratchDirectory scratch(options.work);
   const fs::path model = options.work / "model";
   const fs::path texts = options.work / "texts.txt";
   fs::create_directories(model);
   write_file_atomically(model / "config.json", config_text);
-  const ModelConfig config = read_model_config(model / "config.json");
-  const SyntheticTexts source(config.vocab_size);
+  const models::ModelConfig config = models::read_model_config(model / "config.json");
+  const text::SyntheticTexts source(config.vocab_size);
   source.write_tokenizer(model / "tokenizer.json");
   source.write_texts(texts, options.traces, options.shortest, options.longest, kSeed);
 
   BenchmarkResult result;
-  result.gemm_rate = measured_gemm_rate(device, parse_dtype(options.dtype));
+  result.gemm_rate = engine::measured_gemm_rate(device, tensor::parse_dtype(options.dtype));
   CollectOptions collecting;
   collecting.model = model;
-  collecting.data = {DatasetSpec::parse("synthetic=" + texts.string())};
+  collecting.data = {text::DatasetSpec::parse("synthetic=" + texts.string())};
   collecting.output = options.work / "traces";
   collecting.traces = options.traces;
   collecting.max_length = options.longest;
@@ -85,9 +85,9 @@ BenchmarkResult benchmark_collect(const BenchmarkOptions& options) {
   result.summary = collect(collecting);
   const double length = static_cast<double>(result.tokens()) /
                         static_cast<double>(result.summary.manifest.num_traces());
-  result.flops_per_token = routing_flops_per_token(config, length);
-  result.memory = device_memory(device);
+  result.flops_per_token = engine::routing_flops_per_token(config, length);
+  result.memory = tensor::device_memory(device);
   return result;
 }
 
-}  // namespace foregate
+}  // namespace foregate::collect

@@ -5,9 +5,9 @@
 #include <string>
 
 #include "collect/collector.h"
-#include "tensor/device_memory.h"
+#include "tensor/device/device_memory.h"
 
-namespace foregate {
+namespace foregate::collect {
 
 /// What `foregate bench collect` does.
 struct BenchmarkOptions {
@@ -27,7 +27,7 @@ struct BenchmarkResult {
   CollectSummary summary;
   double gemm_rate = 0;        ///< operations a second of a large matrix product on this device
   double flops_per_token = 0;  ///< of the matrix products that routing takes
-  DeviceMemory memory;
+  tensor::DeviceMemory memory;
 
   int64_t tokens() const { return summary.manifest.num_tokens(); }
   /// Of the whole pipeline, texts in, Parquet out, once the model is loaded.
@@ -41,4 +41,4 @@ struct BenchmarkResult {
 /// from reading to the written shards.
 BenchmarkResult benchmark_collect(const BenchmarkOptions& options);
 
-}  // namespace foregate
+}  // namespace foregate::collect

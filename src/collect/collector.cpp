@@ -12,7 +12,7 @@
 #include "collect/source.h"
 #include "trace/features.h"
 
-namespace foregate {
+namespace foregate::collect {
 namespace {
 
 void check_options(const CollectOptions& options) {
@@ -30,12 +30,13 @@ void check_options(const CollectOptions& options) {
           "--record features:F needs F between 0 and 1");
 }
 
-void write_routers(const std::filesystem::path& directory, const Engine& engine) {
-  const RouterWeights routers = engine.router_weights();
-  write_safetensors(
-      directory / features::kRoutersFile,
-      {{features::kRouterWeight, routers.weight}, {features::kNormWeight, routers.norm_weight}},
-      {{features::kNormEpsilon, fmt::format("{}", routers.norm_epsilon)}});
+void write_routers(const std::filesystem::path& directory, const engine::Engine& engine) {
+  const engine::RouterWeights routers = engine.router_weights();
+  tensor::write_safetensors(
+      directory / trace::features::kRoutersFile,
+      {{trace::features::kRouterWeight, routers.weight},
+       {trace::features::kNormWeight, routers.norm_weight}},
+      {{trace::features::kNormEpsilon, fmt::format("{}", routers.norm_epsilon)}});
 }
 
 }  // namespace
@@ -46,8 +47,8 @@ CollectSummary collect(const CollectOptions& options) {
   check_options(options);
   make_output_directory(options.output);
   Source source = open_source(options);
-  const SamplingPlan& plan = source.plan;
-  Engine& engine = source.engine;
+  const text::SamplingPlan& plan = source.plan;
+  engine::Engine& engine = source.engine;
 
   CollectSummary summary;
   summary.manifest =
@@ -62,7 +63,7 @@ CollectSummary collect(const CollectOptions& options) {
               with_commas(summary.resumed_traces), with_commas(plan.num_texts()));
   }
   // The manifest is there from the start, so that a directory is never without its settings.
-  write_manifest(options.output, summary.manifest);
+  trace::write_manifest(options.output, summary.manifest);
   if (options.feature_fraction > 0) write_routers(options.output, engine);
 
   Pipeline pipeline({source.tokenizer, engine, plan, options.output}, summary.manifest);
@@ -75,4 +76,4 @@ CollectSummary collect(const CollectOptions& options) {
   return summary;
 }
 
-}  // namespace foregate
+}  // namespace foregate::collect

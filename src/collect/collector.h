@@ -4,10 +4,10 @@
 #include "collect/stage_times.h"
 #include "trace/manifest.h"
 
-namespace foregate {
+namespace foregate::collect {
 
 struct CollectSummary {
-  Manifest manifest;
+  trace::Manifest manifest;
   bool already_complete = false;  ///< nothing was left to do
   int64_t resumed_traces = 0;     ///< kept from an earlier run
   double seconds = 0;             ///< of this run, loading included
@@ -20,4 +20,4 @@ struct CollectSummary {
 /// the errors of its parts, and InterruptedError after an orderly stop.
 CollectSummary collect(const CollectOptions& options);
 
-}  // namespace foregate
+}  // namespace foregate::collect

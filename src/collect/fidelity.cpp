@@ -1,6 +1,6 @@
 #include "collect/fidelity.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <utility>
@@ -9,10 +9,10 @@
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "engine/engine.h"
-#include "text/sampling.h"
-#include "text/tokenizer.h"
+#include "text/datasets/sampling.h"
+#include "text/tokenizer/tokenizer.h"
 
-namespace foregate {
+namespace foregate::collect {
 namespace {
 
 constexpr int64_t kBatchTokens = 4096;
@@ -23,29 +23,29 @@ struct RoutedBatch {
   std::vector<torch::Tensor> experts;  ///< L of [T, k] int64, CPU
 };
 
-class Listener : public EngineObserver {
+class Listener : public engine::EngineObserver {
  public:
-  void on_router(const RouterEvent& event) override {
+  void on_router(const engine::RouterEvent& event) override {
     batch.logits.push_back(event.logits.cpu());
     batch.experts.push_back(event.experts.cpu());
   }
   RoutedBatch batch;
 };
 
-RoutedBatch route(Engine& engine, const PackedBatch& batch) {
+RoutedBatch route(engine::Engine& engine, const engine::PackedBatch& batch) {
   check_interrupted("nothing was written");
   Listener listener;
   engine.forward(batch, listener);
   return std::move(listener.batch);
 }
 
-std::vector<PackedBatch> read_texts(const FidelityOptions& options) {
-  const Tokenizer tokenizer = Tokenizer::load(options.model / "tokenizer.json");
-  const SamplingPlan plan =
-      plan_sampling(options.data, options.texts, options.seed, /*strict=*/false);
-  PlannedTexts texts(plan);
-  std::vector<PackedBatch> batches;
-  PlannedText text;
+std::vector<engine::PackedBatch> read_texts(const FidelityOptions& options) {
+  const text::Tokenizer tokenizer = text::Tokenizer::load(options.model / "tokenizer.json");
+  const text::SamplingPlan plan =
+      text::plan_sampling(options.data, options.texts, options.seed, /*strict=*/false);
+  text::PlannedTexts texts(plan);
+  std::vector<engine::PackedBatch> batches;
+  text::PlannedText text;
   while (texts.next(text)) {
     std::vector<int32_t> ids = tokenizer.encode(text.text);
     if (static_cast<int64_t>(ids.size()) > options.max_length) {
@@ -111,11 +111,11 @@ FidelityRow mean(const std::vector<FidelityRow>& rows) {
 }
 
 std::vector<RoutedBatch> route_exactly(const FidelityOptions& options,
-                                       const std::vector<PackedBatch>& batches,
+                                       const std::vector<engine::PackedBatch>& batches,
                                        Progress& progress) {
-  Engine engine(options.model, {.device = options.device});
+  engine::Engine engine(options.model, {.device = options.device});
   std::vector<RoutedBatch> routed;
-  for (const PackedBatch& batch : batches) {
+  for (const engine::PackedBatch& batch : batches) {
     routed.push_back(route(engine, batch));
     progress.update(static_cast<int64_t>(routed.size()));
   }
@@ -125,13 +125,13 @@ std::vector<RoutedBatch> route_exactly(const FidelityOptions& options,
 }  // namespace
 
 Fidelity measure_fidelity(const FidelityOptions& options) {
-  const std::vector<PackedBatch> batches = read_texts(options);
+  const std::vector<engine::PackedBatch> batches = read_texts(options);
   if (batches.empty()) throw DataError("the datasets have no text that gives a token");
   const auto count = static_cast<int64_t>(batches.size());
   Progress progress("compare", "batches", 2 * count);
   const std::vector<RoutedBatch> exact = route_exactly(options, batches, progress);
 
-  Engine engine(
+  engine::Engine engine(
       options.model,
       {.device = options.device, .dtype = options.dtype, .quantization = options.quantization});
   std::vector<Sums> sums(static_cast<size_t>(engine.geometry().num_moe_layers));
@@ -152,4 +152,4 @@ Fidelity measure_fidelity(const FidelityOptions& options) {
   return fidelity;
 }
 
-}  // namespace foregate
+}  // namespace foregate::collect

@@ -5,14 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "text/dataset.h"
+#include "text/datasets/dataset.h"
 
-namespace foregate {
+namespace foregate::collect {
 
 /// What is compared with float32, and on which texts.
 struct FidelityOptions {
   std::filesystem::path model;
-  std::vector<DatasetSpec> data;
+  std::vector<text::DatasetSpec> data;
   int64_t texts = 60;  ///< shared equally over the datasets
   int64_t max_length = 512;
   std::string device = "cpu";
@@ -42,4 +42,4 @@ struct Fidelity {
 /// layer and expert).
 Fidelity measure_fidelity(const FidelityOptions& options);
 
-}  // namespace foregate
+}  // namespace foregate::collect

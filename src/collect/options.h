@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "text/dataset.h"
+#include "text/datasets/dataset.h"
 
-namespace foregate {
+namespace foregate::collect {
 
 inline constexpr int64_t kDefaultTraces = 20'000;
 inline constexpr int64_t kDefaultMaxLength = 512;
@@ -17,7 +17,7 @@ inline constexpr int64_t kDefaultShardTraces = 512;
 struct CollectOptions {
   std::filesystem::path model;  ///< checkpoint directory in the Hugging Face layout
   std::string model_name;       ///< for the manifest; empty: the directory's name
-  std::vector<DatasetSpec> data;
+  std::vector<text::DatasetSpec> data;
   std::filesystem::path output;            ///< trace directory, made or continued
   int64_t traces = kDefaultTraces;         ///< shared equally over the datasets
   int64_t max_length = kDefaultMaxLength;  ///< texts are cut to this many tokens
@@ -35,4 +35,4 @@ struct CollectOptions {
   bool random_weights = false;  ///< read only config.json and tokenizer.json: for measuring speed
 };
 
-}  // namespace foregate
+}  // namespace foregate::collect

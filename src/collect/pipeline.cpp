@@ -13,7 +13,7 @@
 #include "base/progress.h"
 #include "collect/session.h"
 
-namespace foregate {
+namespace foregate::collect {
 namespace {
 
 constexpr const char* kKept =
@@ -34,7 +34,7 @@ torch::Tensor feature_positions(const ShardWork& work, BatchRange range) {
 
 }  // namespace
 
-Pipeline::Pipeline(PipelineInputs inputs, Manifest manifest)
+Pipeline::Pipeline(PipelineInputs inputs, trace::Manifest manifest)
     : inputs_(std::move(inputs)),
       settings_(manifest),
       sink_(inputs_.output, std::move(manifest)),
@@ -64,7 +64,7 @@ void Pipeline::run() {
 
 void Pipeline::read_texts() {
   const auto finished = static_cast<int>(settings_.shards.size());
-  PlannedTexts texts(inputs_.plan);
+  text::PlannedTexts texts(inputs_.plan);
   auto shard = std::make_shared<ShardWork>();
   const auto hand_over = [&] {
     const int next = shard->index + 1;
@@ -76,7 +76,7 @@ void Pipeline::read_texts() {
   };
   int64_t in_shard = 0;
   reading_.start();
-  PlannedText planned;
+  text::PlannedText planned;
   while (texts.next(planned)) {
     if (shard->index >= finished) {
       const std::string& dataset = settings_.datasets[static_cast<size_t>(planned.dataset)].name;
@@ -155,14 +155,14 @@ void Pipeline::forward_halves(const Work& work, BatchRange range, bool last_of_s
 }
 
 BatchResult Pipeline::forward_batch(const Work& work, BatchRange range) {
-  PackedBatch batch;
+  engine::PackedBatch batch;
   for (size_t i = range.first_text; i < range.first_text + range.num_texts; ++i)
     batch.add(work->texts[i].ids);
   recorder_.begin(batch.num_tokens(), feature_positions(*work, range));
   BatchResult result;
-  result.began = timing_mark(inputs_.engine.device());
+  result.began = tensor::record_event(inputs_.engine.device());
   inputs_.engine.forward(batch, recorder_);
-  result.ended = timing_mark(inputs_.engine.device());
+  result.ended = tensor::record_event(inputs_.engine.device());
   result.work = work;
   result.range = range;
   recorder_.finish(result);
@@ -180,12 +180,12 @@ StageTimes Pipeline::stage_times() const {
 
 void Pipeline::write_results() {
   while (const auto result = results_.pop()) {
-    device_seconds_ += seconds_between(result->began, result->ended);
-    wait_for(result->ready);
+    device_seconds_ += tensor::seconds_between(result->began, result->ended);
+    tensor::wait_for(result->ready);
     writing_.start();
     sink_.add(*result);
     writing_.stop();
   }
 }
 
-}  // namespace foregate
+}  // namespace foregate::collect

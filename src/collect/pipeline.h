@@ -9,16 +9,16 @@
 #include "collect/sink.h"
 #include "collect/stage_times.h"
 #include "collect/work.h"
-#include "text/sampling.h"
-#include "text/tokenizer.h"
+#include "text/datasets/sampling.h"
+#include "text/tokenizer/tokenizer.h"
 
-namespace foregate {
+namespace foregate::collect {
 
 /// What a run needs; all outlive the pipeline.
 struct PipelineInputs {
-  const Tokenizer& tokenizer;
-  Engine& engine;
-  const SamplingPlan& plan;
+  const text::Tokenizer& tokenizer;
+  engine::Engine& engine;
+  const text::SamplingPlan& plan;
   std::filesystem::path output;
 };
 
@@ -26,13 +26,13 @@ struct PipelineInputs {
 /// calling thread) -> encode and write.
 class Pipeline {
  public:
-  Pipeline(PipelineInputs inputs, Manifest manifest);
+  Pipeline(PipelineInputs inputs, trace::Manifest manifest);
 
   /// Runs to the end of the plan. Shards the manifest already names are not computed again. Errors
   /// of any stage end all of them and are thrown here.
   void run();
 
-  const Manifest& manifest() const { return sink_.manifest(); }
+  const trace::Manifest& manifest() const { return sink_.manifest(); }
   /// How long each stage worked, once run() has returned.
   StageTimes stage_times() const;
 
@@ -49,7 +49,7 @@ class Pipeline {
   std::string remark(double seconds) const;
 
   PipelineInputs inputs_;
-  Manifest settings_;  ///< as it was at the start; the sink owns the one that grows
+  trace::Manifest settings_;  ///< as it was at the start; the sink owns the one that grows
   ShardSink sink_;
   Recorder recorder_;
   BoundedQueue<Work> work_{2};
@@ -63,4 +63,4 @@ class Pipeline {
   double device_seconds_ = 0;  ///< of the batches written so far
 };
 
-}  // namespace foregate
+}  // namespace foregate::collect

@@ -1,6 +1,6 @@
 #include "collect/recorder.h"
 
-namespace foregate {
+namespace foregate::collect {
 
 void Recorder::begin(int64_t num_tokens, torch::Tensor feature_tokens) {
   num_tokens_ = num_tokens;
@@ -26,7 +26,7 @@ void Recorder::on_layer_input(int moe_layer, const torch::Tensor& residual) {
   keep(residual_, moe_layer, residual.index_select(0, tokens), torch::kBFloat16);
 }
 
-void Recorder::on_router(const RouterEvent& event) {
+void Recorder::on_router(const engine::RouterEvent& event) {
   keep(experts_, event.moe_layer, event.experts, torch::kInt32);
   keep(gate_weights_, event.moe_layer, event.gate_weights, torch::kFloat16);
   if (options_.logits) keep(router_logits_, event.moe_layer, event.logits, torch::kFloat16);
@@ -54,4 +54,4 @@ void Recorder::finish(BatchResult& result) {
   result.ready = copier_.flush();
 }
 
-}  // namespace foregate
+}  // namespace foregate::collect

@@ -4,7 +4,7 @@
 #include "engine/observer.h"
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::collect {
 
 struct RecorderOptions {
   bool logits = false;
@@ -14,16 +14,16 @@ struct RecorderOptions {
 
 /// Gathers what the engine's routers decide for one batch, on the engine's device, and hands it
 /// over in one piece on the CPU.
-class Recorder : public EngineObserver {
+class Recorder : public engine::EngineObserver {
  public:
-  Recorder(const Geometry& geometry, RecorderOptions options)
+  Recorder(const trace::Geometry& geometry, RecorderOptions options)
       : geometry_(geometry), options_(options) {}
 
   /// Starts a batch. `feature_tokens` [S] int64: positions in the batch whose hidden states are
   /// kept.
   void begin(int64_t num_tokens, torch::Tensor feature_tokens);
   void on_layer_input(int moe_layer, const torch::Tensor& residual) override;
-  void on_router(const RouterEvent& event) override;
+  void on_router(const engine::RouterEvent& event) override;
   /// Starts moving the batch to the CPU, into `result`, and goes on: see BatchResult::ready.
   void finish(BatchResult& result);
 
@@ -32,7 +32,7 @@ class Recorder : public EngineObserver {
   void keep(torch::Tensor& target, int moe_layer, const torch::Tensor& values,
             torch::ScalarType dtype);
 
-  Geometry geometry_;
+  trace::Geometry geometry_;
   RecorderOptions options_;
   int64_t num_tokens_ = 0;
   torch::Tensor feature_tokens_;
@@ -41,7 +41,7 @@ class Recorder : public EngineObserver {
   torch::Tensor router_logits_;
   torch::Tensor router_inputs_;
   torch::Tensor residual_;
-  HostCopier copier_;
+  tensor::HostCopier copier_;
 };
 
-}  // namespace foregate
+}  // namespace foregate::collect

@@ -13,16 +13,16 @@
 #include "collect/source.h"
 #include "trace/features.h"
 
-namespace foregate {
+namespace foregate::collect {
 namespace {
 
 /// The settings that must not change between runs into one directory: everything the manifest says
 /// that is not the outcome of a run or a mere spelling of a path.
-Json settings_of(const Manifest& manifest) {
-  Manifest settings = manifest;
+Json settings_of(const trace::Manifest& manifest) {
+  trace::Manifest settings = manifest;
   settings.shards.clear();
   settings.complete = false;
-  for (DatasetEntry& dataset : settings.datasets) dataset.source.clear();
+  for (trace::DatasetEntry& dataset : settings.datasets) dataset.source.clear();
   return settings.to_json();
 }
 
@@ -54,9 +54,9 @@ std::string first_difference(const Json& there, const Json& asked, const std::st
 
 /// Parquet and feature files that no manifest names come from a run that was killed in the middle
 /// of a shard.
-void remove_leftovers(const std::filesystem::path& directory, const Manifest& manifest) {
+void remove_leftovers(const std::filesystem::path& directory, const trace::Manifest& manifest) {
   std::set<std::string> known;
-  for (const ShardEntry& shard : manifest.shards) {
+  for (const trace::ShardEntry& shard : manifest.shards) {
     known.insert(shard.file);
     known.insert(shard.features);
   }
@@ -77,9 +77,9 @@ bool keeps_features(const std::string& dataset, int64_t row, uint64_t seed, doub
   return static_cast<double>(hash >> 11) * 0x1.0p-53 < fraction;
 }
 
-Manifest planned_manifest(const CollectOptions& options, const Engine& engine,
-                          const SamplingPlan& plan) {
-  Manifest manifest;
+trace::Manifest planned_manifest(const CollectOptions& options, const engine::Engine& engine,
+                                 const text::SamplingPlan& plan) {
+  trace::Manifest manifest;
   manifest.model = model_name_of(options);
   manifest.model_type = engine.model_type();
   manifest.config_sha256 = sha256_of_file(options.model / "config.json");
@@ -93,8 +93,8 @@ Manifest planned_manifest(const CollectOptions& options, const Engine& engine,
   manifest.feature_fraction = options.feature_fraction;
   manifest.shard_traces = options.shard_traces;
   manifest.batch_tokens = options.batch_tokens;
-  for (const DatasetPlan& dataset : plan.datasets) {
-    DatasetEntry entry;
+  for (const text::DatasetPlan& dataset : plan.datasets) {
+    trace::DatasetEntry entry;
     entry.name = dataset.spec.name;
     entry.source = dataset.spec.path.string();
     if (!dataset.spec.column.empty()) entry.source += ":" + dataset.spec.column;
@@ -106,19 +106,20 @@ Manifest planned_manifest(const CollectOptions& options, const Engine& engine,
   return manifest;
 }
 
-Manifest resume_or_start(const std::filesystem::path& directory, const Manifest& planned) {
-  if (!fs::exists(directory / kManifestName)) {
+trace::Manifest resume_or_start(const std::filesystem::path& directory,
+                                const trace::Manifest& planned) {
+  if (!fs::exists(directory / trace::kManifestName)) {
     const bool foreign =
         std::any_of(fs::directory_iterator(directory), fs::directory_iterator(),
                     [](const auto& entry) { return entry.path().extension() == ".parquet"; });
     if (foreign) {
       throw UsageError(fmt::format("{} holds Parquet files but no {}; choose another --output",
-                                   directory.string(), kManifestName));
+                                   directory.string(), trace::kManifestName));
     }
     remove_leftovers(directory, planned);
     return planned;
   }
-  Manifest manifest = read_manifest(directory);
+  trace::Manifest manifest = trace::read_manifest(directory);
   const std::string difference = first_difference(settings_of(manifest), settings_of(planned));
   if (!difference.empty()) {
     throw UsageError(
@@ -130,4 +131,4 @@ Manifest resume_or_start(const std::filesystem::path& directory, const Manifest&
   return manifest;
 }
 
-}  // namespace foregate
+}  // namespace foregate::collect

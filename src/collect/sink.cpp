@@ -6,7 +6,7 @@
 
 #include "trace/features.h"
 
-namespace foregate {
+namespace foregate::collect {
 namespace {
 
 torch::ScalarType compute_dtype(const std::string& name) {
@@ -23,28 +23,30 @@ std::vector<uint16_t> flat_rows(const torch::Tensor& tensor, int64_t first, int6
   return {begin, begin + count * width};
 }
 
-std::vector<SafetensorsEntry> feature_entries(const ShardWork& work, const Manifest& manifest) {
+std::vector<tensor::SafetensorsEntry> feature_entries(const ShardWork& work,
+                                                      const trace::Manifest& manifest) {
   const int64_t texts = work.num_feature_texts();
   const int64_t tokens = work.num_feature_tokens();
-  const Geometry& geometry = manifest.geometry;
+  const trace::Geometry& geometry = manifest.geometry;
   const std::vector<int64_t> shape = {tokens, geometry.num_moe_layers, geometry.hidden_size};
-  return {{features::kRows, torch::kInt64, {texts}},
-          {features::kOffsets, torch::kInt64, {texts + 1}},
-          {features::kRouterInputs, compute_dtype(manifest.dtype), shape},
-          {features::kResidual, torch::kBFloat16, shape}};
+  return {{trace::features::kRows, torch::kInt64, {texts}},
+          {trace::features::kOffsets, torch::kInt64, {texts + 1}},
+          {trace::features::kRouterInputs, compute_dtype(manifest.dtype), shape},
+          {trace::features::kResidual, torch::kBFloat16, shape}};
 }
 
 }  // namespace
 
-ShardSink::ShardSink(std::filesystem::path directory, Manifest manifest)
+ShardSink::ShardSink(std::filesystem::path directory, trace::Manifest manifest)
     : directory_(std::move(directory)), manifest_(std::move(manifest)) {}
 
 void ShardSink::open_shard(const ShardWork& work) {
-  writer_ = std::make_unique<ShardWriter>(directory_, work.index, manifest_);
+  writer_ = std::make_unique<trace::ShardWriter>(directory_, work.index, manifest_);
   if (work.num_feature_texts() == 0) return;
-  features_name_ = fs::path(shard_name(work.index)).replace_extension(".features.safetensors");
-  features_ = std::make_unique<SafetensorsWriter>(directory_ / features_name_,
-                                                  feature_entries(work, manifest_));
+  features_name_ =
+      fs::path(trace::shard_name(work.index)).replace_extension(".features.safetensors");
+  features_ = std::make_unique<tensor::SafetensorsWriter>(directory_ / features_name_,
+                                                          feature_entries(work, manifest_));
   feature_row_ = 0;
   std::vector<int64_t> rows;
   std::vector<int64_t> offsets = {0};
@@ -53,14 +55,14 @@ void ShardSink::open_shard(const ShardWork& work) {
     rows.push_back(static_cast<int64_t>(i));
     offsets.push_back(offsets.back() + static_cast<int64_t>(work.texts[i].ids.size()));
   }
-  features_->write_rows(features::kRows, 0, torch::tensor(rows, torch::kInt64));
-  features_->write_rows(features::kOffsets, 0, torch::tensor(offsets, torch::kInt64));
+  features_->write_rows(trace::features::kRows, 0, torch::tensor(rows, torch::kInt64));
+  features_->write_rows(trace::features::kOffsets, 0, torch::tensor(offsets, torch::kInt64));
 }
 
 void ShardSink::add_features(const BatchResult& batch) {
   if (!batch.router_inputs.defined()) return;
-  features_->write_rows(features::kRouterInputs, feature_row_, batch.router_inputs);
-  features_->write_rows(features::kResidual, feature_row_, batch.residual);
+  features_->write_rows(trace::features::kRouterInputs, feature_row_, batch.router_inputs);
+  features_->write_rows(trace::features::kResidual, feature_row_, batch.residual);
   feature_row_ += batch.router_inputs.size(0);
 }
 
@@ -70,7 +72,7 @@ void ShardSink::add(const BatchResult& batch) {
   for (size_t i = 0; i < batch.range.num_texts; ++i) {
     const TokenizedText& text = batch.work->texts[batch.range.first_text + i];
     const auto length = static_cast<int64_t>(text.ids.size());
-    Trace trace;
+    trace::Trace trace;
     trace.dataset = manifest_.datasets[static_cast<size_t>(text.dataset)].name;
     trace.sample = text.row;
     trace.prompt_tokens = static_cast<int32_t>(length);
@@ -88,7 +90,7 @@ void ShardSink::add(const BatchResult& batch) {
 }
 
 void ShardSink::finish_shard() {
-  ShardEntry entry = writer_->finish();
+  trace::ShardEntry entry = writer_->finish();
   writer_.reset();
   if (features_) {
     features_->commit();
@@ -97,12 +99,12 @@ void ShardSink::finish_shard() {
     features_.reset();
   }
   manifest_.shards.push_back(std::move(entry));
-  write_manifest(directory_, manifest_);
+  trace::write_manifest(directory_, manifest_);
 }
 
 void ShardSink::complete() {
   manifest_.complete = true;
-  write_manifest(directory_, manifest_);
+  trace::write_manifest(directory_, manifest_);
 }
 
-}  // namespace foregate
+}  // namespace foregate::collect

@@ -5,25 +5,25 @@
 #include <memory>
 
 #include "collect/work.h"
-#include "tensor/safetensors.h"
+#include "tensor/files/safetensors.h"
 #include "trace/manifest.h"
 #include "trace/writer.h"
 
-namespace foregate {
+namespace foregate::collect {
 
 /// Turns batch results into traces and shards. The manifest names a shard only once its Parquet and
 /// feature files are whole.
 class ShardSink {
  public:
   /// `manifest` is updated and rewritten after every shard.
-  ShardSink(std::filesystem::path directory, Manifest manifest);
+  ShardSink(std::filesystem::path directory, trace::Manifest manifest);
 
   /// Batches arrive in trace order, their tensors ready to be read.
   void add(const BatchResult& batch);
   /// Marks the trace complete.
   void complete();
 
-  const Manifest& manifest() const { return manifest_; }
+  const trace::Manifest& manifest() const { return manifest_; }
 
  private:
   void open_shard(const ShardWork& work);
@@ -31,11 +31,11 @@ class ShardSink {
   void finish_shard();
 
   std::filesystem::path directory_;
-  Manifest manifest_;
-  std::unique_ptr<ShardWriter> writer_;
-  std::unique_ptr<SafetensorsWriter> features_;
+  trace::Manifest manifest_;
+  std::unique_ptr<trace::ShardWriter> writer_;
+  std::unique_ptr<tensor::SafetensorsWriter> features_;
   std::filesystem::path features_name_;
   int64_t feature_row_ = 0;
 };
 
-}  // namespace foregate
+}  // namespace foregate::collect

@@ -8,18 +8,18 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/stopwatch.h"
-#include "collect/sizing.h"
+#include "collect/memory_plan.h"
 #include "models/config.h"
-#include "models/quantized_checkpoint.h"
-#include "tensor/device.h"
-#include "tensor/device_memory.h"
+#include "models/weights/quantized_checkpoint.h"
+#include "tensor/device/device.h"
+#include "tensor/device/device_memory.h"
 #include "tensor/dtype.h"
 
-namespace foregate {
+namespace foregate::collect {
 namespace {
 
-void report_plan(const SamplingPlan& plan, int64_t target) {
-  for (const DatasetPlan& dataset : plan.datasets) {
+void report_plan(const text::SamplingPlan& plan, int64_t target) {
+  for (const text::DatasetPlan& dataset : plan.datasets) {
     log::info(
         "{}: {} of {} usable texts{}", dataset.spec.name,
         with_commas(static_cast<int64_t>(dataset.ordinals.size())), with_commas(dataset.available),
@@ -34,64 +34,65 @@ void report_plan(const SamplingPlan& plan, int64_t target) {
   }
 }
 
-SamplingPlan make_plan(const CollectOptions& options) {
+text::SamplingPlan make_plan(const CollectOptions& options) {
   Progress progress("count texts", "rows", 0);
-  SamplingPlan plan =
-      plan_sampling(options.data, options.traces, options.seed, options.strict, [&](int64_t rows) {
-        check_interrupted("nothing was written yet");
-        progress.update(rows);
-      });
+  text::SamplingPlan plan = text::plan_sampling(options.data, options.traces, options.seed,
+                                                options.strict, [&](int64_t rows) {
+                                                  check_interrupted("nothing was written yet");
+                                                  progress.update(rows);
+                                                });
   report_plan(plan, options.traces);
   return plan;
 }
 
 struct Choices {
   CollectOptions options;
-  int64_t streamed_layers = 0;
+  int64_t offloaded_layers = 0;
 };
 
 /// What is left open, chosen: by the run that is continued, or by the memory there is.
 Choices with_choices(const CollectOptions& options) {
   CollectOptions chosen = options;
-  const ModelConfig config = read_model_config(options.model / "config.json");
+  const models::ModelConfig config = models::read_model_config(options.model / "config.json");
   if (options.max_length > config.max_positions) {
     log::warning("--max-length {} is more than the {} positions of the model; texts are cut there",
                  options.max_length, config.max_positions);
     chosen.max_length = config.max_positions;
   }
-  if (!options.output.empty() && fs::exists(options.output / kManifestName)) {
-    const Manifest previous = read_manifest(options.output);
+  if (!options.output.empty() && fs::exists(options.output / trace::kManifestName)) {
+    const trace::Manifest previous = trace::read_manifest(options.output);
     const bool collected = previous.batch_tokens > 0;  // imports have none
     if (collected && options.quantization.empty()) chosen.quantization = previous.quantization;
     if (options.batch_tokens == 0) chosen.batch_tokens = previous.batch_tokens;
   }
-  SizingRequest request;
-  request.device = parse_device(options.device);
-  request.dtype = parse_dtype(options.dtype);
-  if (!chosen.quantization.empty()) request.quantization = parse_quantization(chosen.quantization);
+  MemoryPlanRequest request;
+  request.device = tensor::parse_device(options.device);
+  request.dtype = tensor::parse_dtype(options.dtype);
+  if (!chosen.quantization.empty())
+    request.quantization = tensor::parse_quantization(chosen.quantization);
   request.batch_tokens = chosen.batch_tokens;
   request.longest_text = chosen.max_length;
   request.memory = usable_memory(request.device, options.max_memory);
   request.host_memory = usable_memory(torch::kCPU, 0);
-  const Sizing sizing = choose_sizing(config, request, options.model.string());
-  log::info("{}", description(sizing, request.memory, request.device));
-  chosen.quantization = quantization_name(sizing.quantization);
-  chosen.batch_tokens = sizing.batch_tokens;
-  return {chosen, sizing.streamed_layers};
+  const MemoryPlan plan = choose_memory_plan(config, request, options.model.string());
+  log::info("{}", description(plan, request.memory, request.device));
+  chosen.quantization = tensor::quantization_name(plan.quantization);
+  chosen.batch_tokens = plan.batch_tokens;
+  return {chosen, plan.offloaded_layers};
 }
 
 /// Where to read the weights from: a folder of quantised ones that is made now or was before, or
 /// the model's.
 fs::path weights_folder(const CollectOptions& options) {
   if (options.save_quantized.empty()) return options.model;
-  const Quantization quantization = parse_quantization(options.quantization);
-  if (quantization == Quantization::kNone) {
+  const tensor::Quantization quantization = tensor::parse_quantization(options.quantization);
+  if (quantization == tensor::Quantization::kNone) {
     throw UsageError("--save-quantized needs --quantize int8 or nf4");
   }
-  if (is_saved_quantized(options.save_quantized, options.model, quantization)) {
+  if (models::is_saved_quantized(options.save_quantized, options.model, quantization)) {
     log::info("reading the quantised weights in {}", options.save_quantized.string());
   } else {
-    save_quantized(options.model, quantization, options.save_quantized);
+    models::save_quantized(options.model, quantization, options.save_quantized);
     log::info("saved the quantised weights in {}", options.save_quantized.string());
   }
   return options.save_quantized;
@@ -108,22 +109,22 @@ Source open_source(const CollectOptions& options) {
                     "config.json, tokenizer.json and *.safetensors",
                     options.model.string()));
   }
-  Tokenizer tokenizer = Tokenizer::load(options.model / "tokenizer.json");
-  auto [chosen, streamed_layers] = with_choices(options);
+  text::Tokenizer tokenizer = text::Tokenizer::load(options.model / "tokenizer.json");
+  auto [chosen, offloaded_layers] = with_choices(options);
   if (options.max_memory > 0) {
-    limit_device_memory(parse_device(options.device), options.max_memory);
+    tensor::limit_device_memory(tensor::parse_device(options.device), options.max_memory);
   }
   const double ready = clock.seconds();
   // Before the weights, which take longer: a wrong path or column is told at once.
-  SamplingPlan plan = make_plan(chosen);
+  text::SamplingPlan plan = make_plan(chosen);
   const double planned = clock.seconds();
   const fs::path weights = weights_folder(chosen);
   const double found = clock.seconds();
-  Engine engine(weights, {.device = options.device,
-                          .dtype = options.dtype,
-                          .quantization = chosen.quantization,
-                          .streamed_layers = streamed_layers,
-                          .random_weights = options.random_weights});
+  engine::Engine engine(weights, {.device = options.device,
+                                  .dtype = options.dtype,
+                                  .quantization = chosen.quantization,
+                                  .offloaded_layers = offloaded_layers,
+                                  .random_weights = options.random_weights});
   const double loaded = clock.seconds();
   log::info("weights loaded in {:.2f} s", loaded - found);
   const double plan_seconds = planned - ready;
@@ -136,4 +137,4 @@ std::string model_name_of(const CollectOptions& options) {
   return fs::weakly_canonical(options.model).filename().string();
 }
 
-}  // namespace foregate
+}  // namespace foregate::collect

@@ -4,18 +4,18 @@
 
 #include "collect/options.h"
 #include "engine/engine.h"
-#include "text/sampling.h"
-#include "text/tokenizer.h"
+#include "text/datasets/sampling.h"
+#include "text/tokenizer/tokenizer.h"
 #include "trace/manifest.h"
 
-namespace foregate {
+namespace foregate::collect {
 
 /// A model ready to route, and the texts it is to route.
 struct Source {
   CollectOptions options;  ///< nothing in them is left to be chosen
-  Tokenizer tokenizer;
-  Engine engine;
-  SamplingPlan plan;
+  text::Tokenizer tokenizer;
+  engine::Engine engine;
+  text::SamplingPlan plan;
   double load_seconds = 0;  ///< tokenizer, sizing and weights
   double plan_seconds = 0;  ///< counting and choosing texts
 };
@@ -28,4 +28,4 @@ Source open_source(const CollectOptions& options);
 /// For the manifest, or a predictor: the name that was given, or the model directory's.
 std::string model_name_of(const CollectOptions& options);
 
-}  // namespace foregate
+}  // namespace foregate::collect

@@ -1,6 +1,6 @@
 #pragma once
 
-namespace foregate {
+namespace foregate::collect {
 
 /// Seconds that the stages of a run worked. Those behind `plan` ran at the same time, and what they
 /// waited for each other is not counted.
@@ -14,4 +14,4 @@ struct StageTimes {
   double write = 0;    ///< encoding and writing
 };
 
-}  // namespace foregate
+}  // namespace foregate::collect

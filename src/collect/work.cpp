@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace foregate {
+namespace foregate::collect {
 
 int64_t ShardWork::num_tokens() const {
   int64_t tokens = 0;
@@ -53,4 +53,4 @@ std::vector<BatchRange> cut_batches(const ShardWork& work, int64_t budget) {
   return ranges;
 }
 
-}  // namespace foregate
+}  // namespace foregate::collect

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "tensor/transfer.h"
+#include "tensor/device/transfer.h"
 
-namespace foregate {
+namespace foregate::collect {
 
 /// A text on its way through the engine.
 struct TokenizedText {
@@ -47,9 +47,9 @@ struct BatchResult {
   std::shared_ptr<const ShardWork> work;
   BatchRange range;
   bool last_of_shard = false;
-  PendingEvent began;  ///< with `ended`: the device's time for the batch; not on the CPU
-  PendingEvent ended;
-  PendingEvent ready;           ///< after it the tensors may be read; see wait_for
+  tensor::DeviceEvent began;  ///< with `ended`: the device's time for the batch; not on the CPU
+  tensor::DeviceEvent ended;
+  tensor::DeviceEvent ready;    ///< after it the tensors may be read; see wait_for
   torch::Tensor experts;        ///< [T, L, k] int32
   torch::Tensor gate_weights;   ///< [T, L, k] float16
   torch::Tensor router_logits;  ///< [T, L, E] float16; undefined unless recorded
@@ -58,4 +58,4 @@ struct BatchResult {
   torch::Tensor residual;  ///< [S, L, H] bfloat16, likewise
 };
 
-}  // namespace foregate
+}  // namespace foregate::collect

@@ -1,6 +1,6 @@
 #include "engine/decoder.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <vector>
 
@@ -9,15 +9,15 @@
 #include "nn/rms_norm.h"
 #include "nn/router.h"
 
-namespace foregate {
+namespace foregate::engine {
 
 struct Decoder::Batch {
   const torch::Tensor& positions;
   nn::PackedTexts texts;
 };
 
-Decoder::Decoder(const ModelConfig& config, DecoderWeights weights, torch::Device device,
-                 torch::ScalarType dtype)
+Decoder::Decoder(const models::ModelConfig& config, models::DecoderWeights weights,
+                 torch::Device device, torch::ScalarType dtype)
     : config_(config),
       weights_(std::move(weights)),
       attention_shape_{config.num_heads, config.num_kv_heads, config.head_dim},
@@ -29,7 +29,7 @@ void Decoder::forward(const torch::Tensor& token_ids, const torch::Tensor& posit
   const Batch batch{positions, nn::PackedTexts(cu_seqlens, token_ids.device())};
   torch::Tensor residual = weights_.embedding.index_select(0, token_ids);
   int moe_layer = 0;
-  for (const LayerWeights& layer : weights_.layers) {
+  for (const models::LayerWeights& layer : weights_.layers) {
     if (layer.moe) observer.on_layer_input(moe_layer, residual);
     attend(layer, batch, residual);
     const torch::Tensor input =
@@ -43,7 +43,8 @@ void Decoder::forward(const torch::Tensor& token_ids, const torch::Tensor& posit
   if (weights_.lm_head.defined()) observer.on_next_token_logits(next_token_logits(residual, batch));
 }
 
-void Decoder::attend(const LayerWeights& layer, const Batch& batch, torch::Tensor& residual) {
+void Decoder::attend(const models::LayerWeights& layer, const Batch& batch,
+                     torch::Tensor& residual) {
   const torch::Tensor input = nn::rms_norm(residual, layer.input_norm, config_.rms_norm_epsilon);
   const torch::Tensor qkv = nn::rotated_qkv(
       input,
@@ -53,7 +54,7 @@ void Decoder::attend(const LayerWeights& layer, const Batch& batch, torch::Tenso
   nn::add_linear(residual, mixed, layer.attention_output);
 }
 
-void Decoder::run_moe(const MoeWeights& moe, int moe_layer, const torch::Tensor& input,
+void Decoder::run_moe(const models::MoeWeights& moe, int moe_layer, const torch::Tensor& input,
                       torch::Tensor& residual, EngineObserver& observer) {
   const torch::Tensor logits = nn::router_logits(input, moe.router);
   const nn::Routing routing = nn::route(logits, config_.top_k, config_.norm_topk);
@@ -77,4 +78,4 @@ torch::Tensor Decoder::next_token_logits(const torch::Tensor& residual, const Ba
   return at::linear(hidden, weights_.lm_head).to(torch::kFloat32);
 }
 
-}  // namespace foregate
+}  // namespace foregate::engine

@@ -2,7 +2,7 @@
 
 #include <c10/core/InferenceMode.h>
 #include <fmt/core.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <new>
 #include <numeric>
@@ -11,14 +11,14 @@
 #include "engine/decoder.h"
 #include "engine/geometry.h"
 #include "models/config.h"
-#include "models/loader.h"
-#include "models/random_weights.h"
-#include "tensor/device.h"
+#include "models/weights/loader.h"
+#include "models/weights/random_weights.h"
+#include "tensor/device/device.h"
+#include "tensor/device/transfer.h"
 #include "tensor/dtype.h"
-#include "tensor/quantization.h"
-#include "tensor/transfer.h"
+#include "tensor/weight/quantization.h"
 
-namespace foregate {
+namespace foregate::engine {
 namespace {
 
 // CUDA's allocator throws a type of its own, the CPU's a plain error.
@@ -47,12 +47,12 @@ auto report_out_of_memory(const torch::Device& device, const std::string& what, 
   }
 }
 
-DecoderWeights load(const std::filesystem::path& directory, const ModelConfig& config,
-                    const LoadOptions& options) {
+models::DecoderWeights load(const std::filesystem::path& directory,
+                            const models::ModelConfig& config, const models::LoadOptions& options) {
   const c10::InferenceMode guard;
   return report_out_of_memory(options.device, directory.string(), [&] {
     return options.random ? random_weights(config, options)
-                          : load_weights(directory, config, options);
+                          : models::load_weights(directory, config, options);
   });
 }
 
@@ -64,17 +64,17 @@ void PackedBatch::add(std::span<const int32_t> ids) {
 }
 
 struct Engine::Impl {
-  Impl(const std::filesystem::path& directory, const LoadOptions& load_options)
+  Impl(const std::filesystem::path& directory, const models::LoadOptions& load_options)
       : options(load_options),
-        config(read_model_config(directory / "config.json")),
+        config(models::read_model_config(directory / "config.json")),
         geometry(geometry_of(config)),
         decoder(config, load(directory, config, options), options.device, options.dtype) {}
 
   void check(const PackedBatch& batch) const;
 
-  LoadOptions options;
-  ModelConfig config;
-  Geometry geometry;
+  models::LoadOptions options;
+  models::ModelConfig config;
+  trace::Geometry geometry;
   Decoder decoder;
 };
 
@@ -104,12 +104,13 @@ void Engine::Impl::check(const PackedBatch& batch) const {
 
 Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions& options)
     : impl_(std::make_unique<Impl>(
-          model_directory, LoadOptions{.device = parse_device(options.device),
-                                       .dtype = parse_dtype(options.dtype),
-                                       .quantization = parse_quantization(options.quantization),
-                                       .routing_only = options.routing_only,
-                                       .streamed_layers = options.streamed_layers,
-                                       .random = options.random_weights})) {}
+          model_directory,
+          models::LoadOptions{.device = tensor::parse_device(options.device),
+                              .dtype = tensor::parse_dtype(options.dtype),
+                              .quantization = tensor::parse_quantization(options.quantization),
+                              .routing_only = options.routing_only,
+                              .offloaded_layers = options.offloaded_layers,
+                              .random = options.random_weights})) {}
 
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
@@ -126,12 +127,13 @@ void Engine::forward(const PackedBatch& batch, EngineObserver& observer) {
   report_out_of_memory(
       impl_->options.device, fmt::format("a batch of {} tokens", batch.num_tokens()), [&] {
         impl_->decoder.forward(
-            to_device(torch::tensor(batch.token_ids, torch::kInt64), impl_->options.device),
-            to_device(torch::tensor(positions), impl_->options.device), batch.cu_seqlens, observer);
+            tensor::to_device(torch::tensor(batch.token_ids, torch::kInt64), impl_->options.device),
+            tensor::to_device(torch::tensor(positions), impl_->options.device), batch.cu_seqlens,
+            observer);
       });
 }
 
-const Geometry& Engine::geometry() const {
+const trace::Geometry& Engine::geometry() const {
   return impl_->geometry;
 }
 const std::string& Engine::model_type() const {
@@ -147,7 +149,7 @@ int64_t Engine::max_positions() const {
 RouterWeights Engine::router_weights() const {
   std::vector<torch::Tensor> weights;
   std::vector<torch::Tensor> norms;
-  for (const LayerWeights& layer : impl_->decoder.weights().layers) {
+  for (const models::LayerWeights& layer : impl_->decoder.weights().layers) {
     if (!layer.moe) continue;
     weights.push_back(layer.moe->router.cpu());
     norms.push_back(layer.post_attention_norm.to(torch::kCPU, torch::kFloat32));
@@ -155,4 +157,4 @@ RouterWeights Engine::router_weights() const {
   return {torch::stack(weights), torch::stack(norms), impl_->config.rms_norm_epsilon};
 }
 
-}  // namespace foregate
+}  // namespace foregate::engine

@@ -11,14 +11,14 @@
 #include "engine/observer.h"
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::engine {
 
 struct EngineOptions {
   std::string device = "cpu";         ///< cpu, cuda, cuda:N
   std::string dtype = "float32";      ///< float32, bfloat16, float16
   std::string quantization = "none";  ///< none, int8, nf4: see Quantization
-  /// On a GPU: of how many layers the routed experts stay in the host's memory (see ExpertStream).
-  int64_t streamed_layers = 0;
+  /// On a GPU: of how many layers the routed experts stay in the host's memory (see ExpertOffload).
+  int64_t offloaded_layers = 0;
   bool routing_only = true;     ///< leave out lm_head and the last MoE layer's experts
   bool random_weights = false;  ///< read config.json only; for measuring speed
 };
@@ -52,7 +52,7 @@ class Engine {
   /// vocabulary, OutOfMemoryError when the batch does not fit.
   void forward(const PackedBatch& batch, EngineObserver& observer);
 
-  const Geometry& geometry() const;
+  const trace::Geometry& geometry() const;
   const std::string& model_type() const;
   RouterWeights router_weights() const;
   torch::Device device() const;
@@ -63,4 +63,4 @@ class Engine {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace foregate
+}  // namespace foregate::engine

@@ -1,8 +1,8 @@
 #include "engine/geometry.h"
 
-namespace foregate {
+namespace foregate::engine {
 
-Geometry geometry_of(const ModelConfig& config) {
+trace::Geometry geometry_of(const models::ModelConfig& config) {
   return {.num_moe_layers = static_cast<int>(config.moe_layers.size()),
           .num_experts = static_cast<int>(config.num_experts),
           .top_k = static_cast<int>(config.top_k),
@@ -12,4 +12,4 @@ Geometry geometry_of(const ModelConfig& config) {
           .moe_layers = config.moe_layers};
 }
 
-}  // namespace foregate
+}  // namespace foregate::engine

@@ -3,9 +3,9 @@
 #include "models/config.h"
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::engine {
 
 /// What a trace needs to know of a model.
-Geometry geometry_of(const ModelConfig& config);
+trace::Geometry geometry_of(const models::ModelConfig& config);
 
-}  // namespace foregate
+}  // namespace foregate::engine

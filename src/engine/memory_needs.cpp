@@ -4,15 +4,15 @@
 
 #include <algorithm>
 
-namespace foregate {
+namespace foregate::engine {
 namespace {
 
 constexpr int64_t kFloatBytes = 4;
 
 class Needs {
  public:
-  Needs(const ModelConfig& config, Quantization quantization, torch::ScalarType dtype,
-        torch::Device device)
+  Needs(const models::ModelConfig& config, tensor::Quantization quantization,
+        torch::ScalarType dtype, torch::Device device)
       : config_(config),
         quantization_(quantization),
         element_(static_cast<int64_t>(c10::elementSize(dtype))),
@@ -47,7 +47,7 @@ class Needs {
 
   // The CPU dequantises an expert a thread, a GPU all experts of a layer together.
   int64_t scratch() const {
-    if (quantization_ == Quantization::kNone) return 0;
+    if (quantization_ == tensor::Quantization::kNone) return 0;
     const int64_t experts = on_cpu_ ? std::min<int64_t>(at::get_num_threads(), config_.num_experts)
                                     : config_.num_experts;
     const int64_t inner =
@@ -75,21 +75,21 @@ class Needs {
 
  private:
   int64_t matrix(int64_t rows, int64_t columns) const {
-    return matrix_bytes(quantization_, rows, columns, element_);
+    return tensor::matrix_bytes(quantization_, rows, columns, element_);
   }
   int64_t mlp_weights(int64_t inner) const {
     return matrix(2 * inner, config_.hidden_size) + matrix(config_.hidden_size, inner);
   }
   int64_t attention_weights() const {
     int64_t vectors = 2 * config_.hidden_size + (config_.qkv_bias ? qkv_ : 0);
-    if (config_.qk_norm == QkNorm::kHead) vectors += 2 * config_.head_dim;
-    if (config_.qk_norm == QkNorm::kProjection) vectors += query_ + (qkv_ - query_) / 2;
+    if (config_.qk_norm == models::QkNorm::kHead) vectors += 2 * config_.head_dim;
+    if (config_.qk_norm == models::QkNorm::kProjection) vectors += query_ + (qkv_ - query_) / 2;
     return matrix(qkv_, config_.hidden_size) + matrix(config_.hidden_size, query_) +
            vectors * element_;
   }
 
-  const ModelConfig& config_;
-  Quantization quantization_;
+  const models::ModelConfig& config_;
+  tensor::Quantization quantization_;
   int64_t element_;
   bool on_cpu_;
   bool fused_;     ///< gate and up rows of the routed experts never lie in memory
@@ -99,11 +99,11 @@ class Needs {
 
 }  // namespace
 
-MemoryNeeds memory_needs(const ModelConfig& config, Quantization quantization,
+MemoryNeeds memory_needs(const models::ModelConfig& config, tensor::Quantization quantization,
                          torch::ScalarType dtype, torch::Device device) {
   const Needs needs(config, quantization, dtype, device);
   return {needs.weights(), needs.scratch(), needs.per_token(), needs.layer_experts(),
           static_cast<int64_t>(config.moe_layers.size()) - 1};
 }
 
-}  // namespace foregate
+}  // namespace foregate::engine

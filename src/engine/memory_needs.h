@@ -5,9 +5,9 @@
 #include <cstdint>
 
 #include "models/config.h"
-#include "tensor/quantization.h"
+#include "tensor/weight/quantization.h"
 
-namespace foregate {
+namespace foregate::engine {
 
 /// What routing takes on its device, in bytes. Weights are exact; the rest is an upper estimate
 /// from the shapes that are alive at once.
@@ -29,7 +29,7 @@ struct MemoryNeeds {
 };
 
 /// Of an engine that is routing_only.
-MemoryNeeds memory_needs(const ModelConfig& config, Quantization quantization,
+MemoryNeeds memory_needs(const models::ModelConfig& config, tensor::Quantization quantization,
                          torch::ScalarType dtype, torch::Device device);
 
-}  // namespace foregate
+}  // namespace foregate::engine

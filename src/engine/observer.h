@@ -2,7 +2,7 @@
 
 #include <torch/types.h>
 
-namespace foregate {
+namespace foregate::engine {
 
 /// What one MoE layer's router did for a packed batch of T tokens. Tensors live on the engine's
 /// device and are valid during the call only.
@@ -27,4 +27,4 @@ class EngineObserver {
   virtual void on_next_token_logits(const torch::Tensor& /*logits*/) {}
 };
 
-}  // namespace foregate
+}  // namespace foregate::engine

@@ -1,13 +1,13 @@
 #include "engine/roofline.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 
 #include "base/stopwatch.h"
-#include "tensor/transfer.h"
+#include "tensor/device/transfer.h"
 
-namespace foregate {
+namespace foregate::engine {
 namespace {
 
 constexpr int64_t kGpuSize = 8192;
@@ -21,7 +21,7 @@ double mlp_products(int64_t hidden, int64_t inner) {
 
 }  // namespace
 
-double routing_flops_per_token(const ModelConfig& config, double length) {
+double routing_flops_per_token(const models::ModelConfig& config, double length) {
   const auto hidden = static_cast<double>(config.hidden_size);
   const auto query = static_cast<double>(config.num_heads * config.head_dim);
   const auto kv = static_cast<double>(config.num_kv_heads * config.head_dim);
@@ -53,11 +53,11 @@ double measured_gemm_rate(torch::Device device, torch::ScalarType dtype) {
   for (int round = 0; round < kRounds; ++round) at::mm_out(c, a, b);  // clocks and caches warm
   Stopwatch clock;
   clock.start();
-  const PendingEvent first = timing_mark(device);
+  const tensor::DeviceEvent first = tensor::record_event(device);
   for (int round = 0; round < kRounds; ++round) at::mm_out(c, a, b);
-  const double on_device = seconds_between(first, timing_mark(device));
+  const double on_device = tensor::seconds_between(first, tensor::record_event(device));
   const double seconds = device.is_cpu() ? clock.seconds() : on_device;
   return kFused * kRounds * static_cast<double>(size * size * size) / seconds;
 }
 
-}  // namespace foregate
+}  // namespace foregate::engine

@@ -36,7 +36,7 @@ void write_shared_file(const fs::path& path, const std::string& text) {
   sync_and_rename(own, path);
 }
 
-std::string trimmed(std::string text) {
+std::string trimmed_line(std::string text) {
   const size_t last = text.find_last_not_of(" \t\r\n");
   text.resize(last == std::string::npos ? 0 : last + 1);
   return text;
@@ -77,7 +77,7 @@ std::optional<std::string> RepoCache::commit_of(const std::string& revision) con
   const fs::path ref = folder_ / "refs" / revision;
   std::error_code error;
   if (!is_revision(revision) || !fs::is_regular_file(ref, error)) return std::nullopt;
-  const std::string commit = trimmed(read_file(ref, 4096));
+  const std::string commit = trimmed_line(read_file(ref, 4096));
   if (!is_commit(commit)) return std::nullopt;
   return commit;
 }

@@ -7,6 +7,9 @@
 
 namespace foregate::hub {
 
+/// Where a model's weights lie if they are not in shards.
+inline constexpr const char* kSingleFile = "model.safetensors";
+
 enum class RepoKind { kModel, kDataset };
 
 /// A repository of the Hugging Face hub: "Qwen/Qwen1.5-MoE-A2.7B", or "gpt2" without an owner.

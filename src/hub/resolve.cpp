@@ -16,7 +16,6 @@
 namespace foregate::hub {
 namespace {
 
-constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 
 /// The snapshot that "main" was when it was pulled.

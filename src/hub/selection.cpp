@@ -8,12 +8,12 @@
 #include <iterator>
 
 #include "base/error.h"
+#include "hub/repo_id.h"
 
 namespace foregate::hub {
 namespace {
 
 constexpr size_t kListedInErrors = 8;
-constexpr const char* kSingleFile = "model.safetensors";
 
 bool matches_any(const Paths& patterns, const std::string& path) {
   return std::ranges::any_of(patterns, [&](const auto& pattern) { return matches(pattern, path); });

@@ -39,8 +39,8 @@ __global__ void __launch_bounds__(kThreads)
 // A warp a row.
 template <typename T, int kSize>
 __global__ void __launch_bounds__(kThreads)
-    row_gate_kernel(const T* __restrict__ x, const T* __restrict__ weight, float* __restrict__ gate,
-                    int64_t rows, int hidden) {
+    sigmoid_gate_kernel(const T* __restrict__ x, const T* __restrict__ weight,
+                        float* __restrict__ gate, int64_t rows, int hidden) {
   using Pack = Vector<T, kSize>;
   const int64_t row = int64_t{blockIdx.x} * kRowsPerBlock + threadIdx.x / 32;
   if (row >= rows) return;
@@ -77,10 +77,10 @@ cudaError_t launch_silu(const void* gate_up, const float* row_scale, void* out, 
 }
 
 template <typename T>
-cudaError_t launch_row_gate(const void* x, const void* weight, float* gate, int64_t rows,
-                            int64_t hidden, cudaStream_t stream) {
+cudaError_t launch_sigmoid_gate(const void* x, const void* weight, float* gate, int64_t rows,
+                                int64_t hidden, cudaStream_t stream) {
   const bool wide = is_wide<T>(x, hidden) && is_wide<T>(weight, hidden);
-  const auto kernel = wide ? row_gate_kernel<T, kWideSize<T>> : row_gate_kernel<T, 1>;
+  const auto kernel = wide ? sigmoid_gate_kernel<T, kWideSize<T>> : sigmoid_gate_kernel<T, 1>;
   const auto blocks = static_cast<unsigned>((rows + kRowsPerBlock - 1) / kRowsPerBlock);
   kernel<<<blocks, kThreads, 0, stream>>>(static_cast<const T*>(x), static_cast<const T*>(weight),
                                           gate, rows, static_cast<int>(hidden));
@@ -98,12 +98,12 @@ cudaError_t silu_product(const void* gate_up, const float* row_scale, void* out,
   });
 }
 
-cudaError_t row_gate(const void* x, const void* weight, float* gate, int64_t rows, int64_t hidden,
-                     DType dtype, cudaStream_t stream) {
+cudaError_t sigmoid_gate(const void* x, const void* weight, float* gate, int64_t rows,
+                         int64_t hidden, DType dtype, cudaStream_t stream) {
   if (rows == 0) return cudaSuccess;
   return with_type(dtype, [&](auto* type) {
-    return launch_row_gate<std::remove_pointer_t<decltype(type)>>(x, weight, gate, rows, hidden,
-                                                                  stream);
+    return launch_sigmoid_gate<std::remove_pointer_t<decltype(type)>>(x, weight, gate, rows, hidden,
+                                                                      stream);
   });
 }
 

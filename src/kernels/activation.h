@@ -15,9 +15,9 @@ cudaError_t silu_product(const void* gate_up,     // [rows, 2 * inner]: gate, th
                          int64_t rows, int64_t inner, DType dtype, cudaStream_t stream);
 
 /// sigmoid of each row's product with `weight`: how much of the shared expert a token takes.
-cudaError_t row_gate(const void* x,       // [rows, hidden]
-                     const void* weight,  // [hidden]
-                     float* gate,         // [rows]
-                     int64_t rows, int64_t hidden, DType dtype, cudaStream_t stream);
+cudaError_t sigmoid_gate(const void* x,       // [rows, hidden]
+                         const void* weight,  // [hidden]
+                         float* gate,         // [rows]
+                         int64_t rows, int64_t hidden, DType dtype, cudaStream_t stream);
 
 }  // namespace foregate::kernels

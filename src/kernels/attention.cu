@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/ampere.cuh"
-#include "kernels/quad.cuh"
+#include "kernels/gemm/ampere.cuh"
+#include "kernels/gemm/quad.cuh"
 #include "kernels/vector.cuh"
 
 // A block takes 64 queries of one head of one text, 16 a warp, and walks over the keys before them
@@ -26,7 +26,7 @@ static_assert(kWarpRows == 16);
 
 struct Arguments {
   const void* qkv;
-  const int32_t* bounds;
+  const int32_t* cu_seqlens;
   void* out;
   int row_tiles;  // of the longest text
   int heads;
@@ -232,8 +232,8 @@ __global__ void __launch_bounds__(kThreads, 3)
   const int pair = static_cast<int>(blockIdx.x) / arguments.row_tiles;
   const int head = pair % arguments.heads;
   const int text = pair / arguments.heads;
-  const int first = arguments.bounds[text];
-  const int tokens = arguments.bounds[text + 1] - first;
+  const int first = arguments.cu_seqlens[text];
+  const int tokens = arguments.cu_seqlens[text + 1] - first;
   // Those with the most keys first.
   const int tile = (tokens + kTile - 1) / kTile - 1 - row_block;
   if (tile < 0) return;
@@ -278,7 +278,7 @@ int64_t num_blocks(const PackedAttention& problem) {
 template <typename T, int kHead>
 cudaError_t launch(const PackedAttention& problem, cudaStream_t stream) {
   const Arguments arguments{problem.qkv,
-                            problem.bounds,
+                            problem.cu_seqlens,
                             problem.out,
                             static_cast<int>((problem.longest + kTile - 1) / kTile),
                             static_cast<int>(problem.heads),

@@ -11,9 +11,9 @@ namespace foregate::kernels {
 /// Causal attention within each of some texts that lie back to back, scaled by 1 / sqrt(head_dim).
 /// Query heads share key-value heads in groups of heads / kv_heads.
 struct PackedAttention {
-  const void* qkv = nullptr;        ///< [tokens, (heads + 2 kv_heads) * head_dim]: q, k, v
-  const int32_t* bounds = nullptr;  ///< [texts + 1] on the device: first 0, last tokens
-  void* out = nullptr;              ///< [tokens, heads * head_dim]
+  const void* qkv = nullptr;            ///< [tokens, (heads + 2 kv_heads) * head_dim]: q, k, v
+  const int32_t* cu_seqlens = nullptr;  ///< [texts + 1] on the device: first 0, last tokens
+  void* out = nullptr;                  ///< [tokens, heads * head_dim]
   int64_t texts = 0;
   int64_t longest = 0;  ///< tokens of the longest text
   int64_t heads = 0;

@@ -4,12 +4,12 @@
 
 #include "base/error.h"
 
-namespace foregate {
+namespace foregate::live {
 
 LiveStream::LiveStream(const LiveTexts& texts, const LiveStreamOptions& options)
     : texts_(texts),
       options_(options),
-      batches_of_pass_(LiveReader::num_batches(texts, Split::kTrain)) {
+      batches_of_pass_(LiveReader::num_batches(texts, trace::Split::kTrain)) {
   if (batches_of_pass_ == 0) {
     throw DataError("the training split has no token; name more texts with --texts or --data");
   }
@@ -18,10 +18,10 @@ LiveStream::LiveStream(const LiveTexts& texts, const LiveStreamOptions& options)
 
 void LiveStream::sample_validation(int64_t tokens) {
   // Whole texts, spread over the split, about as many tokens as wanted.
-  const int64_t total = texts_.survey().tokens_of(Split::kValidation);
+  const int64_t total = texts_.index().tokens_of(trace::Split::kValidation);
   int64_t seen = 0;
   int64_t taken = 0;
-  LiveReader reader(texts_, Split::kValidation);
+  LiveReader reader(texts_, trace::Split::kValidation);
   for (auto batch = reader.next(); !batch.empty(); batch = reader.next()) {
     std::vector<LiveTexts::Waiting> chosen;
     for (LiveTexts::Waiting& text : batch) {
@@ -32,20 +32,21 @@ void LiveStream::sample_validation(int64_t tokens) {
       chosen.push_back(std::move(text));
     }
     if (chosen.empty()) continue;
-    for (RoutedText& text : texts_.route(chosen, options_.features, /*states_stay=*/true)) {
+    for (predict::RoutedText& text :
+         texts_.route(chosen, options_.features, /*states_stay=*/true)) {
       validation_.push_back(std::move(text));
     }
   }
 }
 
-std::vector<RoutedText> LiveStream::next() {
+std::vector<predict::RoutedText> LiveStream::next() {
   if (!reader_) {
-    reader_ = std::make_unique<LiveReader>(texts_, Split::kTrain);
+    reader_ = std::make_unique<LiveReader>(texts_, trace::Split::kTrain);
     reader_->skip(end_ % batches_of_pass_);
   }
   auto batch = reader_->next();
   if (batch.empty()) {
-    reader_ = std::make_unique<LiveReader>(texts_, Split::kTrain);
+    reader_ = std::make_unique<LiveReader>(texts_, trace::Split::kTrain);
     batch = reader_->next();
   }
   ++end_;
@@ -70,4 +71,4 @@ void LiveStream::advance_to(double share) {
   }
 }
 
-}  // namespace foregate
+}  // namespace foregate::live

@@ -1,41 +1,41 @@
 #include "live/live_texts.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 
 #include "base/interrupt.h"
 
-namespace foregate {
+namespace foregate::live {
 namespace {
 
 /// The planned texts from `at` on that the next batch spans: true for those in it. A batch ends
 /// before it would grow beyond `budget`, but holds one text at least.
-std::vector<bool> span_of_batch(const Survey& survey, std::optional<Split> split, int64_t budget,
-                                size_t at) {
+std::vector<bool> span_of_batch(const TextIndex& index, std::optional<trace::Split> split,
+                                int64_t budget, size_t at) {
   std::vector<bool> span;
   int64_t tokens = 0;
-  for (size_t i = at; i < survey.splits.size(); ++i) {
-    const bool selected = (!split || survey.splits[i] == *split) && survey.lengths[i] > 0;
-    if (selected && tokens > 0 && tokens + survey.lengths[i] > budget) break;
-    if (selected) tokens += survey.lengths[i];
+  for (size_t i = at; i < index.splits.size(); ++i) {
+    const bool selected = (!split || index.splits[i] == *split) && index.lengths[i] > 0;
+    if (selected && tokens > 0 && tokens + index.lengths[i] > budget) break;
+    if (selected) tokens += index.lengths[i];
     span.push_back(selected);
   }
   if (tokens == 0) span.clear();
   return span;
 }
 
-RoutedText routed_text(const LiveTexts::Waiting& waiting, const BatchResult& result,
-                       int64_t first) {
+predict::RoutedText routed_text(const LiveTexts::Waiting& waiting,
+                                const collect::BatchResult& result, int64_t first) {
   const auto tokens = static_cast<int64_t>(waiting.ids.size());
   const auto rows = [&](const torch::Tensor& all) {
     return all.defined() ? all.narrow(0, first, tokens) : all;
   };
-  RoutedText text;
+  predict::RoutedText text;
   text.dataset = waiting.dataset;
   text.sample = waiting.row;
-  text.hash = hash_of(waiting.ids);
+  text.hash = predict::hash_of(waiting.ids);
   text.prompt_tokens = tokens;
   text.token_ids = torch::tensor(waiting.ids, torch::kInt32).to(torch::kInt64);
   text.experts = rows(result.experts).to(torch::kInt64);
@@ -47,11 +47,11 @@ RoutedText routed_text(const LiveTexts::Waiting& waiting, const BatchResult& res
 
 }  // namespace
 
-LiveTexts::LiveTexts(Source source, const std::string& held_out, int64_t batch_tokens)
+LiveTexts::LiveTexts(collect::Source source, const std::string& held_out, int64_t batch_tokens)
     : source_(std::move(source)),
-      survey_(survey_texts(source_, held_out)),
+      index_(index_texts(source_, held_out)),
       batch_tokens_(batch_tokens) {
-  const RouterWeights routers = source_.engine.router_weights();
+  const engine::RouterWeights routers = source_.engine.router_weights();
   set_routers({routers.weight, routers.norm_weight, routers.norm_epsilon}, "the model's routers");
 }
 
@@ -61,26 +61,26 @@ std::string LiveTexts::name() const {
 
 double LiveTexts::mean_tokens() const {
   int64_t tokens = 0;
-  for (const int32_t length : survey_.lengths) tokens += length;
+  for (const int32_t length : index_.lengths) tokens += length;
   return static_cast<double>(tokens) /
-         static_cast<double>(std::max<int64_t>(survey_.num_texts(), 1));
+         static_cast<double>(std::max<int64_t>(index_.num_texts(), 1));
 }
 
-int64_t LiveTexts::count(const TextSelection& selection) const {
-  return selection.split ? survey_.texts_of(*selection.split) : survey_.num_texts();
+int64_t LiveTexts::count(const predict::TextSelection& selection) const {
+  return selection.split ? index_.texts_of(*selection.split) : index_.num_texts();
 }
 
-std::vector<RoutedText> LiveTexts::route(const std::vector<Waiting>& batch, bool features,
-                                         bool states_stay) const {
-  PackedBatch packed;
+std::vector<predict::RoutedText> LiveTexts::route(const std::vector<Waiting>& batch, bool features,
+                                                  bool states_stay) const {
+  engine::PackedBatch packed;
   for (const Waiting& text : batch) packed.add(text.ids);
-  Recorder recorder(geometry(), {.features = features, .states_stay = states_stay});
+  collect::Recorder recorder(geometry(), {.features = features, .states_stay = states_stay});
   recorder.begin(packed.num_tokens(), torch::arange(features ? packed.num_tokens() : 0));
   source_.engine.forward(packed, recorder);
-  BatchResult result;
+  collect::BatchResult result;
   recorder.finish(result);
-  wait_for(result.ready);
-  std::vector<RoutedText> texts;
+  tensor::wait_for(result.ready);
+  std::vector<predict::RoutedText> texts;
   int64_t first = 0;
   for (const Waiting& text : batch) {
     texts.push_back(routed_text(text, result, first));
@@ -89,20 +89,21 @@ std::vector<RoutedText> LiveTexts::route(const std::vector<Waiting>& batch, bool
   return texts;
 }
 
-void LiveTexts::for_each(const TextSelection& selection,
-                         const std::function<void(const RoutedText&)>& visit) const {
-  const bool features = selection.features != TextSelection::Features::kLeaveOut;
+void LiveTexts::for_each(const predict::TextSelection& selection,
+                         const std::function<void(const predict::RoutedText&)>& visit) const {
+  const bool features = selection.features != predict::TextSelection::Features::kLeaveOut;
   LiveReader reader(*this, selection.split);
   for (auto batch = reader.next(); !batch.empty(); batch = reader.next()) {
     check_interrupted("run the same command again to continue");
-    for (const RoutedText& text : route(batch, features, /*states_stay=*/false)) visit(text);
+    for (const predict::RoutedText& text : route(batch, features, /*states_stay=*/false))
+      visit(text);
   }
 }
 
 std::vector<LiveTexts::Waiting> LiveReader::next() {
   std::vector<LiveTexts::Waiting> batch;
-  for (const bool selected : span_of_batch(texts_.survey(), split_, texts_.batch_tokens(), at_)) {
-    PlannedText text;
+  for (const bool selected : span_of_batch(texts_.index(), split_, texts_.batch_tokens(), at_)) {
+    text::PlannedText text;
     planned_.next(text);
     ++at_;
     if (!selected) continue;
@@ -114,22 +115,22 @@ std::vector<LiveTexts::Waiting> LiveReader::next() {
 
 void LiveReader::skip(int64_t batches) {
   for (int64_t i = 0; i < batches; ++i) {
-    const size_t span = span_of_batch(texts_.survey(), split_, texts_.batch_tokens(), at_).size();
-    PlannedText text;
+    const size_t span = span_of_batch(texts_.index(), split_, texts_.batch_tokens(), at_).size();
+    text::PlannedText text;
     for (size_t j = 0; j < span; ++j) planned_.next(text);
     at_ += span;
   }
 }
 
-int64_t LiveReader::num_batches(const LiveTexts& texts, std::optional<Split> split) {
+int64_t LiveReader::num_batches(const LiveTexts& texts, std::optional<trace::Split> split) {
   int64_t batches = 0;
   size_t at = 0;
   while (true) {
-    const size_t span = span_of_batch(texts.survey(), split, texts.batch_tokens(), at).size();
+    const size_t span = span_of_batch(texts.index(), split, texts.batch_tokens(), at).size();
     if (span == 0) return batches;
     at += span;
     ++batches;
   }
 }
 
-}  // namespace foregate
+}  // namespace foregate::live

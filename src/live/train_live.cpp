@@ -16,10 +16,10 @@
 #include "live/live_stream.h"
 #include "predict/calibration.h"
 #include "predict/registry.h"
-#include "predict/trainer.h"
-#include "predict/training_output.h"
+#include "predict/runs/training_output.h"
+#include "predict/training/trainer.h"
 
-namespace foregate {
+namespace foregate::live {
 namespace {
 
 constexpr int64_t kBatches = 8;           // of the model's, in the buffer
@@ -28,20 +28,20 @@ constexpr int64_t kProgressSteps = 1000;  // of the bar over several trainings
 
 /// One predictor on its way to its directory.
 struct Job {
-  std::unique_ptr<Predictor> predictor;
-  PredictorInfo info;
+  std::unique_ptr<predict::Predictor> predictor;
+  predict::PredictorInfo info;
   std::filesystem::path output;
   std::filesystem::path tensorboard;
   bool already_done = false;
-  std::unique_ptr<Training> training;  // none if it learns by counting
+  std::unique_ptr<predict::Training> training;  // none if it learns by counting
 };
 
-std::vector<std::pair<std::string, Lead>> wanted(const TrainLiveOptions& options) {
-  std::vector<std::pair<std::string, Lead>> pairs;
+std::vector<std::pair<std::string, scoring::Lead>> wanted(const TrainLiveOptions& options) {
+  std::vector<std::pair<std::string, scoring::Lead>> pairs;
   for (const std::string& name : options.predictors) {
-    const PredictorKind* kind = find_predictor_kind(name);
+    const predict::PredictorKind* kind = predict::find_predictor_kind(name);
     const size_t before = pairs.size();
-    for (const Lead& lead : options.leads) {
+    for (const scoring::Lead& lead : options.leads) {
       if (kind != nullptr && kind->supports(lead)) pairs.emplace_back(name, lead);
     }
     // None of the leads, or no such predictor: let the registry say what there is.
@@ -51,9 +51,9 @@ std::vector<std::pair<std::string, Lead>> wanted(const TrainLiveOptions& options
 }
 
 Json live_settings(const LiveTexts& texts, const TrainLiveOptions& options) {
-  const CollectOptions& source = texts.source().options;
+  const collect::CollectOptions& source = texts.source().options;
   Json data = Json::array();
-  for (const DatasetPlan& dataset : texts.source().plan.datasets) {
+  for (const text::DatasetPlan& dataset : texts.source().plan.datasets) {
     data.push_back({{"name", dataset.spec.name}, {"texts", dataset.ordinals.size()}});
   }
   return {{"data", data},
@@ -62,25 +62,25 @@ Json live_settings(const LiveTexts& texts, const TrainLiveOptions& options) {
           {"quantization", source.quantization},
           {"tokenizer_sha256", sha256_of_file(source.model / "tokenizer.json")},
           {"buffer_tokens", options.buffer_tokens},
-          {"training_tokens", texts.survey().tokens_of(Split::kTrain)}};
+          {"training_tokens", texts.index().tokens_of(trace::Split::kTrain)}};
 }
 
-Job make_job(const std::string& name, const Lead& lead, const LiveTexts& texts,
+Job make_job(const std::string& name, const scoring::Lead& lead, const LiveTexts& texts,
              const TrainLiveOptions& options, bool alone) {
-  const CollectOptions& source = texts.source().options;
+  const collect::CollectOptions& source = texts.source().options;
   Job job;
-  job.predictor = make_configured(name, lead, texts.geometry(), options.config);
-  const std::string folder = fmt::format("{}-{}", name, lead_name(lead));
+  job.predictor = predict::make_configured(name, lead, texts.geometry(), options.config);
+  const std::string folder = fmt::format("{}-{}", name, scoring::lead_name(lead));
   job.output = alone ? options.output : options.output / folder;
   if (!options.tensorboard.empty()) {
     job.tensorboard = alone ? options.tensorboard : options.tensorboard / folder;
   }
-  PredictorInfo& info = job.info;
+  predict::PredictorInfo& info = job.info;
   info.name = name;
   info.lead = lead;
   info.geometry = texts.geometry();
   info.settings = job.predictor->settings().dump();
-  info.model = model_name_of(source);
+  info.model = collect::model_name_of(source);
   info.config_sha256 = sha256_of_file(source.model / "config.json");
   info.split_seed = source.seed;
   info.held_out = options.held_out;
@@ -94,7 +94,7 @@ int64_t choose_passes(const std::vector<Job>& jobs, const LiveTexts& texts,
                       const TrainLiveOptions& options) {
   if (options.passes > 0) return options.passes;
   // What is in memory all the time need not come again.
-  if (LiveReader::num_batches(texts, Split::kTrain) <= kBatches) return 1;
+  if (LiveReader::num_batches(texts, trace::Split::kTrain) <= kBatches) return 1;
   double draws = 0;
   for (const Job& job : jobs) {
     const Json settings = job.predictor->settings();
@@ -102,7 +102,7 @@ int64_t choose_passes(const std::vector<Job>& jobs, const LiveTexts& texts,
     draws =
         std::max(draws, settings["steps"].get<double>() * settings["batch_tokens"].get<double>());
   }
-  const auto tokens = static_cast<double>(texts.survey().tokens_of(Split::kTrain));
+  const auto tokens = static_cast<double>(texts.index().tokens_of(trace::Split::kTrain));
   return std::max<int64_t>(1, std::llround(draws / (kDrawsPerPass * tokens)));
 }
 
@@ -120,7 +120,7 @@ LiveStreamOptions stream_options(const std::vector<Job>& jobs, int64_t passes,
   return stream;
 }
 
-void fit_or_start(Job& job, const FitInputs& inputs) {
+void fit_or_start(Job& job, const predict::FitInputs& inputs) {
   job.training = job.predictor->start_training(inputs);
   if (!job.training) job.predictor->fit(inputs);
 }
@@ -155,26 +155,26 @@ void run_trainings(std::vector<Job>& jobs, bool progress_bar) {
   }
 }
 
-std::vector<uint64_t> texts_seen(const Survey& survey) {
+std::vector<uint64_t> texts_seen(const TextIndex& index) {
   std::vector<uint64_t> seen;
-  for (size_t i = 0; i < survey.splits.size(); ++i) {
-    if (survey.splits[i] != Split::kTest) seen.push_back(survey.hashes[i]);
+  for (size_t i = 0; i < index.splits.size(); ++i) {
+    if (index.splits[i] != trace::Split::kTest) seen.push_back(index.hashes[i]);
   }
   return seen;
 }
 
 void write_results(std::vector<Job>& jobs, const LiveTexts& texts) {
-  std::vector<const Predictor*> predictors;
+  std::vector<const predict::Predictor*> predictors;
   for (const Job& job : jobs) predictors.push_back(job.predictor.get());
-  const auto metrics = measure_on_validation(predictors, texts);
-  const auto calibrations = fit_calibrations(predictors, texts);
+  const auto metrics = predict::measure_on_validation(predictors, texts);
+  const auto calibrations = predict::fit_calibrations(predictors, texts);
   for (size_t i = 0; i < jobs.size(); ++i) {
     Job& job = jobs[i];
     job.info.settings = job.predictor->settings().dump();
     job.info.validation = metrics[i];
     job.info.calibration = calibrations[i];
-    save_predictor(job.output, *job.predictor, job.info, texts_seen(texts.survey()));
-    fs::remove(job.output / kCheckpointFile);
+    predict::save_predictor(job.output, *job.predictor, job.info, texts_seen(texts.index()));
+    fs::remove(job.output / predict::kCheckpointFile);
   }
 }
 
@@ -189,12 +189,12 @@ void check_options(const TrainLiveOptions& options) {
 
 }  // namespace
 
-std::vector<TrainSummary> train_live(const TrainLiveOptions& options) {
+std::vector<predict::TrainSummary> train_live(const TrainLiveOptions& options) {
   check_options(options);
-  CollectOptions request = options.texts;
+  collect::CollectOptions request = options.texts;
   request.batch_tokens = std::max<int64_t>(1, options.buffer_tokens / kBatches);
   request.output.clear();
-  const LiveTexts texts(open_source(request), options.held_out, request.batch_tokens);
+  const LiveTexts texts(collect::open_source(request), options.held_out, request.batch_tokens);
 
   const auto pairs = wanted(options);
   std::vector<Job> jobs;
@@ -206,33 +206,34 @@ std::vector<TrainSummary> train_live(const TrainLiveOptions& options) {
   live["passes"] = passes;
   for (Job& job : jobs) {
     job.info.live = live.dump();
-    job.already_done = is_done(job.output, job.info);
+    job.already_done = predict::is_done(job.output, job.info);
   }
-  std::vector<TrainSummary> summaries;
+  std::vector<predict::TrainSummary> summaries;
   for (const Job& job : jobs) {
     if (job.already_done) {
-      summaries.push_back({read_predictor_info(job.output), true, job.output});
+      summaries.push_back({predict::read_predictor_info(job.output), true, job.output});
     }
   }
   std::erase_if(jobs, [](const Job& job) { return job.already_done; });
   if (jobs.empty()) return summaries;
 
-  const Survey& survey = texts.survey();
+  const TextIndex& index = texts.index();
   log::info("{} training texts with {} tokens, {} validation texts; {} pass{} over them",
-            with_commas(survey.texts_of(Split::kTrain)),
-            with_commas(survey.tokens_of(Split::kTrain)),
-            with_commas(survey.texts_of(Split::kValidation)), passes, passes == 1 ? "" : "es");
+            with_commas(index.texts_of(trace::Split::kTrain)),
+            with_commas(index.tokens_of(trace::Split::kTrain)),
+            with_commas(index.texts_of(trace::Split::kValidation)), passes,
+            passes == 1 ? "" : "es");
   LiveStream stream(texts, stream_options(jobs, passes, options));
-  SharedCounts counts(texts);
+  predict::SharedCounts counts(texts);
   for (Job& job : jobs) {
     make_output_directory(job.output);
-    TrainingEnvironment environment;
+    predict::TrainingEnvironment environment;
     environment.device = options.texts.device;
     environment.dtype = options.dtype;
     environment.seed = options.seed;
-    environment.checkpoint = job.output / kCheckpointFile;
+    environment.checkpoint = job.output / predict::kCheckpointFile;
     environment.tensorboard = job.tensorboard;
-    environment.identity = identity_of(job.info);
+    environment.identity = predict::identity_of(job.info);
     environment.progress = options.progress && jobs.size() == 1;
     environment.should_stop = options.should_stop ? options.should_stop : interrupted;
     fit_or_start(job, {texts, counts, environment, &stream});
@@ -243,4 +244,4 @@ std::vector<TrainSummary> train_live(const TrainLiveOptions& options) {
   return summaries;
 }
 
-}  // namespace foregate
+}  // namespace foregate::live

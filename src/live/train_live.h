@@ -7,18 +7,18 @@
 #include <vector>
 
 #include "collect/options.h"
-#include "predict/train.h"
+#include "predict/runs/train.h"
 
-namespace foregate {
+namespace foregate::live {
 
 inline constexpr int64_t kDefaultBufferTokens = 32'768;
 
 struct TrainLiveOptions {
   /// The model and its texts: `traces` is their number, `device`, `dtype` and `quantization` are
   /// the model's, `seed` chooses and splits the texts.
-  CollectOptions texts;
+  collect::CollectOptions texts;
   std::vector<std::string> predictors;
-  std::vector<Lead> leads;  ///< every predictor is trained at each of these that it has
+  std::vector<scoring::Lead> leads;  ///< every predictor is trained at each of these that it has
   std::string held_out;
   /// The predictor's directory; with several of them, of directories PREDICTOR-LEAD.
   std::filesystem::path output;
@@ -40,6 +40,6 @@ struct TrainLiveOptions {
 /// uninterrupted one.
 ///
 /// Throws UsageError, DataError, EnvironmentError, DeviceError or InterruptedError.
-std::vector<TrainSummary> train_live(const TrainLiveOptions& options);
+std::vector<predict::TrainSummary> train_live(const TrainLiveOptions& options);
 
-}  // namespace foregate
+}  // namespace foregate::live

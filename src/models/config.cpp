@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "models/registry.h"
 
-namespace foregate {
+namespace foregate::models {
 
 bool ModelConfig::is_moe_layer(int64_t layer) const {
   return std::binary_search(moe_layers.begin(), moe_layers.end(), layer);
@@ -18,4 +18,4 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
   return find_architecture(reader).parse_config(reader);
 }
 
-}  // namespace foregate
+}  // namespace foregate::models

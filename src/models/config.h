@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "models/weight_storage.h"
+#include "models/weights/checkpoint_format.h"
 
-namespace foregate {
+namespace foregate::models {
 
 enum class QkNorm {
   kNone,
@@ -25,7 +25,7 @@ struct ModelConfig {
   int64_t max_positions = 0;  ///< longest text
   double rms_norm_epsilon = 0;
   bool tie_word_embeddings = false;
-  WeightStorage storage;  ///< how the checkpoint keeps its matrices
+  CheckpointFormat storage;  ///< how the checkpoint keeps its matrices
 
   int64_t num_heads = 0;
   int64_t num_kv_heads = 0;
@@ -50,4 +50,4 @@ struct ModelConfig {
 /// (missing) or DataError: a key is missing, or its value is outside what is implemented.
 ModelConfig read_model_config(const std::filesystem::path& path);
 
-}  // namespace foregate
+}  // namespace foregate::models

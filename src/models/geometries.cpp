@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace foregate {
+namespace foregate::models {
 namespace {
 
 struct NamedConfig {
@@ -53,4 +53,4 @@ std::vector<std::string> geometry_names() {
   return names;
 }
 
-}  // namespace foregate
+}  // namespace foregate::models

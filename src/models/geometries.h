@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-namespace foregate {
+namespace foregate::models {
 
 /// config.json of a model whose speed is measured without its weights. Throws UsageError, listing
 /// what there is, for an unknown name.
@@ -11,4 +11,4 @@ std::string geometry_config(const std::string& name);
 
 std::vector<std::string> geometry_names();
 
-}  // namespace foregate
+}  // namespace foregate::models

@@ -6,13 +6,13 @@
 #include <array>
 #include <stdexcept>
 
-#include "models/deepseek.h"
-#include "models/mixtral.h"
-#include "models/olmoe.h"
-#include "models/qwen2_moe.h"
-#include "models/qwen3_moe.h"
+#include "models/architectures/deepseek.h"
+#include "models/architectures/mixtral.h"
+#include "models/architectures/olmoe.h"
+#include "models/architectures/qwen2_moe.h"
+#include "models/architectures/qwen3_moe.h"
 
-namespace foregate {
+namespace foregate::models {
 namespace {
 
 constexpr std::array kArchitectures = {
@@ -54,4 +54,4 @@ std::vector<std::string> supported_model_types() {
   return types;
 }
 
-}  // namespace foregate
+}  // namespace foregate::models

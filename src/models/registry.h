@@ -5,9 +5,9 @@
 
 #include "base/json.h"
 #include "models/config.h"
-#include "models/weight_names.h"
+#include "models/weights/weight_names.h"
 
-namespace foregate {
+namespace foregate::models {
 
 /// What sets one architecture apart from the others: how its config.json reads, and what its
 /// tensors are called. docs/adding-a-model.md tells how to add one.
@@ -26,4 +26,4 @@ const Architecture& find_architecture(const std::string& model_type);
 
 std::vector<std::string> supported_model_types();
 
-}  // namespace foregate
+}  // namespace foregate::models

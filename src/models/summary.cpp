@@ -1,6 +1,6 @@
 #include "models/summary.h"
 
-namespace foregate {
+namespace foregate::models {
 namespace {
 
 /// gate, up and down projection.
@@ -40,4 +40,4 @@ ModelSummary summarize(const ModelConfig& config) {
   return summary;
 }
 
-}  // namespace foregate
+}  // namespace foregate::models

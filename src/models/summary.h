@@ -4,7 +4,7 @@
 
 #include "models/config.h"
 
-namespace foregate {
+namespace foregate::models {
 
 /// Sizes that follow from a config alone, in parameters (biases and norms included).
 struct ModelSummary {
@@ -16,4 +16,4 @@ struct ModelSummary {
 
 ModelSummary summarize(const ModelConfig& config);
 
-}  // namespace foregate
+}  // namespace foregate::models

@@ -1,11 +1,11 @@
 #include "nn/attention.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 
 #include "nn/cuda_ops.h"
-#include "tensor/transfer.h"
+#include "tensor/device/transfer.h"
 
 namespace foregate::nn {
 namespace {
@@ -36,7 +36,7 @@ torch::Tensor flash_attention(const torch::Tensor& qkv, const PackedTexts& texts
 
 PackedTexts::PackedTexts(std::span<const int32_t> bounds, torch::Device device)
     : cu_seqlens(bounds),
-      cu_seqlens_on_device(to_device(
+      cu_seqlens_on_device(tensor::to_device(
           torch::tensor(c10::ArrayRef<int32_t>(bounds.data(), bounds.size()), torch::kInt32),
           device)) {
   for (size_t i = 0; i + 1 < bounds.size(); ++i) {

@@ -3,17 +3,17 @@
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "kernels/activation.h"
 #include "kernels/attention.h"
 #include "kernels/dequantize.h"
-#include "kernels/grouped_gemm.h"
-#include "kernels/normalised_rows.h"
+#include "kernels/gather_rms_norm.h"
+#include "kernels/gemm/grouped_gemm.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
-#include "kernels/routing.h"
-#include "tensor/quantized_rows.h"
+#include "kernels/routing/routing.h"
+#include "tensor/weight/quantized_rows.h"
 
 namespace foregate::nn {
 namespace {
@@ -46,7 +46,7 @@ void on_stream_of(const torch::Tensor& tensor, const Launch& launch) {
 kernels::PackedAttention packed_attention_of(const torch::Tensor& qkv, const PackedTexts& texts,
                                              const AttentionShape& shape) {
   return {.qkv = qkv.const_data_ptr(),
-          .bounds = texts.cu_seqlens_on_device.const_data_ptr<int32_t>(),
+          .cu_seqlens = texts.cu_seqlens_on_device.const_data_ptr<int32_t>(),
           .texts = static_cast<int64_t>(texts.cu_seqlens.size()) - 1,
           .longest = texts.longest,
           .heads = shape.num_heads,
@@ -67,7 +67,7 @@ torch::Tensor rms_norm_cuda(const torch::Tensor& x, const torch::Tensor& weight,
   return result;
 }
 
-torch::Tensor normalised_rows_cuda(const torch::Tensor& states, const torch::Tensor& tokens,
+torch::Tensor gather_rms_norm_cuda(const torch::Tensor& states, const torch::Tensor& tokens,
                                    double epsilon, torch::ScalarType dtype) {
   const torch::Tensor rows = states.contiguous();
   const torch::Tensor chosen = tokens.contiguous();
@@ -76,7 +76,7 @@ torch::Tensor normalised_rows_cuda(const torch::Tensor& states, const torch::Ten
   const int64_t hidden = rows.size(2);
   torch::Tensor result = torch::empty({layers, batch, hidden}, rows.options().dtype(dtype));
   on_stream_of(rows, [&](cudaStream_t stream) {
-    return kernels::normalised_rows(
+    return kernels::gather_rms_norm(
         {rows.const_data_ptr(), chosen.const_data_ptr<int64_t>(), result.mutable_data_ptr(), layers,
          batch, hidden, static_cast<float>(epsilon)},
         kernel_dtype(rows), kernel_dtype(dtype), stream);
@@ -148,31 +148,31 @@ torch::Tensor silu_product_cuda(const torch::Tensor& gate_up, const torch::Tenso
   return result;
 }
 
-torch::Tensor row_gate_cuda(const torch::Tensor& x, const torch::Tensor& weight) {
+torch::Tensor sigmoid_gate_cuda(const torch::Tensor& x, const torch::Tensor& weight) {
   torch::Tensor gate = torch::empty({x.size(0)}, x.options().dtype(torch::kFloat32));
   on_stream_of(x, [&](cudaStream_t stream) {
-    return kernels::row_gate(x.const_data_ptr(), weight.const_data_ptr(),
-                             gate.mutable_data_ptr<float>(), x.size(0), x.size(1), kernel_dtype(x),
-                             stream);
+    return kernels::sigmoid_gate(x.const_data_ptr(), weight.const_data_ptr(),
+                                 gate.mutable_data_ptr<float>(), x.size(0), x.size(1),
+                                 kernel_dtype(x), stream);
   });
   return gate;
 }
 
-torch::Tensor dequantize_cuda(const Weight& weight, torch::ScalarType dtype) {
+torch::Tensor dequantize_cuda(const tensor::Weight& weight, torch::ScalarType dtype) {
   const torch::Tensor codes = weight.codes().contiguous();
   const torch::Tensor scales = weight.scales().contiguous();
   torch::Tensor result = torch::empty(weight.sizes(), codes.options().dtype(dtype));
   const int64_t columns = weight.size(-1);
   const int64_t rows = columns == 0 ? 0 : result.numel() / columns;
   on_stream_of(codes, [&](cudaStream_t stream) {
-    if (weight.quantization() == Quantization::kInt8) {
+    if (weight.quantization() == tensor::Quantization::kInt8) {
       return kernels::dequantize_int8(codes.const_data_ptr<int8_t>(),
                                       scales.const_data_ptr<float>(), result.mutable_data_ptr(),
                                       rows, columns, kernel_dtype(dtype), stream);
     }
     return kernels::dequantize_nf4(codes.const_data_ptr<uint8_t>(), scales.const_data_ptr<float>(),
-                                   kNf4Values.data(), result.mutable_data_ptr(), rows, columns,
-                                   kernel_dtype(dtype), stream);
+                                   tensor::kNf4Values.data(), result.mutable_data_ptr(), rows,
+                                   columns, kernel_dtype(dtype), stream);
   });
   return result;
 }

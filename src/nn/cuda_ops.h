@@ -5,7 +5,7 @@
 #include "nn/attention.h"
 #include "nn/rope.h"
 #include "nn/router.h"
-#include "tensor/weight.h"
+#include "tensor/weight/weight.h"
 
 namespace foregate::nn {
 
@@ -24,7 +24,7 @@ torch::Tensor rms_norm_cuda(const torch::Tensor& x,       // [T, H]
                             const torch::Tensor& weight,  // [H]
                             double epsilon);              // -> [T, H]
 
-torch::Tensor normalised_rows_cuda(const torch::Tensor& states,  // [N, L, H]
+torch::Tensor gather_rms_norm_cuda(const torch::Tensor& states,  // [N, L, H]
                                    const torch::Tensor& tokens,  // [B] int64
                                    double epsilon,
                                    torch::ScalarType dtype);  // -> [L, B, H] dtype
@@ -54,12 +54,12 @@ torch::Tensor silu_product_cuda(const torch::Tensor& gate_up,     // [N, 2I]
                                 const torch::Tensor& row_scale);  // [N] float32, or undefined
 
 /// sigmoid(x * weight).
-torch::Tensor row_gate_cuda(const torch::Tensor& x,        // [T, H]
-                            const torch::Tensor& weight);  // [1, H] -> [T] float32
+torch::Tensor sigmoid_gate_cuda(const torch::Tensor& x,        // [T, H]
+                                const torch::Tensor& weight);  // [1, H] -> [T] float32
 
 /// The values of a quantised weight, in one kernel.
-torch::Tensor dequantize_cuda(const Weight& weight,      // [rows, N] or [E, rows, N]
-                              torch::ScalarType dtype);  // -> of the same shape
+torch::Tensor dequantize_cuda(const tensor::Weight& weight,  // [rows, N] or [E, rows, N]
+                              torch::ScalarType dtype);      // -> of the same shape
 
 /// Where the k rows of each token lie when rows are sorted by expert.
 struct ExpertOrder {

@@ -1,7 +1,7 @@
 #include "nn/experts.h"
 
 #include <ATen/Parallel.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,7 +14,7 @@
 namespace foregate::nn {
 namespace {
 
-constexpr int64_t kGrainTokens = 32;
+constexpr int64_t kExpertGrain = 32;
 
 // The T * k (token, rank) pairs grouped by expert; a pair's place is its slot.
 struct Grouping {
@@ -55,8 +55,8 @@ std::vector<int64_t> by_falling_load(const std::vector<int64_t>& offsets) {
 // One expert on its tokens. Runs on one thread: its products are too small to share. Quantised
 // weights are dequantised here, so that each thread holds one matrix in the compute dtype at a
 // time.
-void run_expert(const torch::Tensor& x, const torch::Tensor& tokens, const Weight& gate_up,
-                const Weight& down, torch::Tensor result) {
+void run_expert(const torch::Tensor& x, const torch::Tensor& tokens, const tensor::Weight& gate_up,
+                const tensor::Weight& down, torch::Tensor result) {
   const torch::Tensor inner = silu_and_multiply(
       at::mm(x.index_select(0, tokens), compute_weight(gate_up, x.scalar_type()).t()));
   at::mm_out(result, inner, compute_weight(down, x.scalar_type()).t());
@@ -90,7 +90,7 @@ void combine(const torch::Tensor& outputs, const Grouping& grouping,
   const auto* output = outputs.const_data_ptr<Scalar>();
   const float* gate = gate_weights.const_data_ptr<float>();
   auto* mixed = result.mutable_data_ptr<Scalar>();
-  at::parallel_for(0, result.size(0), kGrainTokens, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, result.size(0), kExpertGrain, [&](int64_t begin, int64_t end) {
     std::vector<float> sum(hidden);
     for (int64_t t = begin; t < end; ++t) {
       std::fill(sum.begin(), sum.end(), 0.0F);

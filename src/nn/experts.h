@@ -3,14 +3,14 @@
 #include <torch/types.h>
 
 #include "nn/router.h"
-#include "tensor/weight.h"
+#include "tensor/weight/weight.h"
 
 namespace foregate::nn {
 
 /// The routed experts of one MoE layer, each a gated MLP (see MlpWeights).
 struct ExpertWeights {
-  Weight gate_up;  ///< [E, 2I, H]: gate rows, then up rows
-  Weight down;     ///< [E, H, I]
+  tensor::Weight gate_up;  ///< [E, 2I, H]: gate rows, then up rows
+  tensor::Weight down;     ///< [E, H, I]
 };
 
 /// Sum over each token's chosen experts of gate weight times expert output, accumulated in float32

@@ -2,19 +2,19 @@
 
 #include <torch/types.h>
 
-#include "tensor/weight.h"
+#include "tensor/weight/weight.h"
 
 namespace foregate::nn {
 
 /// The weight as a matrix product takes it: itself if it is kept in this dtype, otherwise
 /// dequantised into scratch that lives as long as the result. The one place where quantised weights
 /// meet the forward pass.
-torch::Tensor compute_weight(const Weight& weight,      // [rows, N] or [E, rows, N]
-                             torch::ScalarType dtype);  // -> of the same shape
+torch::Tensor compute_weight(const tensor::Weight& weight,  // [rows, N] or [E, rows, N]
+                             torch::ScalarType dtype);      // -> of the same shape
 
 /// x * weight^T + bias.
 torch::Tensor linear(const torch::Tensor& x,           // [T, N] compute dtype
-                     const Weight& weight,             // [M, N]
+                     const tensor::Weight& weight,     // [M, N]
                      const torch::Tensor& bias = {});  // [M], or undefined -> [T, M]
 
 }  // namespace foregate::nn

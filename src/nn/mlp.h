@@ -2,14 +2,14 @@
 
 #include <torch/types.h>
 
-#include "tensor/weight.h"
+#include "tensor/weight/weight.h"
 
 namespace foregate::nn {
 
 /// A gated MLP: down * (silu(gate * x) * (up * x)).
 struct MlpWeights {
-  Weight gate_up;  ///< [2I, H]: gate rows, then up rows
-  Weight down;     ///< [H, I]
+  tensor::Weight gate_up;  ///< [2I, H]: gate rows, then up rows
+  tensor::Weight down;     ///< [H, I]
 };
 
 /// silu of the first half of each row times the second half (SwiGLU, Shazeer 2020).

@@ -1,13 +1,13 @@
 #include "nn/qk_norm.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "nn/rms_norm.h"
 
 namespace foregate::nn {
 namespace {
 
-void normalise(torch::Tensor rows, const torch::Tensor& weight, double epsilon) {
+void normalize(torch::Tensor rows, const torch::Tensor& weight, double epsilon) {
   TORCH_CHECK(weight.dim() == 1 && weight.size(0) > 0 && rows.size(1) % weight.size(0) == 0,
               "qk_norm: weight is ", weight.sizes(), ", rows are ", rows.sizes(),
               "; expected a weight as wide as a head or as all of them");
@@ -22,8 +22,8 @@ void qk_norm(torch::Tensor& qkv, const torch::Tensor& query_weight, const torch:
               "; expected [T, ", shape.qkv_size(), "]");
   const int64_t query = shape.num_heads * shape.head_dim;
   const int64_t key = shape.num_kv_heads * shape.head_dim;
-  normalise(qkv.narrow(1, 0, query), query_weight, epsilon);
-  normalise(qkv.narrow(1, query, key), key_weight, epsilon);
+  normalize(qkv.narrow(1, 0, query), query_weight, epsilon);
+  normalize(qkv.narrow(1, query, key), key_weight, epsilon);
 }
 
 }  // namespace foregate::nn

@@ -1,6 +1,6 @@
 #include "nn/qkv.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "nn/cuda_ops.h"
 #include "nn/linear.h"

@@ -4,17 +4,17 @@
 
 #include "nn/attention.h"
 #include "nn/rope.h"
-#include "tensor/weight.h"
+#include "tensor/weight/weight.h"
 
 namespace foregate::nn {
 
 /// What makes the queries, keys and values of a layer.
 struct QkvWeights {
-  Weight projection;         ///< [(heads + 2 kv heads) * D, H]
-  torch::Tensor bias;        ///< [(heads + 2 kv heads) * D]; undefined without biases
-  torch::Tensor query_norm;  ///< [D] or [heads * D]; undefined without one
-  torch::Tensor key_norm;    ///< [D] or [kv heads * D]; undefined without one
-  double epsilon = 0;        ///< of the norms
+  tensor::Weight projection;  ///< [(heads + 2 kv heads) * D, H]
+  torch::Tensor bias;         ///< [(heads + 2 kv heads) * D]; undefined without biases
+  torch::Tensor query_norm;   ///< [D] or [heads * D]; undefined without one
+  torch::Tensor key_norm;     ///< [D] or [kv heads * D]; undefined without one
+  double epsilon = 0;         ///< of the norms
 };
 
 /// Queries, keys and values of each token, queries and keys normalised where there are norms, then

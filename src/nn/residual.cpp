@@ -1,6 +1,6 @@
 #include "nn/residual.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "nn/cuda_ops.h"
 #include "nn/linear.h"
@@ -32,7 +32,7 @@ bool has_grouped_product(const torch::Tensor& x, const ExpertWeights& weights) {
 }
 
 // silu(gate) * up of an MLP, each row times its scale if there are scales.
-[[maybe_unused]] torch::Tensor inner_rows_cuda(const torch::Tensor& x, const Weight& weight,
+[[maybe_unused]] torch::Tensor inner_rows_cuda(const torch::Tensor& x, const tensor::Weight& weight,
                                                const torch::Tensor& row_scale) {
   const torch::Tensor gate_up = compute_weight(weight, x.scalar_type());
   if (has_grouped_linear_cuda(x, gate_up) && gate_up.size(0) % 16 == 0 && is_hopper_cuda(x)) {
@@ -44,7 +44,7 @@ bool has_grouped_product(const torch::Tensor& x, const ExpertWeights& weights) {
 
 }  // namespace
 
-void add_linear(torch::Tensor& residual, const torch::Tensor& x, const Weight& weight) {
+void add_linear(torch::Tensor& residual, const torch::Tensor& x, const tensor::Weight& weight) {
   if (x.is_cuda()) {
     residual.addmm_(x, compute_weight(weight, x.scalar_type()).t());
   } else {
@@ -57,7 +57,7 @@ void add_mlp(torch::Tensor& residual, const torch::Tensor& x, const MlpWeights& 
   if constexpr (kCudaKernels) {
     if (x.is_cuda()) {
       // Scaling the inner rows is scaling the output.
-      const torch::Tensor scale = gate.defined() ? row_gate_cuda(x, gate) : torch::Tensor();
+      const torch::Tensor scale = gate.defined() ? sigmoid_gate_cuda(x, gate) : torch::Tensor();
       const torch::Tensor inner = inner_rows_cuda(x, weights.gate_up, scale);
       residual.addmm_(inner, compute_weight(weights.down, x.scalar_type()).t());
       return;

@@ -5,7 +5,7 @@
 #include "nn/experts.h"
 #include "nn/mlp.h"
 #include "nn/router.h"
-#include "tensor/weight.h"
+#include "tensor/weight/weight.h"
 
 namespace foregate::nn {
 
@@ -13,9 +13,9 @@ namespace foregate::nn {
 // the products and kernels before them, so that the stream is read and written once for each.
 
 /// residual += x * weight^T.
-void add_linear(torch::Tensor& residual,  // [T, H] compute dtype
-                const torch::Tensor& x,   // [T, N]
-                const Weight& weight);    // [H, N]
+void add_linear(torch::Tensor& residual,        // [T, H] compute dtype
+                const torch::Tensor& x,         // [T, N]
+                const tensor::Weight& weight);  // [H, N]
 
 /// residual += mlp(x), times sigmoid(x * gate) if there is a gate.
 void add_mlp(torch::Tensor& residual,                                     // [T, H] compute dtype

@@ -1,7 +1,7 @@
 #include "nn/rms_norm.h"
 
 #include <ATen/Parallel.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <array>
 #include <cmath>
@@ -12,14 +12,14 @@ namespace foregate::nn {
 namespace {
 
 constexpr int64_t kGrainTokens = 32;
-constexpr int64_t kLanes = 16;
+constexpr int64_t kNormLanes = 16;
 
 // Several partial sums, so that the compiler may use vector registers.
 float mean_square(const float* x, int64_t hidden) {
-  std::array<float, kLanes> sum{};
-  const int64_t whole = hidden / kLanes * kLanes;
-  for (int64_t h = 0; h < whole; h += kLanes) {
-    for (int64_t i = 0; i < kLanes; ++i) sum[i] += x[h + i] * x[h + i];
+  std::array<float, kNormLanes> sum{};
+  const int64_t whole = hidden / kNormLanes * kNormLanes;
+  for (int64_t h = 0; h < whole; h += kNormLanes) {
+    for (int64_t i = 0; i < kNormLanes; ++i) sum[i] += x[h + i] * x[h + i];
   }
   for (int64_t h = whole; h < hidden; ++h) sum[h - whole] += x[h] * x[h];
   float total = 0;

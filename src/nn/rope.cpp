@@ -1,7 +1,7 @@
 #include "nn/rope.h"
 
 #include <ATen/Parallel.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 
@@ -10,7 +10,7 @@
 namespace foregate::nn {
 namespace {
 
-constexpr int64_t kGrainTokens = 32;
+constexpr int64_t kRopeGrain = 32;
 constexpr int64_t kFirstPositions = 512;
 
 void rotate_head(float* head, const float* cos, const float* sin, int64_t half) {
@@ -30,7 +30,7 @@ void apply_cpu_float(torch::Tensor& rows, const torch::Tensor& positions, int64_
   const auto* position = positions.const_data_ptr<int64_t>();
   const float* cos_data = cos.const_data_ptr<float>();
   const float* sin_data = sin.const_data_ptr<float>();
-  at::parallel_for(0, rows.size(0), kGrainTokens, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, rows.size(0), kRopeGrain, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t head = 0; head < heads; ++head) {
         rotate_head(data + t * stride + head * 2 * half, cos_data + position[t] * half,

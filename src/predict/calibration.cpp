@@ -1,12 +1,13 @@
 #include "predict/calibration.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 
-#include "predict/mixture.h"
+#include "predict/counting/mixture.h"
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 constexpr double kPairs = 1'000'000;  // of decision and expert: plenty for three weights
@@ -41,7 +42,7 @@ class Sample {
     skip_ = (every_ - (text.num_tokens() - skip_) % every_) % every_;
   }
 
-  std::optional<Calibration> fit() const {
+  std::optional<scoring::Calibration> fit() const {
     if (scores_.empty()) return std::nullopt;
     return fit_calibration(torch::cat(scores_), torch::cat(chosen_));
   }
@@ -62,14 +63,14 @@ double loss_of(const torch::Tensor& inputs, const torch::Tensor& chosen,
 
 }  // namespace
 
-torch::Tensor calibrated(const Calibration& calibration, const torch::Tensor& scores) {
+torch::Tensor calibrated(const scoring::Calibration& calibration, const torch::Tensor& scores) {
   const torch::Tensor exact = scores.to(torch::kFloat64);
   const torch::Tensor base =
       calibration.shared * exact.logsumexp(-1, /*keepdim=*/true) + calibration.offset;
   return torch::sigmoid(calibration.scale * exact + base).to(torch::kFloat32);
 }
 
-Calibration fit_calibration(const torch::Tensor& scores, const torch::Tensor& chosen) {
+scoring::Calibration fit_calibration(const torch::Tensor& scores, const torch::Tensor& chosen) {
   if (scores.size(0) == 0) return {};
   const torch::NoGradGuard no_grad;
   const torch::Tensor inputs = inputs_of(scores.to(torch::kFloat64)).flatten(0, -2);  // [m, 3]
@@ -95,7 +96,7 @@ Calibration fit_calibration(const torch::Tensor& scores, const torch::Tensor& ch
   return {weight[0], weight[1], weight[2]};
 }
 
-std::vector<std::optional<Calibration>> fit_calibrations(
+std::vector<std::optional<scoring::Calibration>> fit_calibrations(
     const std::vector<const Predictor*>& predictors, const RoutedTexts& corpus) {
   std::vector<Sample> samples;
   auto features = TextSelection::Features::kLeaveOut;
@@ -108,9 +109,9 @@ std::vector<std::optional<Calibration>> fit_calibrations(
   visit_validation(corpus, 0, features, [&](const RoutedText& text) {
     for (Sample& sample : samples) sample.add(text);
   });
-  std::vector<std::optional<Calibration>> calibrations;
+  std::vector<std::optional<scoring::Calibration>> calibrations;
   for (const Sample& sample : samples) calibrations.push_back(sample.fit());
   return calibrations;
 }
 
-}  // namespace foregate
+}  // namespace foregate::predict

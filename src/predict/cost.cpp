@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "predict/counts.h"
-#include "predict/path_ids.h"
+#include "predict/counting/routing_counts.h"
+#include "scoring/counting/path_ids.h"
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 /// log f, the id as any and as first choice, the id before, the token before, three memories of the
@@ -15,7 +15,7 @@ constexpr double kEvidences = 9;
 
 /// Over all predictable layers, the earlier layers that are known and looked at.
 double known_layers(const Predictor& predictor) {
-  if (predictor.lead().kind != Lead::Kind::kLayer) return 0;
+  if (predictor.lead().kind != scoring::Lead::Kind::kLayer) return 0;
   double known = 0;
   for (int64_t l = 0; l < predictor.num_layers(); ++l) {
     known += static_cast<double>(std::min<int64_t>(l + 1, RoutingCounts::kWindow));
@@ -25,8 +25,9 @@ double known_layers(const Predictor& predictor) {
 
 /// Over all predictable layers, the paths looked up; each has a count of every expert at most.
 double known_paths(const Predictor& predictor) {
-  if (predictor.lead().kind != Lead::Kind::kLayer) return 0;
-  const PathIds paths(predictor.geometry(), predictor.lead().distance, RoutingCounts::kWindow);
+  if (predictor.lead().kind != scoring::Lead::Kind::kLayer) return 0;
+  const scoring::PathIds paths(predictor.geometry(), predictor.lead().distance,
+                               RoutingCounts::kWindow);
   const auto longer = static_cast<double>(paths.num_paths() - paths.num_singles());
   return known_layers(predictor) + static_cast<double>(predictor.num_layers()) * longer;
 }
@@ -83,4 +84,4 @@ double transformer_cost(const Predictor& predictor) {
   return dense_cost(predictor) + setting("blocks") * setting("context") * setting("width");
 }
 
-}  // namespace foregate
+}  // namespace foregate::predict

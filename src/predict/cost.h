@@ -2,7 +2,7 @@
 
 #include "predict/predictor.h"
 
-namespace foregate {
+namespace foregate::predict {
 
 /// What scoring one token at all predictable layers takes, in multiply-adds (a look-up in a table
 /// of counts is one for each number read). A long text is assumed: all known layers, all earlier
@@ -19,4 +19,4 @@ double dense_cost(const Predictor& predictor);
 /// The same and attention over the window.
 double transformer_cost(const Predictor& predictor);
 
-}  // namespace foregate
+}  // namespace foregate::predict

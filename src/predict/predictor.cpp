@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,9 +10,9 @@
 #include <stdexcept>
 
 #include "base/error.h"
-#include "predict/trainer.h"
+#include "predict/training/trainer.h"
 
-namespace foregate {
+namespace foregate::predict {
 
 std::unique_ptr<Training> Predictor::start_training(const FitInputs& /*inputs*/) {
   return nullptr;
@@ -51,7 +51,7 @@ torch::Tensor take_weight(const NamedTensors& weights, const std::string& name,
       c10::toString(dtype), fmt::join(shape, ", ")));
 }
 
-double prior_logit(const Geometry& geometry) {
+double prior_logit(const trace::Geometry& geometry) {
   const int64_t others = std::max<int64_t>(1, geometry.num_experts - geometry.top_k);
   return std::log(static_cast<double>(geometry.top_k) / static_cast<double>(others));
 }
@@ -62,4 +62,4 @@ torch::Tensor multi_hot(const torch::Tensor& experts, int64_t num_experts) {
   return torch::zeros(shape, experts.options().dtype(torch::kFloat32)).scatter_(-1, experts, 1.0);
 }
 
-}  // namespace foregate
+}  // namespace foregate::predict

@@ -9,13 +9,13 @@
 #include <string>
 
 #include "base/json.h"
-#include "predict/counts.h"
-#include "predict/lead.h"
-#include "predict/routed_text.h"
-#include "predict/routed_texts.h"
-#include "predict/text_stream.h"
+#include "predict/counting/routing_counts.h"
+#include "predict/texts/routed_text.h"
+#include "predict/texts/routed_texts.h"
+#include "predict/texts/text_stream.h"
+#include "scoring/lead.h"
 
-namespace foregate {
+namespace foregate::predict {
 
 class Training;  // predict/trainer.h
 
@@ -47,15 +47,15 @@ struct FitInputs {
 /// Scores every expert for each (token, MoE layer) of a text at one lead.
 class Predictor {
  public:
-  Predictor(std::string name, Lead lead, Geometry geometry)
+  Predictor(std::string name, scoring::Lead lead, trace::Geometry geometry)
       : name_(std::move(name)), lead_(lead), geometry_(std::move(geometry)) {}
   virtual ~Predictor() = default;
   Predictor(const Predictor&) = delete;
   Predictor& operator=(const Predictor&) = delete;
 
   const std::string& name() const { return name_; }
-  const Lead& lead() const { return lead_; }
-  const Geometry& geometry() const { return geometry_; }
+  const scoring::Lead& lead() const { return lead_; }
+  const trace::Geometry& geometry() const { return geometry_; }
   int first_layer() const { return lead_.first_layer(); }
   /// L', the number of MoE layers that can be predicted at this lead.
   int64_t num_layers() const { return geometry_.num_moe_layers - first_layer(); }
@@ -88,8 +88,8 @@ class Predictor {
 
  private:
   std::string name_;
-  Lead lead_;
-  Geometry geometry_;
+  scoring::Lead lead_;
+  trace::Geometry geometry_;
 };
 
 /// Throws DataError if the texts lack what the predictor learns from.
@@ -101,10 +101,10 @@ torch::Tensor take_weight(const NamedTensors& weights, const std::string& name,
 
 /// The logit of an expert of which nothing is known, log(k / (E - k)). Trained biases start there:
 /// from zero they take hundreds of steps to arrive, and until then all else stands in for them.
-double prior_logit(const Geometry& geometry);
+double prior_logit(const trace::Geometry& geometry);
 
 /// Multi-hot rows: 1 at each chosen expert.
 torch::Tensor multi_hot(const torch::Tensor& experts,  // [..., k] int64
                         int64_t num_experts);          // -> [..., E] float32
 
-}  // namespace foregate
+}  // namespace foregate::predict

@@ -3,7 +3,7 @@
 #include "predict/predictor_store.h"
 #include "trace/geometry.h"
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 uint64_t read_unsigned(const JsonReader& reader, const char* key) {
@@ -16,11 +16,11 @@ uint64_t read_unsigned(const JsonReader& reader, const char* key) {
 
 Json PredictorInfo::to_json() const {
   Json json;
-  json["format"] = kPredictorFormat;
-  json["format_version"] = kPredictorFormatVersion;
+  json["format"] = scoring::kPredictorFormat;
+  json["format_version"] = scoring::kPredictorFormatVersion;
   json["predictor"] = name;
-  json["lead"] = lead_name(lead);
-  json["geometry"] = geometry_to_json(geometry);
+  json["lead"] = scoring::lead_name(lead);
+  json["geometry"] = trace::geometry_to_json(geometry);
   json["model"] = {{"name", model}, {"config_sha256", config_sha256}};
   json["trace"] = {{"path", trace},
                    {"manifest_sha256", trace_sha256},
@@ -37,15 +37,15 @@ Json PredictorInfo::to_json() const {
   for (const auto& [metric, value] : validation) metrics[metric] = value;
   json["validation"] = std::move(metrics);
   if (calibration) {
-    json[kCalibration] = {{"scale", calibration->scale},
-                          {"shared", calibration->shared},
-                          {"offset", calibration->offset}};
+    json[scoring::kCalibration] = {{"scale", calibration->scale},
+                                   {"shared", calibration->shared},
+                                   {"offset", calibration->offset}};
   }
   return json;
 }
 
 PredictorInfo PredictorInfo::from_json(const JsonReader& reader) {
-  PredictorIdentity identity = read_predictor_identity(reader);
+  scoring::PredictorIdentity identity = scoring::read_predictor_identity(reader);
   PredictorInfo info;
   info.name = std::move(identity.name);
   info.lead = identity.lead;
@@ -69,8 +69,8 @@ PredictorInfo PredictorInfo::from_json(const JsonReader& reader) {
   for (const auto& [metric, value] : metrics.json().items()) {
     info.validation.emplace_back(metric, metrics.number(metric.c_str(), 0, 1));
   }
-  info.calibration = read_calibration(reader);
+  info.calibration = scoring::read_calibration(reader);
   return info;
 }
 
-}  // namespace foregate
+}  // namespace foregate::predict

@@ -1,7 +1,7 @@
 #include "predict/predictor_store.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <nlohmann/json.hpp>
 
@@ -10,29 +10,30 @@
 #include "base/hash.h"
 #include "predict/registry.h"
 #include "tensor/dtype.h"
-#include "tensor/safetensors.h"
+#include "tensor/files/safetensors.h"
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 constexpr const char* kSeenTexts = "seen_texts";
 
 Json read_predictor_json(const std::filesystem::path& directory) {
-  const auto path = directory / kPredictorFile;
+  const auto path = directory / scoring::kPredictorFile;
   if (fs::exists(path)) return read_json(path);
   throw EnvironmentError(
       fmt::format("{} is not a predictor: it holds no {}; foregate train makes one",
-                  directory.string(), kPredictorFile));
+                  directory.string(), scoring::kPredictorFile));
 }
 
-SafetensorsFile open_weights(const std::filesystem::path& directory, const JsonReader& reader) {
-  const auto path = directory / kPredictorWeightsFile;
-  const std::string expected = reader.string(kWeightsDigest);
-  SafetensorsFile file(path);
+tensor::SafetensorsFile open_weights(const std::filesystem::path& directory,
+                                     const JsonReader& reader) {
+  const auto path = directory / scoring::kPredictorWeightsFile;
+  const std::string expected = reader.string(scoring::kWeightsDigest);
+  tensor::SafetensorsFile file(path);
   if (const std::string found = sha256_of_file(path); found != expected) {
     throw DataError(fmt::format(
         "{}: SHA-256 is {}, {} says {}; the two do not belong together, train the predictor again",
-        path.string(), found, kPredictorFile, expected));
+        path.string(), found, scoring::kPredictorFile, expected));
   }
   return file;
 }
@@ -48,35 +49,35 @@ torch::Tensor hashes_tensor(const std::vector<uint64_t>& hashes) {
 void save_predictor(const std::filesystem::path& directory, const Predictor& predictor,
                     const PredictorInfo& info, const std::vector<uint64_t>& seen_texts) {
   make_output_directory(directory);
-  const auto path = directory / kPredictorWeightsFile;
+  const auto path = directory / scoring::kPredictorWeightsFile;
   std::vector<std::pair<std::string, torch::Tensor>> tensors;
   for (const auto& [name, tensor] : predictor.weights()) tensors.emplace_back(name, tensor);
   tensors.emplace_back(kSeenTexts, hashes_tensor(seen_texts));
-  write_safetensors(path, tensors);
+  tensor::write_safetensors(path, tensors);
   Json json = info.to_json();
-  json[kWeightsDigest] = sha256_of_file(path);
-  write_json_atomically(directory / kPredictorFile, json);
+  json[scoring::kWeightsDigest] = sha256_of_file(path);
+  write_json_atomically(directory / scoring::kPredictorFile, json);
 }
 
 bool is_predictor_directory(const std::filesystem::path& directory) {
-  return fs::exists(directory / kPredictorFile);
+  return fs::exists(directory / scoring::kPredictorFile);
 }
 
 PredictorInfo read_predictor_info(const std::filesystem::path& directory) {
   const Json json = read_predictor_json(directory);
-  return PredictorInfo::from_json(JsonReader(json, (directory / kPredictorFile).string()));
+  return PredictorInfo::from_json(JsonReader(json, (directory / scoring::kPredictorFile).string()));
 }
 
 StoredPredictor load_predictor(const std::filesystem::path& directory) {
   const Json json = read_predictor_json(directory);
-  const JsonReader reader(json, (directory / kPredictorFile).string());
+  const JsonReader reader(json, (directory / scoring::kPredictorFile).string());
   StoredPredictor stored;
   stored.info = PredictorInfo::from_json(reader);
   stored.predictor = make_predictor(stored.info.name, stored.info.lead, stored.info.geometry,
                                     reader.object("settings"));
-  const SafetensorsFile file = open_weights(directory, reader);
+  const tensor::SafetensorsFile file = open_weights(directory, reader);
   NamedTensors weights;
-  for (const SafetensorsEntry& entry : file.entries()) {
+  for (const tensor::SafetensorsEntry& entry : file.entries()) {
     weights[entry.name] = file.tensor(entry.name);
   }
   const std::string where = file.path().string();
@@ -90,15 +91,15 @@ StoredPredictor load_predictor(const std::filesystem::path& directory) {
 
 Json describe_predictor(const std::filesystem::path& directory) {
   Json json = read_predictor_json(directory);
-  const JsonReader reader(json, (directory / kPredictorFile).string());
+  const JsonReader reader(json, (directory / scoring::kPredictorFile).string());
   PredictorInfo::from_json(reader);
-  const SafetensorsFile file = open_weights(directory, reader);
+  const tensor::SafetensorsFile file = open_weights(directory, reader);
   Json tensors = Json::object();
-  for (const SafetensorsEntry& entry : file.entries()) {
-    tensors[entry.name] = {{"dtype", dtype_name(entry.dtype)}, {"shape", entry.shape}};
+  for (const tensor::SafetensorsEntry& entry : file.entries()) {
+    tensors[entry.name] = {{"dtype", tensor::dtype_name(entry.dtype)}, {"shape", entry.shape}};
   }
   json["tensors"] = std::move(tensors);
   return json;
 }
 
-}  // namespace foregate
+}  // namespace foregate::predict

@@ -11,15 +11,15 @@
 
 #include "base/json.h"
 #include "predict/predictor.h"
-#include "predict/predictor_layout.h"
+#include "scoring/predictor_format.h"
 
-namespace foregate {
+namespace foregate::predict {
 
 /// predictor.json: what a predictor is and where it comes from.
 struct PredictorInfo {
   std::string name;
-  Lead lead;
-  Geometry geometry;
+  scoring::Lead lead;
+  trace::Geometry geometry;
   std::string settings;  ///< a JSON object, as Predictor::settings() wrote it
 
   std::string model;          ///< whose routing it predicts
@@ -28,13 +28,14 @@ struct PredictorInfo {
   std::string trace_sha256;   ///< of that directory's manifest
   std::string live;           ///< JSON object: how the texts were routed and passed by, if no trace
   uint64_t split_seed = 0;    ///< the manifest's seed, which fixes the split
-  SplitOptions split;
+  trace::SplitOptions split;
   std::string held_out;      ///< the dataset it was not to see, all of which is test; empty: none
   std::string learned_from;  ///< the only dataset it learned from; empty: all of them
   uint64_t seed = 0;
   std::string dtype = "float32";  ///< the products of its training were computed in
   std::vector<std::pair<std::string, double>> validation;  ///< metric on the validation split
-  std::optional<Calibration> calibration;  ///< fitted on validation texts, if there were any
+  std::optional<scoring::Calibration>
+      calibration;  ///< fitted on validation texts, if there were any
 
   Json to_json() const;
   /// Throws DataError naming document and key.
@@ -61,4 +62,4 @@ StoredPredictor load_predictor(const std::filesystem::path& directory);
 /// For `foregate inspect`: predictor.json and the list of tensors with their shapes.
 Json describe_predictor(const std::filesystem::path& directory);
 
-}  // namespace foregate
+}  // namespace foregate::predict

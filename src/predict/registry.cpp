@@ -7,29 +7,30 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "predict/frequency_predictor.h"
-#include "predict/gate_adapter_predictor.h"
-#include "predict/gate_mlp_predictor.h"
-#include "predict/mlp_predictor.h"
-#include "predict/next_gate_predictor.h"
-#include "predict/previous_token_predictor.h"
-#include "predict/random_predictor.h"
-#include "predict/statistics_predictor.h"
-#include "predict/token_table_predictor.h"
-#include "predict/transformer_predictor.h"
-#include "predict/transition_predictor.h"
+#include "predict/counting/frequency.h"
+#include "predict/counting/previous_token.h"
+#include "predict/counting/random.h"
+#include "predict/counting/statistics.h"
+#include "predict/counting/token_table.h"
+#include "predict/counting/transition.h"
+#include "predict/neural/gate_adapter.h"
+#include "predict/neural/gate_mlp.h"
+#include "predict/neural/mlp.h"
+#include "predict/neural/next_gate.h"
+#include "predict/neural/transformer.h"
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 template <typename Kind>
-std::unique_ptr<Predictor> plain(const char* name, Lead lead, const Geometry& geometry,
-                                 const JsonReader& /*settings*/) {
+std::unique_ptr<Predictor> plain(const char* name, scoring::Lead lead,
+                                 const trace::Geometry& geometry, const JsonReader& /*settings*/) {
   return std::make_unique<Kind>(name, lead, geometry);
 }
 
 template <typename Kind>
-std::unique_ptr<Predictor> with_settings(const char* name, Lead lead, const Geometry& geometry,
+std::unique_ptr<Predictor> with_settings(const char* name, scoring::Lead lead,
+                                         const trace::Geometry& geometry,
                                          const JsonReader& settings) {
   return std::make_unique<Kind>(name, lead, geometry, settings);
 }
@@ -61,13 +62,13 @@ void require_known_settings(const Predictor& predictor, const JsonReader& settin
 
 }  // namespace
 
-bool PredictorKind::supports(const Lead& lead) const {
+bool PredictorKind::supports(const scoring::Lead& lead) const {
   switch (lead.kind) {
-    case Lead::Kind::kNextToken:
+    case scoring::Lead::Kind::kNextToken:
       return next_token;
-    case Lead::Kind::kLayer:
+    case scoring::Lead::Kind::kLayer:
       return layer;
-    case Lead::Kind::kPreAttention:
+    case scoring::Lead::Kind::kPreAttention:
       break;
   }
   return pre_attention;
@@ -116,27 +117,28 @@ const PredictorKind* find_predictor_kind(const std::string& name) {
   return found == kinds.end() ? nullptr : &*found;
 }
 
-std::unique_ptr<Predictor> make_predictor(const std::string& name, const Lead& lead,
-                                          const Geometry& geometry, const JsonReader& settings) {
+std::unique_ptr<Predictor> make_predictor(const std::string& name, const scoring::Lead& lead,
+                                          const trace::Geometry& geometry,
+                                          const JsonReader& settings) {
   const PredictorKind* kind = find_predictor_kind(name);
   if (kind == nullptr) {
     throw UsageError(fmt::format("predictor '{}' is not known; expected one of: {}", name,
                                  fmt::join(predictor_names(), ", ")));
   }
   if (!kind->supports(lead)) {
-    throw UsageError(fmt::format("{} cannot predict at {}; it can at: {}", name, lead_name(lead),
-                                 leads_of(*kind)));
+    throw UsageError(fmt::format("{} cannot predict at {}; it can at: {}", name,
+                                 scoring::lead_name(lead), leads_of(*kind)));
   }
-  require_lead_fits(lead, geometry);
+  scoring::require_lead_fits(lead, geometry);
   auto predictor = kind->make(kind->name, lead, geometry, settings);
   require_known_settings(*predictor, settings);
   return predictor;
 }
 
-std::unique_ptr<Predictor> make_predictor(const std::string& name, const Lead& lead,
-                                          const Geometry& geometry) {
+std::unique_ptr<Predictor> make_predictor(const std::string& name, const scoring::Lead& lead,
+                                          const trace::Geometry& geometry) {
   const Json none = Json::object();
   return make_predictor(name, lead, geometry, JsonReader(none, "default settings"));
 }
 
-}  // namespace foregate
+}  // namespace foregate::predict

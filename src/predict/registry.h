@@ -7,7 +7,7 @@
 #include "predict/cost.h"
 #include "predict/predictor.h"
 
-namespace foregate {
+namespace foregate::predict {
 
 /// One kind of predictor: everything the program knows about it by name. A new one is a line in
 /// registry.cpp.
@@ -20,11 +20,11 @@ struct PredictorKind {
   bool features;  ///< reads hidden states
   bool learns;    ///< from the training texts, by counting or by gradient descent
   bool trained;   ///< by gradient descent, that is, by `foregate train` and not on the spot
-  std::unique_ptr<Predictor> (*make)(const char* name, Lead lead, const Geometry& geometry,
-                                     const JsonReader& settings);
+  std::unique_ptr<Predictor> (*make)(const char* name, scoring::Lead lead,
+                                     const trace::Geometry& geometry, const JsonReader& settings);
   CostFunction cost;
 
-  bool supports(const Lead& lead) const;
+  bool supports(const scoring::Lead& lead) const;
 };
 
 const std::vector<PredictorKind>& predictor_kinds();
@@ -36,10 +36,11 @@ const PredictorKind* find_predictor_kind(const std::string& name);
 /// A predictor that has learned nothing yet. `settings` may leave out anything. Throws UsageError
 /// for an unknown name, a lead the predictor or the model does not have, or a setting that is not
 /// known.
-std::unique_ptr<Predictor> make_predictor(const std::string& name, const Lead& lead,
-                                          const Geometry& geometry, const JsonReader& settings);
+std::unique_ptr<Predictor> make_predictor(const std::string& name, const scoring::Lead& lead,
+                                          const trace::Geometry& geometry,
+                                          const JsonReader& settings);
 /// The same with all settings at their defaults.
-std::unique_ptr<Predictor> make_predictor(const std::string& name, const Lead& lead,
-                                          const Geometry& geometry);
+std::unique_ptr<Predictor> make_predictor(const std::string& name, const scoring::Lead& lead,
+                                          const trace::Geometry& geometry);
 
-}  // namespace foregate
+}  // namespace foregate::predict

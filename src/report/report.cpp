@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include "base/files.h"
-#include "report/page.h"
-#include "report/sections.h"
-#include "report/text.h"
+#include "report/charts/number_format.h"
+#include "report/page/page.h"
+#include "report/sections/sections.h"
 
-namespace foregate {
+namespace foregate::report {
 
 namespace {
 
@@ -31,14 +31,14 @@ std::vector<Section> all_sections(const ReportInput& input, const Detail& detail
                                    specialists_section(input),
                                    tokens_section(input),
                                    phases_section(input),
-                                   journeys_section(input, detail),
+                                   expert_paths_section(input, detail),
                                    evaluation_section(input)};
   if (input.agreement) sections.push_back(comparison_section(input));
   return sections;
 }
 
 std::string render_report(const ReportInput& input) {
-  const RoutingStatistics& statistics = input.statistics;
+  const stats::RoutingStatistics& statistics = input.statistics;
   const std::string subtitle = fmt::format(
       "{} · {} · {}", input.manifest.model.empty() ? "unknown model" : input.manifest.model,
       counted(statistics.traces, "trace"), counted(statistics.usage.tokens(), "token"));
@@ -73,4 +73,4 @@ void write_svgs(const ReportInput& input, const std::filesystem::path& directory
   }
 }
 
-}  // namespace foregate
+}  // namespace foregate::report

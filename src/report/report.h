@@ -11,16 +11,17 @@
 #include "stats/trace_agreement.h"
 #include "trace/manifest.h"
 
-namespace foregate {
+namespace foregate::report {
 
 struct ReportInput {
   std::string title;
-  Manifest manifest;
-  RoutingStatistics statistics;
-  std::vector<Evaluation> evaluations;  ///< Empty: the section says how to get one.
+  trace::Manifest manifest;
+  stats::RoutingStatistics statistics;
+  std::vector<stats::Evaluation> evaluations;  ///< Empty: the section says how to get one.
   /// Text of a token id; empty: ids are shown.
   std::function<std::string(int32_t id)> token_text;
-  std::optional<TraceAgreement> agreement;  ///< With the trace of the same texts at `compared_with`
+  std::optional<stats::TraceAgreement>
+      agreement;  ///< With the trace of the same texts at `compared_with`
   std::string compared_with;
 };
 
@@ -35,4 +36,4 @@ void write_tables(const ReportInput& input, const std::filesystem::path& directo
 /// at a time. Throws EnvironmentError.
 void write_svgs(const ReportInput& input, const std::filesystem::path& directory);
 
-}  // namespace foregate
+}  // namespace foregate::report

@@ -1,14 +1,13 @@
 #include "stats/balance.h"
+#include "stats/sums.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 double total_of(std::span<const int64_t> counts) {
   return static_cast<double>(std::accumulate(counts.begin(), counts.end(), int64_t{0}));
@@ -21,7 +20,7 @@ double information(double p, double q) {
 
 }  // namespace
 
-double normalised_entropy(std::span<const int64_t> counts) {
+double normalized_entropy(std::span<const int64_t> counts) {
   const double total = total_of(counts);
   if (total == 0) return kNan;
   if (counts.size() == 1) return 0;
@@ -95,4 +94,4 @@ double chance_overlap(std::span<const int64_t> counts, int top_k) {
   return std::min(1.0, top_k * squares);
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

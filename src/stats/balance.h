@@ -4,11 +4,11 @@
 #include <span>
 #include <vector>
 
-namespace foregate {
+namespace foregate::stats {
 
 /// Entropy of the distribution that `counts` [E] make, divided by log E: 1 if all experts are used
 /// equally, 0 if one takes everything (or there is only one). NaN if nothing was counted.
-double normalised_entropy(std::span<const int64_t> counts);
+double normalized_entropy(std::span<const int64_t> counts);
 
 /// Largest count divided by the sum. NaN if nothing was counted.
 double busiest_share(std::span<const int64_t> counts);
@@ -35,4 +35,4 @@ double jensen_shannon(std::span<const int64_t> a, std::span<const int64_t> b);
 /// yardstick for token overlap. NaN if nothing was counted.
 double chance_overlap(std::span<const int64_t> counts, int top_k);
 
-}  // namespace foregate
+}  // namespace foregate::stats

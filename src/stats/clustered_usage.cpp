@@ -4,9 +4,9 @@
 
 #include "stats/sums.h"
 
-namespace foregate {
+namespace foregate::stats {
 
-ClusteredUsage::ClusteredUsage(const Geometry& geometry)
+ClusteredUsage::ClusteredUsage(const trace::Geometry& geometry)
     : num_layers_(geometry.num_moe_layers),
       num_experts_(geometry.num_experts),
       top_k_(geometry.top_k),
@@ -15,7 +15,7 @@ ClusteredUsage::ClusteredUsage(const Geometry& geometry)
       products_(chosen_.size()),
       text_(chosen_.size()) {}
 
-void ClusteredUsage::add(const Trace& trace) {
+void ClusteredUsage::add(const trace::Trace& trace) {
   const int64_t tokens = trace.num_tokens();
   if (tokens == 0) return;
   std::fill(text_.begin(), text_.end(), 0);
@@ -79,4 +79,4 @@ Share ClusteredUsage::share(int layer, int expert) const {
   return share;
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

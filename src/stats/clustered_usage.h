@@ -5,7 +5,7 @@
 
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// A share with the variance of its estimate.
 struct Share {
@@ -19,9 +19,9 @@ struct Share {
 class ClusteredUsage {
  public:
   ClusteredUsage() = default;
-  explicit ClusteredUsage(const Geometry& geometry);
+  explicit ClusteredUsage(const trace::Geometry& geometry);
 
-  void add(const Trace& trace);
+  void add(const trace::Trace& trace);
   void merge(const ClusteredUsage& other);
   /// What is left of this without `part`, whose texts are all in this.
   ClusteredUsage without(const ClusteredUsage& part) const;
@@ -44,4 +44,4 @@ class ClusteredUsage {
   std::vector<int32_t> text_;      // [L][E] x of the text being added
 };
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <utility>
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 struct Pair {
@@ -69,4 +69,4 @@ std::vector<int> leaf_order(const std::vector<Merge>& merges, int n) {
   return order;
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace foregate {
+namespace foregate::stats {
 
 struct Merge {
   int first = 0;  ///< Cluster ids: below n an element, n + i the i-th merge; first < second.
@@ -18,4 +18,4 @@ std::vector<Merge> average_linkage(std::vector<double> distances, int n);
 /// The elements as the leaves of the tree of merges, so that what belongs together is adjacent.
 std::vector<int> leaf_order(const std::vector<Merge>& merges, int n);
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -6,9 +6,9 @@
 
 #include "stats/sums.h"
 
-namespace foregate {
+namespace foregate::stats {
 
-Coactivation::Coactivation(const Geometry& geometry) : num_experts_(geometry.num_experts) {
+Coactivation::Coactivation(const trace::Geometry& geometry) : num_experts_(geometry.num_experts) {
   if (num_experts_ > kMaxExperts) return;
   counts_.resize(static_cast<size_t>(geometry.num_moe_layers) * num_experts_ * num_experts_);
 }
@@ -59,4 +59,4 @@ double Coactivation::correlation(int layer, int a, int b) const {
   return (n * static_cast<double>(count(layer, a, b)) - with_a * with_b) / std::sqrt(spread);
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

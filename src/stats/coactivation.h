@@ -5,7 +5,7 @@
 
 #include "stats/routing_view.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// Which experts are chosen together, by the same token at the same layer: counts [L][E][E] of
 /// tokens, symmetric, with each expert's own count on the diagonal.
@@ -15,7 +15,7 @@ class Coactivation {
   static constexpr int kMaxExperts = 512;
 
   Coactivation() = default;
-  explicit Coactivation(const Geometry& geometry);
+  explicit Coactivation(const trace::Geometry& geometry);
 
   void add(const RoutingView& routing);
   void merge(const Coactivation& other);
@@ -35,4 +35,4 @@ class Coactivation {
   std::vector<int64_t> counts_;  // [L][E][E]; a <= b
 };
 
-}  // namespace foregate
+}  // namespace foregate::stats

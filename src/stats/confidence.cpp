@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace foregate {
+namespace foregate::stats {
 
 void ConfidenceScore::add(std::span<const float> probabilities, std::span<const uint16_t> experts) {
   const auto bin_of = [](float probability) {
@@ -64,4 +64,4 @@ double ConfidenceScore::recall() const {
   return wanted_ > 0 ? found_ / wanted_ : 0;
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

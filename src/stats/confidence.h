@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace foregate {
+namespace foregate::stats {
 
 /// Pairs whose stated probabilities are alike: a point of a reliability diagram.
 struct ReliabilityBin {
@@ -51,4 +51,4 @@ class ConfidenceScore {
   double wanted_ = 0;
 };
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -8,7 +8,7 @@
 
 #include "base/progress.h"
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 Json interval_json(const Interval& interval) {
@@ -380,4 +380,4 @@ std::string Evaluation::to_table() const {
   return text;
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -9,10 +9,10 @@
 
 #include "base/json.h"
 #include "stats/confidence.h"
-#include "stats/foreseen.h"
+#include "stats/examples.h"
 #include "stats/metrics.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// In order: "recall@M", "exact-set@M", "gate-mass@M" for each budget, "top-1".
 using Metrics = std::vector<std::pair<std::string, Interval>>;
@@ -94,7 +94,7 @@ struct Evaluation {
   std::vector<EvaluationRow> rows;
   /// By predictor and lead, and there learned_from; empty unless predictors learned from parts.
   std::vector<TransferRow> transfers;
-  std::vector<ForeseenText> examples;  ///< To be looked at; not part of the JSON.
+  std::vector<ExampleText> examples;  ///< To be looked at; not part of the JSON.
 
   bool has_control = false;  ///< false: the trace has no features, so it cannot be computed
   int64_t control_decisions = 0;
@@ -109,4 +109,4 @@ struct Evaluation {
   std::string to_table() const;
 };
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -6,7 +6,7 @@
 
 #include "stats/sums.h"
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 constexpr int32_t kNever = std::numeric_limits<int32_t>::max();
@@ -58,7 +58,7 @@ class Stack {
 
 }  // namespace
 
-ExpertCache::ExpertCache(const Geometry& geometry)
+ExpertCache::ExpertCache(const trace::Geometry& geometry)
     : num_experts_(geometry.num_experts),
       lru_(static_cast<size_t>(geometry.num_moe_layers) * (num_experts_ + 1)),
       optimal_(lru_.size()) {}
@@ -118,4 +118,4 @@ double ExpertCache::optimal_hit_rate(int layer, int size) const {
   return hit_rate(optimal_, layer, size);
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -5,7 +5,7 @@
 
 #include "stats/routing_view.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// How often an expert that a token needs would still lie in a cache of c experts a layer, for
 /// every c at once, under LRU and under Belady's optimum. Requests come token by token, a token's k
@@ -19,7 +19,7 @@ namespace foregate {
 class ExpertCache {
  public:
   ExpertCache() = default;
-  explicit ExpertCache(const Geometry& geometry);
+  explicit ExpertCache(const trace::Geometry& geometry);
 
   void add(const RoutingView& routing);
   void merge(const ExpertCache& other);
@@ -43,4 +43,4 @@ class ExpertCache {
   std::vector<int64_t> optimal_;  // [L][E + 1]
 };
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -5,14 +5,14 @@
 #include "base/half.h"
 #include "stats/sums.h"
 
-namespace foregate {
+namespace foregate::stats {
 
-GateHistogram::GateHistogram(const Geometry& geometry)
+GateHistogram::GateHistogram(const trace::Geometry& geometry)
     : num_layers_(geometry.num_moe_layers),
       top_k_(geometry.top_k),
       counts_(static_cast<size_t>(num_layers_) * top_k_ * kBins) {}
 
-void GateHistogram::add(const Trace& trace) {
+void GateHistogram::add(const trace::Trace& trace) {
   if (trace.gate_weights.empty()) return;
   const uint16_t* weight = trace.gate_weights.data();
   const int cells = num_layers_ * top_k_;
@@ -35,4 +35,4 @@ int64_t GateHistogram::count(int layer, int rank, int bin) const {
   return counts_[(static_cast<size_t>(layer) * top_k_ + rank) * kBins + bin];
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -5,7 +5,7 @@
 
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// Distribution of the gate weights by layer and rank: counts [L][k][kBins] of bins of equal width
 /// over [0, 1]; what is larger falls into the last. Traces without gate weights add nothing.
@@ -14,9 +14,9 @@ class GateHistogram {
   static constexpr int kBins = 50;
 
   GateHistogram() = default;
-  explicit GateHistogram(const Geometry& geometry);
+  explicit GateHistogram(const trace::Geometry& geometry);
 
-  void add(const Trace& trace);
+  void add(const trace::Trace& trace);
   void merge(const GateHistogram& other);
 
   int64_t tokens() const { return tokens_; }
@@ -29,4 +29,4 @@ class GateHistogram {
   std::vector<int64_t> counts_;  // [L][k][kBins]
 };
 
-}  // namespace foregate
+}  // namespace foregate::stats

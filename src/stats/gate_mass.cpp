@@ -7,22 +7,18 @@
 #include "base/half.h"
 #include "stats/sums.h"
 
-namespace foregate {
+namespace foregate::stats {
 
-namespace {
+namespace {}  // namespace
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-}  // namespace
-
-GateMass::GateMass(const Geometry& geometry)
+GateMass::GateMass(const trace::Geometry& geometry)
     : num_layers_(geometry.num_moe_layers),
       num_experts_(geometry.num_experts),
       top_k_(geometry.top_k),
       by_expert_(static_cast<size_t>(num_layers_) * num_experts_),
       by_rank_(static_cast<size_t>(num_layers_) * top_k_) {}
 
-void GateMass::add(const Trace& trace) {
+void GateMass::add(const trace::Trace& trace) {
   if (trace.gate_weights.empty()) return;
   const uint16_t* expert = trace.experts.data();
   const uint16_t* weight = trace.gate_weights.data();
@@ -63,4 +59,4 @@ double GateMass::mean_of_rank(int layer, int rank) const {
   return by_rank_[static_cast<size_t>(layer) * top_k_ + rank] / static_cast<double>(tokens_);
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -5,16 +5,16 @@
 
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// Where the gate weight goes: its sum by expert [L][E] and by rank [L][k]. Traces without gate
 /// weights (imports) add nothing.
 class GateMass {
  public:
   GateMass() = default;
-  explicit GateMass(const Geometry& geometry);
+  explicit GateMass(const trace::Geometry& geometry);
 
-  void add(const Trace& trace);
+  void add(const trace::Trace& trace);
   void merge(const GateMass& other);
 
   int64_t tokens() const { return tokens_; }  ///< Tokens that had gate weights.
@@ -33,4 +33,4 @@ class GateMass {
   std::vector<double> by_rank_;    // [L][k]
 };
 
-}  // namespace foregate
+}  // namespace foregate::stats

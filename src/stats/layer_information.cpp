@@ -6,11 +6,11 @@
 
 #include "stats/sums.h"
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 /// As many layers, evenly spread, as there is room for all pairs of.
-std::vector<int> counted_layers(const Geometry& geometry) {
+std::vector<int> counted_layers(const trace::Geometry& geometry) {
   const auto experts = static_cast<size_t>(geometry.num_experts);
   const auto all = static_cast<size_t>(std::max(0, geometry.num_moe_layers));
   size_t count = all;
@@ -25,7 +25,7 @@ std::vector<int> counted_layers(const Geometry& geometry) {
 
 }  // namespace
 
-LayerInformation::LayerInformation(const Geometry& geometry)
+LayerInformation::LayerInformation(const trace::Geometry& geometry)
     : num_experts_(geometry.num_experts),
       layers_(counted_layers(geometry)),
       counts_(layers_.empty() ? 0
@@ -82,4 +82,4 @@ double LayerInformation::bits(size_t a, size_t b) const {
   return std::max(0.0, bits);
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

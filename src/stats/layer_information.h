@@ -6,7 +6,7 @@
 
 #include "stats/routing_view.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// What the routing at one layer tells about that at another, for the same token: counts
 /// [pairs][E][E] of all pairs of layers, each of a token's k * k pairs of experts counting once.
@@ -16,7 +16,7 @@ class LayerInformation {
   static constexpr size_t kMaxCells = size_t{1} << 25;
 
   LayerInformation() = default;
-  explicit LayerInformation(const Geometry& geometry);
+  explicit LayerInformation(const trace::Geometry& geometry);
 
   void add(const RoutingView& routing);
   void merge(const LayerInformation& other);
@@ -37,4 +37,4 @@ class LayerInformation {
   std::vector<uint32_t> counts_;  // [pairs][E][E]
 };
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 struct Odds {
@@ -49,4 +49,4 @@ std::vector<double> false_discovery_rates(const std::vector<double>& p) {
   return rates;
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

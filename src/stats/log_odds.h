@@ -4,7 +4,7 @@
 
 #include "stats/clustered_usage.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// How much likelier something is here than there.
 struct LogOdds {
@@ -23,4 +23,4 @@ LogOdds log_odds_ratio(const Share& here, const Share& there);
 /// which about 5% are false.
 std::vector<double> false_discovery_rates(const std::vector<double>& p);
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -7,7 +7,7 @@
 
 #include "base/random.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 namespace {
 
@@ -30,7 +30,7 @@ void require_numbers(std::span<const float> scores) {
 
 }  // namespace
 
-TextScorer::TextScorer(int num_experts, int top_k, std::vector<int> budgets)
+MetricSums::MetricSums(int num_experts, int top_k, std::vector<int> budgets)
     : num_experts_(num_experts),
       top_k_(top_k),
       budgets_(std::move(budgets)),
@@ -42,7 +42,7 @@ TextScorer::TextScorer(int num_experts, int top_k, std::vector<int> budgets)
   reset();
 }
 
-void TextScorer::reset() {
+void MetricSums::reset() {
   score_ = TextScore();
   score_.recall.assign(budgets_.size(), 0);
   score_.exact_set.assign(budgets_.size(), 0);
@@ -50,7 +50,7 @@ void TextScorer::reset() {
   score_.ranks.assign(static_cast<size_t>(num_experts_), 0);
 }
 
-void TextScorer::add(std::span<const float> scores, std::span<const uint16_t> experts,
+void MetricSums::add(std::span<const float> scores, std::span<const uint16_t> experts,
                      std::span<const float> gate_weights) {
   if (scores.size() != static_cast<size_t>(num_experts_) || experts.size() != ranks_.size()) {
     throw std::logic_error("TextScorer: expected num_experts scores and top_k experts");
@@ -124,4 +124,4 @@ std::vector<Interval> bootstrap_ratios(std::span<const std::vector<double>> nume
   return intervals;
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

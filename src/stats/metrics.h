@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace foregate {
+namespace foregate::stats {
 
 /// A mean with its 95% interval.
 struct Interval {
@@ -29,10 +29,10 @@ struct TextScore {
 };
 
 /// Scores decisions of one text against the truth.
-class TextScorer {
+class MetricSums {
  public:
   /// `budgets` are the m of recall@m and so on, ascending, each in [k, E] or smaller than k.
-  TextScorer(int num_experts, int top_k, std::vector<int> budgets);
+  MetricSums(int num_experts, int top_k, std::vector<int> budgets);
 
   /// One decision. Ranks `scores` [E] largest first, ties by lowest index; NaN is an error
   /// (std::logic_error). `experts` [k] is the truth, ranked; `gate_weights` [k] or empty.
@@ -60,4 +60,4 @@ std::vector<Interval> bootstrap_ratios(
     std::span<const std::vector<double>> numerators,  // of each text, all of one length
     std::span<const double> denominators, int resamples = 1000, uint64_t seed = 0);
 
-}  // namespace foregate
+}  // namespace foregate::stats

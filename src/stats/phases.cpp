@@ -1,8 +1,8 @@
 #include "stats/phases.h"
 
-namespace foregate {
+namespace foregate::stats {
 
-void PhaseUsage::add(const Trace& trace) {
+void PhaseUsage::add(const trace::Trace& trace) {
   if (trace.prompt_tokens <= 0 || trace.prompt_tokens >= trace.num_tokens()) return;
   prompt_.add(trace, 0, trace.prompt_tokens);
   generated_.add(trace, trace.prompt_tokens, trace.num_tokens());
@@ -13,4 +13,4 @@ void PhaseUsage::merge(const PhaseUsage& other) {
   generated_.merge(other.generated_);
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

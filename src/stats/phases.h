@@ -2,15 +2,15 @@
 
 #include "stats/usage.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// Usage of prompt tokens and of generated ones, over the traces that have both.
 class PhaseUsage {
  public:
   PhaseUsage() = default;
-  explicit PhaseUsage(const Geometry& geometry) : prompt_(geometry), generated_(geometry) {}
+  explicit PhaseUsage(const trace::Geometry& geometry) : prompt_(geometry), generated_(geometry) {}
 
-  void add(const Trace& trace);
+  void add(const trace::Trace& trace);
   void merge(const PhaseUsage& other);
 
   const UsageCounts& prompt() const { return prompt_; }
@@ -23,4 +23,4 @@ class PhaseUsage {
   UsageCounts generated_;
 };
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -5,15 +5,15 @@
 #include "stats/balance.h"
 #include "stats/shard_scan.h"
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 /// Rarer tokens are typical of an expert by chance.
 constexpr int64_t kLeastOccurrences = 5;
 
 /// Token ids to follow; none if every token has an id of its own.
-std::vector<int32_t> frequent_ids(const TraceDirectory& directory) {
-  if (directory.manifest().token_ids == TokenIds::kUnique) return {};
+std::vector<int32_t> frequent_ids(const trace::TraceDirectory& directory) {
+  if (directory.manifest().token_ids == trace::TokenIds::kUnique) return {};
   const TokenCounts counts =
       scan_shards<TokenCounts>(directory, {.experts = false}, [] { return TokenCounts(); }, {});
   return counts.most_frequent(TokenAffinity::room(directory.geometry()), kLeastOccurrences);
@@ -21,7 +21,7 @@ std::vector<int32_t> frequent_ids(const TraceDirectory& directory) {
 
 }  // namespace
 
-RoutingStatistics::RoutingStatistics(const Geometry& shape,
+RoutingStatistics::RoutingStatistics(const trace::Geometry& shape,
                                      const std::vector<int32_t>& followed_ids)
     : geometry(shape),
       usage(shape),
@@ -45,7 +45,7 @@ DatasetUsage& RoutingStatistics::dataset(const std::string& name) {
   return datasets.back();
 }
 
-void RoutingStatistics::add(const Trace& trace) {
+void RoutingStatistics::add(const trace::Trace& trace) {
   const RoutingView routing(geometry, trace);
   ++traces;
   usage.add(trace);
@@ -60,7 +60,7 @@ void RoutingStatistics::add(const Trace& trace) {
   cache.add(routing);
   phases.add(trace);
   affinity.add(trace);
-  journeys.add(trace, geometry);
+  paths.add(trace, geometry);
   DatasetUsage& entry = dataset(trace.dataset);
   ++entry.traces;
   entry.usage.add(trace);
@@ -81,7 +81,7 @@ void RoutingStatistics::merge(const RoutingStatistics& other) {
   cache.merge(other.cache);
   phases.merge(other.phases);
   affinity.merge(other.affinity);
-  journeys.merge(other.journeys);
+  paths.merge(other.paths);
   for (const DatasetUsage& theirs : other.datasets) {
     DatasetUsage& ours = dataset(theirs.name);
     ours.traces += theirs.traces;
@@ -99,16 +99,17 @@ double RoutingStatistics::divergence(size_t dataset_index, size_t other_index, i
                         datasets[other_index].usage.layer(layer));
 }
 
-RoutingStatistics compute_statistics(const TraceDirectory& directory,
+RoutingStatistics compute_statistics(const trace::TraceDirectory& directory,
                                      const std::function<void(int64_t traces)>& on_progress) {
   const std::vector<int32_t> followed = frequent_ids(directory);
   const auto empty = [&] {
     RoutingStatistics statistics(directory.geometry(), followed);
-    for (const DatasetEntry& entry : directory.manifest().datasets) statistics.dataset(entry.name);
+    for (const trace::DatasetEntry& entry : directory.manifest().datasets)
+      statistics.dataset(entry.name);
     return statistics;
   };
   return scan_shards<RoutingStatistics>(
       directory, {.gate_weights = directory.manifest().gate_weights}, empty, on_progress);
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

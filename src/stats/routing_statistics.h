@@ -8,9 +8,9 @@
 #include "stats/clustered_usage.h"
 #include "stats/coactivation.h"
 #include "stats/expert_cache.h"
+#include "stats/expert_paths.h"
 #include "stats/gate_histogram.h"
 #include "stats/gate_mass.h"
-#include "stats/journeys.h"
 #include "stats/layer_information.h"
 #include "stats/phases.h"
 #include "stats/token_affinity.h"
@@ -20,7 +20,7 @@
 #include "stats/working_set.h"
 #include "trace/reader.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 struct DatasetUsage {
   std::string name;
@@ -34,9 +34,10 @@ struct DatasetUsage {
 struct RoutingStatistics {
   RoutingStatistics() = default;
   /// `followed_ids` are the token ids whose experts are counted.
-  explicit RoutingStatistics(const Geometry& shape, const std::vector<int32_t>& followed_ids = {});
+  explicit RoutingStatistics(const trace::Geometry& shape,
+                             const std::vector<int32_t>& followed_ids = {});
 
-  void add(const Trace& trace);
+  void add(const trace::Trace& trace);
   /// Adds what another accumulator of the same geometry and ids has seen. Which of the two saw a
   /// trace makes no difference.
   void merge(const RoutingStatistics& other);
@@ -47,7 +48,7 @@ struct RoutingStatistics {
   /// The same between two datasets.
   double divergence(size_t dataset_index, size_t other_index, int layer) const;
 
-  Geometry geometry;
+  trace::Geometry geometry;
   int64_t traces = 0;
   UsageCounts usage;
   ClusteredUsage clustered;
@@ -61,7 +62,7 @@ struct RoutingStatistics {
   ExpertCache cache;
   PhaseUsage phases;
   TokenAffinity affinity;
-  Journeys journeys;
+  ExpertPaths paths;
   std::vector<DatasetUsage> datasets;  ///< In the manifest's order.
 };
 
@@ -69,7 +70,7 @@ struct RoutingStatistics {
 /// result does not depend on the number of threads. `on_progress` (may be empty) is called after
 /// each trace with the number done, by one thread at a time; what it throws ends the computation.
 /// Throws what TraceDirectory's readers throw.
-RoutingStatistics compute_statistics(const TraceDirectory& directory,
+RoutingStatistics compute_statistics(const trace::TraceDirectory& directory,
                                      const std::function<void(int64_t traces)>& on_progress);
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <bit>
 
-namespace foregate {
+namespace foregate::stats {
 
-RoutingView::RoutingView(const Geometry& geometry, const Trace& trace)
+RoutingView::RoutingView(const trace::Geometry& geometry, const trace::Trace& trace)
     : tokens_(trace.num_tokens()),
       num_layers_(geometry.num_moe_layers),
       num_experts_(geometry.num_experts),
@@ -30,4 +30,4 @@ int common_experts(const uint64_t* a, const uint64_t* b, int words) {
   return common;
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

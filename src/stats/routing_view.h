@@ -5,13 +5,13 @@
 
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// One trace's decisions layer by layer, as lists and as bit sets: what accumulators read that look
 /// along a text. Built once a trace.
 class RoutingView {
  public:
-  RoutingView(const Geometry& geometry, const Trace& trace);
+  RoutingView(const trace::Geometry& geometry, const trace::Trace& trace);
 
   int tokens() const { return tokens_; }
   int num_layers() const { return num_layers_; }
@@ -40,4 +40,4 @@ class RoutingView {
 /// Number of experts in both sets.
 int common_experts(const uint64_t* a, const uint64_t* b, int words);
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -6,21 +6,22 @@
 #include <mutex>
 #include <thread>
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 constexpr unsigned kMostThreads = 16;
 
 }  // namespace
 
-int scan_threads(const TraceDirectory& directory) {
+int scan_threads(const trace::TraceDirectory& directory) {
   const size_t shards = directory.manifest().shards.size();
   const size_t cores = std::clamp(std::thread::hardware_concurrency(), 1u, kMostThreads);
   return static_cast<int>(std::clamp<size_t>(shards, 1, cores));
 }
 
-void visit_shards(const TraceDirectory& directory, const TraceColumns& columns, int threads,
-                  const std::function<void(int thread, const Trace& trace)>& visit,
+void visit_shards(const trace::TraceDirectory& directory, const trace::TraceColumns& columns,
+                  int threads,
+                  const std::function<void(int thread, const trace::Trace& trace)>& visit,
                   const std::function<void(int64_t traces)>& on_progress) {
   const size_t shards = directory.manifest().shards.size();
   std::atomic<size_t> next = 0;
@@ -30,9 +31,9 @@ void visit_shards(const TraceDirectory& directory, const TraceColumns& columns, 
   std::exception_ptr error;
   const auto work = [&](int thread) {
     try {
-      Trace trace;
+      trace::Trace trace;
       for (size_t shard = next++; shard < shards && !stop; shard = next++) {
-        ShardReader reader = directory.open_shard(shard, columns);
+        trace::ShardReader reader = directory.open_shard(shard, columns);
         while (!stop && reader.next(trace)) {
           visit(thread, trace);
           const std::lock_guard lock(mutex);
@@ -54,4 +55,4 @@ void visit_shards(const TraceDirectory& directory, const TraceColumns& columns, 
   if (error) std::rethrow_exception(error);
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -5,7 +5,7 @@
 
 #include "stats/sums.h"
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 constexpr size_t kCells = size_t{1} << 23;
@@ -17,7 +17,7 @@ double term(double observed, double expected) {
 
 }  // namespace
 
-void TokenCounts::add(const Trace& trace) {
+void TokenCounts::add(const trace::Trace& trace) {
   for (const int32_t id : trace.token_ids) ++counts_[id];
 }
 
@@ -36,13 +36,13 @@ std::vector<int32_t> TokenCounts::most_frequent(size_t limit, int64_t least) con
   return ids;
 }
 
-size_t TokenAffinity::room(const Geometry& geometry) {
+size_t TokenAffinity::room(const trace::Geometry& geometry) {
   const size_t cells =
       static_cast<size_t>(geometry.num_moe_layers) * static_cast<size_t>(geometry.num_experts);
   return std::min(kMostIds, kCells / std::max<size_t>(1, cells));
 }
 
-TokenAffinity::TokenAffinity(const Geometry& geometry, const std::vector<int32_t>& ids)
+TokenAffinity::TokenAffinity(const trace::Geometry& geometry, const std::vector<int32_t>& ids)
     : num_layers_(geometry.num_moe_layers),
       num_experts_(geometry.num_experts),
       top_k_(geometry.top_k),
@@ -52,7 +52,7 @@ TokenAffinity::TokenAffinity(const Geometry& geometry, const std::vector<int32_t
   for (size_t i = 0; i < ids.size(); ++i) places_[ids[i]] = i;
 }
 
-void TokenAffinity::add(const Trace& trace) {
+void TokenAffinity::add(const trace::Trace& trace) {
   if (ids_.empty()) return;
   const size_t width = static_cast<size_t>(num_layers_) * num_experts_;
   const uint16_t* experts = trace.experts.data();
@@ -107,4 +107,4 @@ double log_likelihood_ratio(double both, double a, double b, double total) {
               term(total - a - b + both, (total - a) * (total - b) / total));
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

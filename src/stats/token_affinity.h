@@ -7,12 +7,12 @@
 
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// How often each token id occurs. Memory is that of the vocabulary.
 class TokenCounts {
  public:
-  void add(const Trace& trace);
+  void add(const trace::Trace& trace);
   void merge(const TokenCounts& other);
   /// The `limit` most frequent ids that occur at least `least` times, most frequent first, ties by
   /// id.
@@ -36,12 +36,12 @@ struct TypicalToken {
 class TokenAffinity {
  public:
   /// How many ids can be followed in 32 MB, at most 2,048.
-  static size_t room(const Geometry& geometry);
+  static size_t room(const trace::Geometry& geometry);
 
   TokenAffinity() = default;
-  TokenAffinity(const Geometry& geometry, const std::vector<int32_t>& ids);
+  TokenAffinity(const trace::Geometry& geometry, const std::vector<int32_t>& ids);
 
-  void add(const Trace& trace);
+  void add(const trace::Trace& trace);
   void merge(const TokenAffinity& other);
 
   size_t num_ids() const { return ids_.size(); }
@@ -64,4 +64,4 @@ class TokenAffinity {
 /// `both` both. 2 * sum of observed * ln(observed / expected).
 double log_likelihood_ratio(double both, double a, double b, double total);
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -5,9 +5,9 @@
 
 #include "stats/sums.h"
 
-namespace foregate {
+namespace foregate::stats {
 
-TokenOverlap::TokenOverlap(const Geometry& geometry)
+TokenOverlap::TokenOverlap(const trace::Geometry& geometry)
     : top_k_(geometry.top_k),
       common_(static_cast<size_t>(geometry.num_moe_layers) * kDistances.size()) {}
 
@@ -36,4 +36,4 @@ double TokenOverlap::share(int layer, size_t distance) const {
   return static_cast<double>(common) / (static_cast<double>(pairs_[distance]) * top_k_);
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -7,7 +7,7 @@
 
 #include "stats/routing_view.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// How much of a token's routing a later token of the same text repeats, by layer and distance d:
 /// |S(t) and S(t+d)| / k, averaged over all pairs of tokens d apart.
@@ -17,7 +17,7 @@ class TokenOverlap {
                                                      16, 24, 32, 48, 64, 96, 128};
 
   TokenOverlap() = default;
-  explicit TokenOverlap(const Geometry& geometry);
+  explicit TokenOverlap(const trace::Geometry& geometry);
 
   void add(const RoutingView& routing);
   void merge(const TokenOverlap& other);
@@ -33,4 +33,4 @@ class TokenOverlap {
   std::vector<int64_t> common_;  // [L][distances]
 };
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -10,11 +10,11 @@
 
 #include "base/error.h"
 #include "stats/balance.h"
+#include "stats/sums.h"
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr size_t kBins = 32;
 
 /// 0, 1, 2 to 3, 4 to 7, ...
@@ -31,9 +31,9 @@ int common_of(const uint16_t* a, const uint16_t* b, int k) {
 /// A trace's texts one after another, over all shards.
 class TextStream {
  public:
-  explicit TextStream(const TraceDirectory& directory) : directory_(directory) {}
+  explicit TextStream(const trace::TraceDirectory& directory) : directory_(directory) {}
 
-  bool next(Trace& trace) {
+  bool next(trace::Trace& trace) {
     while (true) {
       if (reader_ && reader_->next(trace)) return true;
       if (shard_ == directory_.manifest().shards.size()) return false;
@@ -42,17 +42,18 @@ class TextStream {
   }
 
  private:
-  const TraceDirectory& directory_;
+  const trace::TraceDirectory& directory_;
   size_t shard_ = 0;
-  std::optional<ShardReader> reader_;
+  std::optional<trace::ShardReader> reader_;
 };
 
-std::string shape(const Geometry& geometry) {
+std::string shape(const trace::Geometry& geometry) {
   return fmt::format("{} MoE layers with {} of {} experts", geometry.num_moe_layers, geometry.top_k,
                      geometry.num_experts);
 }
 
-void require_same_text(const Trace& a, const Trace& b, const std::string& where, int64_t index) {
+void require_same_text(const trace::Trace& a, const trace::Trace& b, const std::string& where,
+                       int64_t index) {
   constexpr const char* kHint =
       "compare traces of the same texts: collect with the same data, --traces, --seed and "
       "--max-length";
@@ -69,7 +70,7 @@ void require_same_text(const Trace& a, const Trace& b, const std::string& where,
 
 }  // namespace
 
-TraceAgreement::TraceAgreement(const Geometry& geometry)
+TraceAgreement::TraceAgreement(const trace::Geometry& geometry)
     : num_layers_(geometry.num_moe_layers),
       num_experts_(geometry.num_experts),
       top_k_(geometry.top_k),
@@ -83,7 +84,7 @@ TraceAgreement::TraceAgreement(const Geometry& geometry)
       usage_a_(geometry),
       usage_b_(geometry) {}
 
-void TraceAgreement::add(const Trace& a, const Trace& b) {
+void TraceAgreement::add(const trace::Trace& a, const trace::Trace& b) {
   const int64_t tokens = a.num_tokens();
   std::vector<int64_t> common(common_.size());
   const uint16_t* left = a.experts.data();
@@ -154,11 +155,11 @@ double TraceAgreement::common_at(size_t bin) const {
   return decisions == 0 ? kNan : static_cast<double>(at_common_[bin]) / (decisions * top_k_);
 }
 
-TraceAgreement compute_agreement(const TraceDirectory& a, const TraceDirectory& b,
+TraceAgreement compute_agreement(const trace::TraceDirectory& a, const trace::TraceDirectory& b,
                                  const std::function<void(int64_t traces)>& on_progress) {
   const std::string where = b.path().string();
-  const Geometry& ours = a.geometry();
-  const Geometry& theirs = b.geometry();
+  const trace::Geometry& ours = a.geometry();
+  const trace::Geometry& theirs = b.geometry();
   if (ours.num_moe_layers != theirs.num_moe_layers || ours.num_experts != theirs.num_experts ||
       ours.top_k != theirs.top_k) {
     throw DataError(
@@ -174,8 +175,8 @@ TraceAgreement compute_agreement(const TraceDirectory& a, const TraceDirectory& 
   TraceAgreement agreement(ours);
   TextStream left(a);
   TextStream right(b);
-  Trace one;
-  Trace other;
+  trace::Trace one;
+  trace::Trace other;
   while (left.next(one) && right.next(other)) {
     require_same_text(one, other, where, agreement.texts());
     agreement.add(one, other);
@@ -184,4 +185,4 @@ TraceAgreement compute_agreement(const TraceDirectory& a, const TraceDirectory& 
   return agreement;
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

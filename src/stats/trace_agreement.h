@@ -10,17 +10,17 @@
 #include "stats/usage.h"
 #include "trace/reader.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// How far two traces of the same texts agree, decision by decision: the same model quantised or
 /// computed otherwise, or one made of another by training.
 class TraceAgreement {
  public:
   TraceAgreement() = default;
-  explicit TraceAgreement(const Geometry& geometry);
+  explicit TraceAgreement(const trace::Geometry& geometry);
 
   /// Two records of one text: the same tokens, the same geometry.
-  void add(const Trace& a, const Trace& b);
+  void add(const trace::Trace& a, const trace::Trace& b);
 
   int64_t texts() const { return texts_; }
   int64_t tokens() const { return tokens_; }
@@ -55,7 +55,7 @@ class TraceAgreement {
 
 /// Reads both traces side by side. Throws DataError if they are not of the same geometry and the
 /// same texts in the same order, naming the first difference.
-TraceAgreement compute_agreement(const TraceDirectory& a, const TraceDirectory& b,
+TraceAgreement compute_agreement(const trace::TraceDirectory& a, const trace::TraceDirectory& b,
                                  const std::function<void(int64_t traces)>& on_progress);
 
-}  // namespace foregate
+}  // namespace foregate::stats

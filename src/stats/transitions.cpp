@@ -5,15 +5,11 @@
 
 #include "stats/sums.h"
 
-namespace foregate {
+namespace foregate::stats {
 
-namespace {
+namespace {}  // namespace
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-}  // namespace
-
-TransitionCounts::TransitionCounts(const Geometry& geometry)
+TransitionCounts::TransitionCounts(const trace::Geometry& geometry)
     : num_pairs_(geometry.num_experts > kMaxExperts ? 0 : std::max(0, geometry.num_moe_layers - 1)),
       num_experts_(geometry.num_experts),
       top_k_(geometry.top_k) {
@@ -23,7 +19,7 @@ TransitionCounts::TransitionCounts(const Geometry& geometry)
   usage_.resize((static_cast<size_t>(num_pairs_) + 1) * experts);
 }
 
-void TransitionCounts::add(const Trace& trace) {
+void TransitionCounts::add(const trace::Trace& trace) {
   if (num_pairs_ == 0) return;
   const int32_t tokens = trace.num_tokens();
   const size_t token_width = static_cast<size_t>(num_pairs_ + 1) * top_k_;
@@ -77,4 +73,4 @@ double TransitionCounts::lift(int pair, int from, int to) const {
   return probability(pair, from, to) * static_cast<double>(tokens_) / static_cast<double>(target);
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

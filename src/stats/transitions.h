@@ -6,7 +6,7 @@
 
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// Which experts follow which between adjacent MoE layers, for the same token: counts
 /// [L-1][E][E] of tokens with expert a chosen at layer l and b at layer l+1.
@@ -16,9 +16,9 @@ class TransitionCounts {
   static constexpr int kMaxExperts = 512;
 
   TransitionCounts() = default;
-  explicit TransitionCounts(const Geometry& geometry);
+  explicit TransitionCounts(const trace::Geometry& geometry);
 
-  void add(const Trace& trace);
+  void add(const trace::Trace& trace);
   void merge(const TransitionCounts& other);
 
   int num_pairs() const { return num_pairs_; }  ///< L-1, or 0
@@ -39,4 +39,4 @@ class TransitionCounts {
   std::vector<int64_t> usage_;   // [L][E]
 };
 
-}  // namespace foregate
+}  // namespace foregate::stats

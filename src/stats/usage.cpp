@@ -4,19 +4,19 @@
 
 #include "stats/sums.h"
 
-namespace foregate {
+namespace foregate::stats {
 
-UsageCounts::UsageCounts(const Geometry& geometry)
+UsageCounts::UsageCounts(const trace::Geometry& geometry)
     : num_layers_(geometry.num_moe_layers),
       num_experts_(geometry.num_experts),
       top_k_(geometry.top_k),
       counts_(static_cast<size_t>(num_layers_) * num_experts_) {}
 
-void UsageCounts::add(const Trace& trace) {
+void UsageCounts::add(const trace::Trace& trace) {
   add(trace, 0, trace.num_tokens());
 }
 
-void UsageCounts::add(const Trace& trace, int begin, int end) {
+void UsageCounts::add(const trace::Trace& trace, int begin, int end) {
   const uint16_t* expert = trace.experts.data() + static_cast<size_t>(begin) * num_layers_ * top_k_;
   for (int token = begin; token < end; ++token) {
     int64_t* counts = counts_.data();
@@ -41,4 +41,4 @@ double UsageCounts::share(int layer, int expert) const {
   return static_cast<double>(count(layer, expert)) / (static_cast<double>(tokens_) * top_k_);
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -6,17 +6,17 @@
 
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// How often each expert was chosen: counts [L][E]. A token adds k to every layer.
 class UsageCounts {
  public:
   UsageCounts() = default;
-  explicit UsageCounts(const Geometry& geometry);
+  explicit UsageCounts(const trace::Geometry& geometry);
 
-  void add(const Trace& trace);
+  void add(const trace::Trace& trace);
   /// Only the tokens [begin, end) of the trace.
-  void add(const Trace& trace, int begin, int end);
+  void add(const trace::Trace& trace, int begin, int end);
   void merge(const UsageCounts& other);
 
   int num_layers() const { return num_layers_; }
@@ -35,4 +35,4 @@ class UsageCounts {
   std::vector<int64_t> counts_;  // [L][E]
 };
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -6,10 +6,9 @@
 
 #include "stats/sums.h"
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr int kLongest = 1 << 20;
 
 /// 1, 2, 3, 4, 6, 8, 12, ... up to kLongest.
@@ -27,7 +26,7 @@ const std::vector<int>& all_lengths() {
 
 }  // namespace
 
-WorkingSet::WorkingSet(const Geometry& geometry)
+WorkingSet::WorkingSet(const trace::Geometry& geometry)
     : texts_(all_lengths().size()),
       distinct_(static_cast<size_t>(geometry.num_moe_layers) * all_lengths().size()) {}
 
@@ -76,4 +75,4 @@ double expected_working_set(const int64_t* counts, int num_experts, int64_t toke
   return expected;
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

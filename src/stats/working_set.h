@@ -6,7 +6,7 @@
 
 #include "stats/routing_view.h"
 
-namespace foregate {
+namespace foregate::stats {
 
 /// How many different experts of a layer the first n tokens of a text use, averaged over the texts
 /// that have n tokens, for n = 1, 2, 3, 4, 6, 8, 12, ... (powers of two and one and a half times
@@ -14,7 +14,7 @@ namespace foregate {
 class WorkingSet {
  public:
   WorkingSet() = default;
-  explicit WorkingSet(const Geometry& geometry);
+  explicit WorkingSet(const trace::Geometry& geometry);
 
   void add(const RoutingView& routing);
   void merge(const WorkingSet& other);
@@ -35,4 +35,4 @@ class WorkingSet {
 /// WorkingSet.
 double expected_working_set(const int64_t* counts, int num_experts, int64_t tokens, int n);
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace foregate {
+namespace foregate::tensor {
 namespace {
 
 using Name = std::pair<std::string_view, torch::ScalarType>;
@@ -69,4 +69,4 @@ std::string dtype_name(torch::ScalarType dtype) {
   return std::string(safetensors_dtype(dtype));
 }
 
-}  // namespace foregate
+}  // namespace foregate::tensor

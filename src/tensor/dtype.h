@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace foregate {
+namespace foregate::tensor {
 
 /// "F32" -> kFloat32. Nothing for a name that safetensors or libtorch does not know.
 std::optional<torch::ScalarType> dtype_from_safetensors(std::string_view name);
@@ -19,4 +19,4 @@ torch::ScalarType parse_dtype(const std::string& name);
 /// "float32", "bfloat16", ...; the safetensors name for dtypes that are not computed in.
 std::string dtype_name(torch::ScalarType dtype);
 
-}  // namespace foregate
+}  // namespace foregate::tensor

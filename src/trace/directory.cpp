@@ -8,7 +8,7 @@
 #include "base/progress.h"
 #include "trace/reader.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 void require_size(const fs::path& path, int64_t expected) {
@@ -84,4 +84,4 @@ std::vector<std::string> verify_shards(const TraceDirectory& traces) {
   return damaged;
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

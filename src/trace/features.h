@@ -15,7 +15,7 @@
 //   post_attention_norm.weight  float32 [L, H]   the RMSNorm in front of each router
 //   with metadata rms_norm_eps
 
-namespace foregate::features {
+namespace foregate::trace::features {
 
 inline constexpr const char* kRows = "rows";
 inline constexpr const char* kOffsets = "offsets";
@@ -26,4 +26,4 @@ inline constexpr const char* kRouterWeight = "router.weight";
 inline constexpr const char* kNormWeight = "post_attention_norm.weight";
 inline constexpr const char* kNormEpsilon = "rms_norm_eps";
 
-}  // namespace foregate::features
+}  // namespace foregate::trace::features

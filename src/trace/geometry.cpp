@@ -6,10 +6,9 @@
 
 #include "base/error.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
-constexpr int kMaxLayers = 1 << 16;
 constexpr int kMaxSize = 1 << 30;
 
 }  // namespace
@@ -86,4 +85,4 @@ std::string geometry_difference(const Geometry& found, const Geometry& expected)
   return "";
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -5,8 +5,9 @@
 #include "base/json.h"
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::trace {
 
+inline constexpr int kMaxLayers = 1 << 16;
 inline constexpr int kMaxExperts = 65536;  ///< experts are stored as uint16
 
 Json geometry_to_json(const Geometry& geometry);
@@ -18,4 +19,4 @@ void check_geometry(const Geometry& geometry, const std::string& where);
 /// they are equal.
 std::string geometry_difference(const Geometry& found, const Geometry& expected);
 
-}  // namespace foregate
+}  // namespace foregate::trace

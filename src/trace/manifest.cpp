@@ -10,7 +10,7 @@
 #include "base/files.h"
 #include "trace/geometry.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 constexpr const char* kFormatName = "foregate-trace";
@@ -263,4 +263,4 @@ void write_manifest(const fs::path& directory, const Manifest& manifest) {
   write_json_atomically(directory / kManifestName, manifest.to_json());
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 inline constexpr int kTraceFormatVersion = 1;
 inline constexpr const char* kManifestName = "manifest.json";
@@ -76,4 +76,4 @@ struct Manifest {
 Manifest read_manifest(const std::filesystem::path& directory);
 void write_manifest(const std::filesystem::path& directory, const Manifest& manifest);
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -12,12 +12,12 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "trace/geometry.h"
-#include "trace/list_column.h"
-#include "trace/parquet_file.h"
-#include "trace/schema.h"
-#include "trace/validate.h"
+#include "trace/parquet/list_column.h"
+#include "trace/parquet/parquet_file.h"
+#include "trace/parquet/schema.h"
+#include "trace/parquet/validate.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 struct WantedColumn {
@@ -161,4 +161,4 @@ Geometry read_shard_geometry(const fs::path& path) {
   return *geometry;
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

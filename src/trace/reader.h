@@ -8,7 +8,7 @@
 #include "trace/manifest.h"
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 /// Which columns to decode; what is left out stays empty in the Trace.
 struct TraceColumns {
@@ -68,4 +68,4 @@ std::vector<std::string> verify_shards(const TraceDirectory& traces);
 /// Reads a lone shard's geometry from its Parquet key-value metadata.
 Geometry read_shard_geometry(const std::filesystem::path& file);
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/json.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 int32_t TokenNames::id(std::string_view name) {
   const auto [entry, added] =
@@ -46,4 +46,4 @@ TokenNames TokenNames::read(const std::filesystem::path& directory) {
   return names;
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

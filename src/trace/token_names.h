@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace foregate {
+namespace foregate::trace {
 
 /// tokens.json: the strings of an imported trace's tokens, a JSON list whose index is the id.
 inline constexpr const char* kTokensName = "tokens.json";
@@ -31,4 +31,4 @@ class TokenNames {
   std::vector<const std::string*> names_;  ///< keys of ids_, which do not move
 };
 
-}  // namespace foregate
+}  // namespace foregate::trace

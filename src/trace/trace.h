@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace foregate {
+namespace foregate::trace {
 
 /// Shape of a model's routing: what a trace needs to know about the model that made it.
 struct Geometry {
@@ -33,4 +33,4 @@ struct Trace {
   bool operator==(const Trace&) const = default;
 };
 
-}  // namespace foregate
+}  // namespace foregate::trace

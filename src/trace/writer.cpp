@@ -14,12 +14,12 @@
 #include "base/files.h"
 #include "base/progress.h"
 #include "trace/geometry.h"
-#include "trace/row_group.h"
-#include "trace/schema.h"
-#include "trace/shard_stream.h"
-#include "trace/validate.h"
+#include "trace/parquet/row_group.h"
+#include "trace/parquet/schema.h"
+#include "trace/parquet/shard_stream.h"
+#include "trace/parquet/validate.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 constexpr int kCompressionLevel = 3;
@@ -177,4 +177,4 @@ std::string shard_name(int index) {
   return fmt::format("part-{:05d}.parquet", index);
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -7,7 +7,7 @@
 #include "trace/manifest.h"
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 /// Writes one shard: traces in, `part-NNNNN.parquet` out, visible under its name only when whole
 /// (temporary name, fsync, rename). zstd; geometry repeated in the Parquet key-value metadata.
@@ -37,4 +37,4 @@ class ShardWriter {
 /// part-NNNNN.parquet
 std::string shard_name(int index);
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -13,7 +13,7 @@
 #include "predictor_directory.h"
 #include "tensor/test_files.h"
 
-namespace foregate {
+namespace foregate::capi {
 namespace {
 
 using ::testing::ElementsAre;
@@ -244,7 +244,7 @@ TEST(PredictorApi, BrokenCalibrationsAreRefused) {
   }
 }
 
-TEST(PredictorApi, StatesAreNormalisedInEveryDtype) {
+TEST(PredictorApi, StatesAreNormalizedInEveryDtype) {
   const TemporaryFolder folder;
   const PredictorHandle predictor = next_gate(folder, "pre-attention", 2);
   const SequenceHandle sequence = new_sequence(predictor);
@@ -639,4 +639,4 @@ TEST(PredictorApi, StatisticsWantsEveryEarlierToken) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::capi

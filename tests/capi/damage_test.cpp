@@ -13,7 +13,7 @@
 #include "small_predictors.h"
 #include "tensor/test_files.h"
 
-namespace foregate {
+namespace foregate::capi {
 namespace {
 
 using testing::kSmallPredictors;
@@ -131,4 +131,4 @@ INSTANTIATE_TEST_SUITE_P(Kinds, EveryKind, ::testing::ValuesIn(kSmallPredictors)
                          });
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::capi

@@ -2,7 +2,7 @@
 // every lead, over all tokens and layers of some texts.
 #include <foregate/predictor.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,12 +11,12 @@
 #include "base/json.h"
 #include "handles.h"
 #include "predict/calibration.h"
+#include "predict/neural/state_rows.h"
 #include "predict/predictor_store.h"
 #include "predict/registry.h"
-#include "predict/states.h"
 #include "predict/synthetic_trace.h"
 
-namespace foregate {
+namespace foregate::capi {
 namespace {
 
 using testing::load;
@@ -42,10 +42,10 @@ struct Case {
 
 std::vector<Case> every_case() {
   std::vector<Case> cases;
-  for (const PredictorKind& kind : predictor_kinds()) {
+  for (const predict::PredictorKind& kind : predict::predictor_kinds()) {
     if (!kInC.contains(kind.name)) continue;
     for (const char* lead : {"next-token", "layer-1", "layer-2", "layer-3", "pre-attention"}) {
-      if (!kind.supports(parse_lead(lead))) continue;
+      if (!kind.supports(scoring::parse_lead(lead))) continue;
       for (const int experts : {6, 33}) cases.push_back({kind.name, lead, experts});
     }
   }
@@ -56,12 +56,12 @@ std::vector<Case> every_case() {
 struct Fitted {
   explicit Fitted(int num_experts) {
     testing::write_synthetic_trace(directory.path(), {.num_experts = num_experts});
-    corpus = std::make_unique<Corpus>(directory.path());
-    counts = std::make_unique<SharedCounts>(*corpus);
+    corpus = std::make_unique<predict::Corpus>(directory.path());
+    counts = std::make_unique<predict::SharedCounts>(*corpus);
   }
   TemporaryDirectory directory;
-  std::unique_ptr<Corpus> corpus;
-  std::unique_ptr<SharedCounts> counts;
+  std::unique_ptr<predict::Corpus> corpus;
+  std::unique_ptr<predict::SharedCounts> counts;
 };
 
 class CAndCpp : public ::testing::TestWithParam<Case> {
@@ -74,17 +74,17 @@ class CAndCpp : public ::testing::TestWithParam<Case> {
     return *fitted;
   }
 
-  static std::unique_ptr<Predictor> trained() {
-    const Lead lead = parse_lead(GetParam().lead);
-    const Geometry& geometry = inputs().corpus->geometry();
-    Json settings = make_predictor(GetParam().predictor, lead, geometry)->settings();
+  static std::unique_ptr<predict::Predictor> trained() {
+    const scoring::Lead lead = scoring::parse_lead(GetParam().lead);
+    const trace::Geometry& geometry = inputs().corpus->geometry();
+    Json settings = predict::make_predictor(GetParam().predictor, lead, geometry)->settings();
     if (settings.contains("steps")) settings["steps"] = 20;
     if (settings.contains("batch_tokens")) settings["batch_tokens"] = 64;
     for (const char* size : {"width", "rank", "embedding"}) {
       if (settings.contains(size)) settings[size] = 19;
     }
     auto predictor =
-        make_predictor(GetParam().predictor, lead, geometry, JsonReader(settings, "test"));
+        predict::make_predictor(GetParam().predictor, lead, geometry, JsonReader(settings, "test"));
     predictor->fit({*inputs().corpus, *inputs().counts, {}});
     return predictor;
   }
@@ -100,18 +100,18 @@ struct Predicted {
 };
 
 /// Tells a sequence about a text as an engine would, layer by layer, and gathers what is predicted.
-Predicted predicted_through_c(const PredictorHandle& predictor, const Predictor& reference,
-                              const RoutedText& text) {
+Predicted predicted_through_c(const PredictorHandle& predictor, const predict::Predictor& reference,
+                              const predict::RoutedText& text) {
   const SequenceHandle sequence = new_sequence(predictor);
   foregate_sequence* batch[] = {sequence.get()};
-  const Geometry& geometry = reference.geometry();
+  const trace::Geometry& geometry = reference.geometry();
   const int distance = reference.first_layer();
   torch::Tensor scores =
       torch::empty({text.num_tokens(), reference.num_layers(), geometry.num_experts});
   torch::Tensor probabilities = torch::empty_like(scores);
   const torch::Tensor ids = text.token_ids.contiguous();
   const torch::Tensor experts = text.experts.to(torch::kInt32).contiguous();
-  const torch::Tensor states = visible_states(text, reference.lead()).contiguous();
+  const torch::Tensor states = predict::visible_states(text, reference.lead()).contiguous();
   const foregate_dtype dtype =
       states.scalar_type() == torch::kBFloat16 ? FOREGATE_BFLOAT16 : FOREGATE_FLOAT32;
   const auto size = static_cast<size_t>(geometry.hidden_size);
@@ -147,26 +147,26 @@ Predicted predicted_through_c(const PredictorHandle& predictor, const Predictor&
 TEST_P(CAndCpp, ScoreAlike) {
   const TemporaryDirectory directory;
   const auto predictor = trained();
-  PredictorInfo info;
+  predict::PredictorInfo info;
   info.name = GetParam().predictor;
   info.lead = predictor->lead();
   info.geometry = predictor->geometry();
   info.settings = predictor->settings().dump();
-  info.calibration = fit_calibrations({predictor.get()}, *inputs().corpus).front();
+  info.calibration = predict::fit_calibrations({predictor.get()}, *inputs().corpus).front();
   ASSERT_TRUE(info.calibration.has_value());
-  save_predictor(directory.path(), *predictor, info, {});
+  predict::save_predictor(directory.path(), *predictor, info, {});
   const PredictorHandle loaded = load(directory.path());
   ASSERT_NE(loaded, nullptr);
 
-  using Features = TextSelection::Features;
+  using Features = predict::TextSelection::Features;
   int64_t decisions = 0;
-  for (const RoutedText& text :
+  for (const predict::RoutedText& text :
        testing::read_texts(*inputs().corpus, {.split = {}, .features = Features::kRequire})) {
     const torch::Tensor expected = predictor->score(text);
     const auto [found, probabilities] = predicted_through_c(loaded, *predictor, text);
     ASSERT_TRUE(torch::allclose(found, expected, 1e-5, 1e-5))
         << (found - expected).abs().max().item<float>();
-    const torch::Tensor calibrated_scores = calibrated(*info.calibration, found);
+    const torch::Tensor calibrated_scores = predict::calibrated(*info.calibration, found);
     ASSERT_LT((probabilities - calibrated_scores).abs().max().item<float>(), 1e-6);
     // In the order that the C functions rank them, the reference's scores fall, but for rounding.
     const torch::Tensor ranks = std::get<1>(found.sort(true, -1, true));
@@ -177,22 +177,22 @@ TEST_P(CAndCpp, ScoreAlike) {
 }
 
 TEST(CAndCppPredictors, TheRestIsRefusedAsUnsupported) {
-  Geometry geometry;
+  trace::Geometry geometry;
   geometry.num_moe_layers = 2;
   geometry.num_experts = 4;
   geometry.top_k = 1;
   geometry.moe_layers = {0, 1};
   size_t in_c = 0;
-  for (const PredictorKind& kind : predictor_kinds()) {
+  for (const predict::PredictorKind& kind : predict::predictor_kinds()) {
     in_c += kInC.count(kind.name);
     if (kInC.contains(kind.name)) continue;
     const TemporaryDirectory directory;
-    PredictorInfo info;
+    predict::PredictorInfo info;
     info.name = kind.name;
-    info.lead = kind.next_token ? Lead::next_token() : Lead::layer(1);
+    info.lead = kind.next_token ? scoring::Lead::next_token() : scoring::Lead::layer(1);
     info.geometry = geometry;
     info.settings = "{}";
-    write_json_atomically(directory.path() / kPredictorFile, info.to_json());
+    write_json_atomically(directory.path() / scoring::kPredictorFile, info.to_json());
     foregate_predictor* predictor = nullptr;
     EXPECT_EQ(foregate_predictor_load(directory.path().c_str(), &predictor), FOREGATE_UNSUPPORTED)
         << kind.name;
@@ -208,4 +208,4 @@ INSTANTIATE_TEST_SUITE_P(All, CAndCpp, ::testing::ValuesIn(every_case()), [](con
 });
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::capi

@@ -2,11 +2,11 @@
 
 #include <gtest/gtest.h>
 
-namespace foregate {
+namespace foregate::collect {
 namespace {
 
-Geometry small_geometry() {
-  Geometry geometry;
+trace::Geometry small_geometry() {
+  trace::Geometry geometry;
   geometry.num_moe_layers = 2;
   geometry.num_experts = 4;
   geometry.top_k = 1;
@@ -15,8 +15,8 @@ Geometry small_geometry() {
   return geometry;
 }
 
-RouterEvent event_of(int layer, int64_t tokens) {
-  RouterEvent event;
+engine::RouterEvent event_of(int layer, int64_t tokens) {
+  engine::RouterEvent event;
   event.moe_layer = layer;
   event.router_input = torch::arange(tokens * 3, torch::kFloat32).view({tokens, 3}) + 100 * layer;
   event.logits = torch::rand({tokens, 4});
@@ -68,4 +68,4 @@ TEST(Recorder, ForgetsTheBatchBefore) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::collect

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 
-namespace foregate {
+namespace foregate::collect {
 namespace {
 
 using ::testing::AllOf;
@@ -32,7 +32,7 @@ class SessionTest : public ::testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
 
   fs::path folder_;
-  Manifest planned_;
+  trace::Manifest planned_;
 };
 
 TEST_F(SessionTest, StartsInAnEmptyDirectory) {
@@ -40,7 +40,7 @@ TEST_F(SessionTest, StartsInAnEmptyDirectory) {
 }
 
 TEST_F(SessionTest, RemovesWhatNoManifestNames) {
-  write_manifest(folder_, planned_);
+  trace::write_manifest(folder_, planned_);
   write_file_atomically(folder_ / "part-00000.parquet", "whole, but not named");
   write_file_atomically(folder_ / "part-00000.parquet.tmp", "half");
   write_file_atomically(folder_ / "notes.txt", "the user's");
@@ -51,13 +51,13 @@ TEST_F(SessionTest, RemovesWhatNoManifestNames) {
 }
 
 TEST_F(SessionTest, AnotherSpellingOfThePathIsTheSameRun) {
-  write_manifest(folder_, planned_);
+  trace::write_manifest(folder_, planned_);
   planned_.datasets[0].source = "./a.csv";
   EXPECT_NO_THROW(resume_or_start(folder_, planned_));
 }
 
 TEST_F(SessionTest, OtherSettingsAreRefusedByName) {
-  write_manifest(folder_, planned_);
+  trace::write_manifest(folder_, planned_);
   planned_.seed = 7;
   try {
     resume_or_start(folder_, planned_);
@@ -87,4 +87,4 @@ TEST(KeepsFeatures, TakesAboutTheShareAskedForAndNothingElseMatters) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::collect

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace foregate {
+namespace foregate::collect {
 namespace {
 
 ShardWork work_of(const std::vector<int>& lengths) {
@@ -54,4 +54,4 @@ TEST(ShardWork, CountsTokensAndFeatures) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::collect

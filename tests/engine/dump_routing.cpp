@@ -3,16 +3,16 @@
 // IDS holds token_ids [T] and cu_seqlens [texts + 1], int32; all texts run as one packed batch.
 
 #include <fmt/core.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "base/error.h"
 #include "routing_recorder.h"
-#include "tensor/safetensors.h"
+#include "tensor/files/safetensors.h"
 
-namespace foregate {
+namespace foregate::engine {
 namespace {
 
-std::vector<int32_t> values_of(const SafetensorsFile& file, const char* name) {
+std::vector<int32_t> values_of(const tensor::SafetensorsFile& file, const char* name) {
   const torch::Tensor tensor = file.tensor(name).to(torch::kInt32).contiguous();
   const auto* data = tensor.const_data_ptr<int32_t>();
   return {data, data + tensor.numel()};
@@ -20,19 +20,19 @@ std::vector<int32_t> values_of(const SafetensorsFile& file, const char* name) {
 
 void dump(const char* model, const char* ids, const char* output, const char* dtype,
           const char* device) {
-  const SafetensorsFile file(ids);
+  const tensor::SafetensorsFile file(ids);
   const PackedBatch batch{values_of(file, "token_ids"), values_of(file, "cu_seqlens")};
   Engine engine(model, {.device = device, .dtype = dtype, .routing_only = false});
   testing::RoutingRecorder recorder;
   engine.forward(batch, recorder);
-  write_safetensors(output, {{"logits", torch::stack(recorder.logits)},
-                             {"experts", torch::stack(recorder.experts)},
-                             {"gate_weights", torch::stack(recorder.gate_weights)},
-                             {"next_token_logits", recorder.next_token_logits}});
+  tensor::write_safetensors(output, {{"logits", torch::stack(recorder.logits)},
+                                     {"experts", torch::stack(recorder.experts)},
+                                     {"gate_weights", torch::stack(recorder.gate_weights)},
+                                     {"next_token_logits", recorder.next_token_logits}});
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::engine
 
 int main(int argc, char** argv) {
   if (argc < 4 || argc > 6) {
@@ -41,8 +41,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    foregate::dump(argv[1], argv[2], argv[3], argc > 4 ? argv[4] : "float32",
-                   argc > 5 ? argv[5] : "cpu");
+    foregate::engine::dump(argv[1], argv[2], argv[3], argc > 4 ? argv[4] : "float32",
+                           argc > 5 ? argv[5] : "cpu");
   } catch (const foregate::Error& error) {
     fmt::print(stderr, "{}\n", error.what());
     return 1;

@@ -2,16 +2,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "../tensor/test_files.h"
 #include "base/random.h"
 #include "nn/router.h"
 #include "routing_recorder.h"
-#include "tensor/safetensors.h"
+#include "tensor/files/safetensors.h"
 #include "test_models.h"
 
-namespace foregate {
+namespace foregate::engine {
 namespace {
 
 using ::testing::ElementsAre;
@@ -28,7 +28,7 @@ std::vector<int32_t> random_text(Random& random, int length, int vocab = 96) {
 
 TEST(Engine, TellsItsGeometry) {
   const Engine engine(goldens() / "mixed-dense", {});
-  const Geometry geometry = engine.geometry();
+  const trace::Geometry geometry = engine.geometry();
   EXPECT_THAT(geometry.moe_layers, ElementsAre(1, 5));
   EXPECT_EQ(geometry.num_moe_layers, 2);
   EXPECT_EQ(geometry.num_decoder_layers, 7);
@@ -125,7 +125,7 @@ TEST(Engine, RouterWeightsAreThoseOfTheCheckpoint) {
   EXPECT_EQ(routers.weight.scalar_type(), torch::kFloat32);
   EXPECT_EQ(routers.norm_weight.sizes(), (std::vector<int64_t>{2, 32}));
   EXPECT_EQ(routers.norm_epsilon, 1e-6);
-  const SafetensorsFile file(goldens() / "mixed-dense/model.safetensors");
+  const tensor::SafetensorsFile file(goldens() / "mixed-dense/model.safetensors");
   EXPECT_TRUE(torch::equal(routers.weight[1],
                            file.tensor("model.layers.5.mlp.gate.weight").to(torch::kFloat32)));
 }
@@ -168,4 +168,4 @@ TEST(Engine, NamesWhatItCannotLoad) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::engine

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <span>
 #include <string>
@@ -11,7 +13,7 @@
 
 // The engine on a GPU beside the engine on the CPU, on trained models.
 
-namespace foregate {
+namespace foregate::engine {
 namespace {
 
 using testing::RoutingRecorder;
@@ -76,7 +78,7 @@ TEST_P(GpuEngine, StreamedExpertsRouteAsThoseOnTheGpu) {
     EngineOptions options{.device = "cuda", .dtype = "bfloat16", .quantization = quantization};
     const RoutingRecorder reference = run(options);
     for (const int64_t streamed : {3, 5, 7}) {
-      options.streamed_layers = streamed;
+      options.offloaded_layers = streamed;
       Engine engine(testing::model_directory(GetParam()), options);
       for (int batch = 0; batch < 3; ++batch) {
         RoutingRecorder recorder;
@@ -117,4 +119,4 @@ INSTANTIATE_TEST_SUITE_P(Trained, GpuEngine, ::testing::Values("seed-geometry", 
                          });
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::engine

@@ -1,15 +1,15 @@
 // The engine against transformers, by the goldens of tests/models/goldens.
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 
 #include "routing_recorder.h"
-#include "tensor/safetensors.h"
+#include "tensor/files/safetensors.h"
 #include "test_models.h"
 
-namespace foregate {
+namespace foregate::engine {
 namespace {
 
 using testing::model_directory;
@@ -17,7 +17,7 @@ using testing::RoutingRecorder;
 
 struct Golden {
   explicit Golden(const std::string& name) {
-    const SafetensorsFile file(testing::goldens() / name / "golden.safetensors");
+    const tensor::SafetensorsFile file(testing::goldens() / name / "golden.safetensors");
     const torch::Tensor ids = file.tensor("token_ids");
     const torch::Tensor ends = file.tensor("cu_seqlens");
     batch.token_ids = {ids.const_data_ptr<int32_t>(), ids.const_data_ptr<int32_t>() + ids.numel()};
@@ -110,4 +110,4 @@ INSTANTIATE_TEST_SUITE_P(Trained, ParityTest, ::testing::Values("seed-geometry",
                          });
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::engine

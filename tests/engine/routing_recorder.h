@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <vector>
 
@@ -9,12 +9,12 @@
 namespace foregate::testing {
 
 /// Keeps everything the engine shows, copied to the CPU.
-class RoutingRecorder : public EngineObserver {
+class RoutingRecorder : public engine::EngineObserver {
  public:
   void on_layer_input(int /*moe_layer*/, const torch::Tensor& residual) override {
     residuals.push_back(residual.to(torch::kCPU, /*non_blocking=*/false, /*copy=*/true));
   }
-  void on_router(const RouterEvent& event) override {
+  void on_router(const engine::RouterEvent& event) override {
     moe_layers.push_back(event.moe_layer);
     router_inputs.push_back(event.router_input.cpu().clone());
     logits.push_back(event.logits.cpu().clone());

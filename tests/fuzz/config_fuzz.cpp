@@ -6,7 +6,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const foregate::ScratchFile file(".json");
-  foregate::answer_or_error(
-      [&] { foregate::summarize(foregate::read_model_config(file.write(data, size))); });
+  foregate::answer_or_error([&] {
+    foregate::models::summarize(foregate::models::read_model_config(file.write(data, size)));
+  });
   return 0;
 }

@@ -7,7 +7,7 @@ namespace foregate {
 namespace {
 
 void read_every_value(const std::filesystem::path& path) {
-  const NpyArray array(path);
+  const trace::NpyArray array(path);
   for (int64_t i = 0; i < array.size(); ++i) {
     if (array.is_real()) {
       array.real(i);

@@ -3,14 +3,14 @@
 
 #include "fuzz/errors.h"
 #include "fuzz/scratch_file.h"
-#include "tensor/safetensors.h"
+#include "tensor/files/safetensors.h"
 
 namespace foregate {
 namespace {
 
 void read_every_tensor(const std::filesystem::path& path) {
-  const SafetensorsFile file(path);
-  for (const SafetensorsEntry& entry : file.entries()) {
+  const tensor::SafetensorsFile file(path);
+  for (const tensor::SafetensorsEntry& entry : file.entries()) {
     const torch::Tensor tensor = file.tensor(entry.name);
     const auto* bytes = static_cast<const volatile uint8_t*>(tensor.const_data_ptr());
     for (size_t i = 0; i < tensor.nbytes(); ++i) static_cast<void>(bytes[i]);

@@ -10,15 +10,15 @@ class AttentionOnGpu : public testing::GpuTest {};
 
 TEST_P(AttentionOnGpu, MatchesTheCpu) {
   // Texts of 1, 31, 32, 33, 63, 64, 65, 1 and 510 tokens.
-  const std::vector<int32_t> bounds = {0, 1, 32, 64, 97, 160, 224, 289, 290, 800};
+  const std::vector<int32_t> cu_seqlens = {0, 1, 32, 64, 97, 160, 224, 289, 290, 800};
   for (const int64_t kv_heads : {4, 2, 1}) {
     for (const int64_t head_dim : {8, 34, 64, 128}) {
       const nn::AttentionShape shape{4, kv_heads, head_dim};
-      const torch::Tensor qkv = random({bounds.back(), shape.qkv_size()});
+      const torch::Tensor qkv = random({cu_seqlens.back(), shape.qkv_size()});
       const torch::Tensor expected =
-          nn::attention(qkv.to(torch::kFloat64), {bounds, torch::kCPU}, shape);
+          nn::attention(qkv.to(torch::kFloat64), {cu_seqlens, torch::kCPU}, shape);
       const torch::Tensor found =
-          nn::attention(testing::gpu(qkv), {bounds, torch::kCUDA}, shape).cpu();
+          nn::attention(testing::gpu(qkv), {cu_seqlens, torch::kCUDA}, shape).cpu();
       testing::expect_close(found, expected, tolerance());
       // Rows far into a text are means of many values, and small: a key left out shows there.
       testing::expect_close(found.slice(0, 600), expected.slice(0, 600), tolerance());
@@ -28,13 +28,13 @@ TEST_P(AttentionOnGpu, MatchesTheCpu) {
 
 // Scores that overflow without the highest being taken off, and one that outweighs all others.
 TEST_P(AttentionOnGpu, LargeScores) {
-  const std::vector<int32_t> bounds = {0, 100, 300};
+  const std::vector<int32_t> cu_seqlens = {0, 100, 300};
   const nn::AttentionShape shape{2, 2, 128};
-  const torch::Tensor qkv = random({bounds.back(), shape.qkv_size()});
+  const torch::Tensor qkv = random({cu_seqlens.back(), shape.qkv_size()});
   qkv.narrow(1, 0, shape.num_heads * shape.head_dim).mul_(30);
   const torch::Tensor expected =
-      nn::attention(qkv.to(torch::kFloat64), {bounds, torch::kCPU}, shape);
-  testing::expect_close(nn::attention(testing::gpu(qkv), {bounds, torch::kCUDA}, shape).cpu(),
+      nn::attention(qkv.to(torch::kFloat64), {cu_seqlens, torch::kCPU}, shape);
+  testing::expect_close(nn::attention(testing::gpu(qkv), {cu_seqlens, torch::kCUDA}, shape).cpu(),
                         expected, tolerance());
 }
 
@@ -63,17 +63,17 @@ TEST_P(AttentionOnGpu, NoTokens) {
 
 TEST_P(AttentionOnGpu, TextsWithoutTokens) {
   const nn::AttentionShape shape{2, 1, 128};
-  const std::vector<int32_t> bounds = {0, 0, 65, 65};
+  const std::vector<int32_t> cu_seqlens = {0, 0, 65, 65};
   const torch::Tensor qkv = random({65, shape.qkv_size()});
-  testing::expect_close(nn::attention(testing::gpu(qkv), {bounds, torch::kCUDA}, shape).cpu(),
-                        nn::attention(qkv.to(torch::kFloat64), {bounds, torch::kCPU}, shape),
+  testing::expect_close(nn::attention(testing::gpu(qkv), {cu_seqlens, torch::kCUDA}, shape).cpu(),
+                        nn::attention(qkv.to(torch::kFloat64), {cu_seqlens, torch::kCPU}, shape),
                         tolerance());
 }
 
 TEST_P(AttentionOnGpu, OurKernelTakesHeadsOf64And128In16Bits) {
-  const std::vector<int32_t> bounds = {0, 3};
+  const std::vector<int32_t> cu_seqlens = {0, 3};
   const auto takes = [&](const torch::Tensor& qkv, const nn::AttentionShape& shape) {
-    return nn::has_attention_cuda(qkv, {bounds, torch::kCUDA}, shape);
+    return nn::has_attention_cuda(qkv, {cu_seqlens, torch::kCUDA}, shape);
   };
   for (const int64_t head_dim : {8, 34, 64, 128}) {
     const nn::AttentionShape shape{4, 2, head_dim};

@@ -1,5 +1,5 @@
 #include "gpu_test.h"
-#include "kernels/grouped_gemm.h"
+#include "kernels/gemm/grouped_gemm.h"
 #include "nn/cuda_ops.h"
 
 namespace foregate {

@@ -1,6 +1,6 @@
 #include "gpu_test.h"
 #include "nn/cuda_ops.h"
-#include "nn/normalised_rows.h"
+#include "nn/gather_rms_norm.h"
 #include "nn/residual.h"
 #include "nn/rms_norm.h"
 #include "nn/rope.h"
@@ -33,7 +33,7 @@ TEST_P(LayerOps, RmsNormOfUnalignedRows) {
   expect_close(nn::rms_norm(rows, gpu(random({64}).fill_(1)), 1e-6).cpu(), expected, tolerance());
 }
 
-TEST_P(LayerOps, NormalisedRows) {
+TEST_P(LayerOps, GatherRmsNorm) {
   constexpr int64_t kTokens = 40;
   for (const int64_t batch : testing::kRowCounts) {
     for (const int64_t layers : {1, 3}) {
@@ -43,23 +43,23 @@ TEST_P(LayerOps, NormalisedRows) {
         const torch::Tensor x = states.to(torch::kFloat64).index_select(0, tokens).transpose(0, 1);
         const torch::Tensor expected = x / (x.square().mean(-1, true) + 1e-6).sqrt();
         for (const torch::ScalarType to : {torch::kFloat32, GetParam()}) {
-          const torch::Tensor found = nn::normalised_rows(gpu(states), gpu(tokens), 1e-6, to);
+          const torch::Tensor found = nn::gather_rms_norm(gpu(states), gpu(tokens), 1e-6, to);
           EXPECT_EQ(found.scalar_type(), to);
           expect_close(found.cpu(), expected, testing::tolerance_of(to));
         }
-        expect_close(nn::normalised_rows(states, tokens, 1e-6, torch::kFloat32), expected,
+        expect_close(nn::gather_rms_norm(states, tokens, 1e-6, torch::kFloat32), expected,
                      testing::tolerance_of(torch::kFloat32));
       }
     }
   }
 }
 
-TEST_P(LayerOps, NormalisedRowsOfUnalignedStates) {
+TEST_P(LayerOps, GatherRmsNormOfUnalignedStates) {
   const torch::Tensor flat = random({5 * 2 * 64 + 1});
   const torch::Tensor states = gpu(flat).narrow(0, 1, 5 * 2 * 64).view({5, 2, 64});
   const torch::Tensor tokens = torch::tensor({4, 0, 4}, torch::kInt64);
-  expect_close(nn::normalised_rows(states, gpu(tokens), 1e-6, torch::kFloat32).cpu(),
-               nn::normalised_rows(states.cpu(), tokens, 1e-6, torch::kFloat32),
+  expect_close(nn::gather_rms_norm(states, gpu(tokens), 1e-6, torch::kFloat32).cpu(),
+               nn::gather_rms_norm(states.cpu(), tokens, 1e-6, torch::kFloat32),
                testing::tolerance_of(torch::kFloat32));
 }
 
@@ -111,7 +111,7 @@ TEST_P(LayerOps, RowGate) {
       const torch::Tensor weight = random({1, hidden}) * 0.05;
       const torch::Tensor expected =
           torch::sigmoid(torch::mv(x.to(torch::kFloat64), weight[0].to(torch::kFloat64)));
-      expect_close(nn::row_gate_cuda(gpu(x), gpu(weight)).cpu(), expected, 1e-5);
+      expect_close(nn::sigmoid_gate_cuda(gpu(x), gpu(weight)).cpu(), expected, 1e-5);
     }
   }
 }

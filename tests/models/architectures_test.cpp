@@ -13,10 +13,10 @@
 #include "models/config.h"
 #include "models/registry.h"
 #include "models/summary.h"
-#include "models/weight_plan.h"
-#include "tensor/checkpoint.h"
+#include "models/weights/weight_plan.h"
+#include "tensor/files/checkpoint.h"
 
-namespace foregate {
+namespace foregate::models {
 namespace {
 
 using ::testing::ElementsAre;
@@ -87,14 +87,14 @@ TEST(Mixtral, ReadsThePublishedForm) {
   EXPECT_EQ(config.shared_intermediate_size, 0);
 }
 
-TEST(Olmoe, NormalisesTheWholeProjection) {
+TEST(Olmoe, NormalizesTheWholeProjection) {
   const ModelConfig config = parse(olmoe());
   EXPECT_EQ(config.qk_norm, QkNorm::kProjection);
   EXPECT_FALSE(config.norm_topk);
   EXPECT_EQ(config.moe_layers.size(), 4U);
 }
 
-TEST(Qwen3Moe, NormalisesEveryHead) {
+TEST(Qwen3Moe, NormalizesEveryHead) {
   Json json = qwen3_moe();
   const ModelConfig config = parse(json);
   EXPECT_EQ(config.qk_norm, QkNorm::kHead);
@@ -205,14 +205,14 @@ TEST(RealIndex, OfMixtralHasTheNamesOfThePlan) {
   std::set<std::string> published;
   for (const auto& [name, file] : index["weight_map"].items()) published.insert(name);
   testing::TemporaryFolder folder;
-  write_safetensors(folder / "model.safetensors", {{"none", torch::zeros({1})}});
+  tensor::write_safetensors(folder / "model.safetensors", {{"none", torch::zeros({1})}});
   const WeightNames names = find_architecture("mixtral").weight_names().front();
   std::set<std::string> planned;
-  for (const auto& tensor : plan_weights(config, names, Checkpoint(folder.path()), false)) {
+  for (const auto& tensor : plan_weights(config, names, tensor::Checkpoint(folder.path()), false)) {
     planned.insert(tensor.name);
   }
   EXPECT_EQ(planned, published);
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::models

@@ -7,9 +7,9 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "models/qwen2_moe.h"
+#include "models/architectures/qwen2_moe.h"
 
-namespace foregate {
+namespace foregate::models {
 namespace {
 
 using ::testing::ElementsAre;
@@ -178,4 +178,4 @@ TEST(Qwen2MoeConfig, DenseLayersNeedTheirSize) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::models

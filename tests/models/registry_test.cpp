@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace foregate {
+namespace foregate::models {
 namespace {
 
 using ::testing::AllOf;
@@ -40,4 +40,4 @@ TEST(WeightName, FillsInLayerAndExpert) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::models

@@ -1,16 +1,16 @@
-#include "models/weight_plan.h"
+#include "models/weights/weight_plan.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 
 #include "../tensor/test_files.h"
-#include "models/loader.h"
-#include "models/qwen2_moe.h"
+#include "models/architectures/qwen2_moe.h"
+#include "models/weights/loader.h"
 
-namespace foregate {
+namespace foregate::models {
 namespace {
 
 using ::testing::AllOf;
@@ -44,8 +44,9 @@ using Tensors = std::vector<std::pair<std::string, torch::Tensor>>;
 class WeightPlanTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    write_safetensors(folder_ / "model.safetensors", {{"none", torch::zeros({1})}});
-    for (const auto& tensor : plan_weights(config_, names_, Checkpoint(folder_.path()), false)) {
+    tensor::write_safetensors(folder_ / "model.safetensors", {{"none", torch::zeros({1})}});
+    for (const auto& tensor :
+         plan_weights(config_, names_, tensor::Checkpoint(folder_.path()), false)) {
       tensors_.emplace_back(tensor.name, torch::randn(tensor.shape));
     }
   }
@@ -53,7 +54,7 @@ class WeightPlanTest : public ::testing::Test {
     std::erase_if(tensors_, [&](const auto& tensor) { return tensor.first == name; });
   }
   std::string load_error(bool routing_only = true) {
-    write_safetensors(folder_ / "model.safetensors", tensors_);
+    tensor::write_safetensors(folder_ / "model.safetensors", tensors_);
     return error_of([&] { load_weights(folder_.path(), config_, {.routing_only = routing_only}); });
   }
 
@@ -105,7 +106,7 @@ TEST_F(WeightPlanTest, NamesWrongShapesAndDtypes) {
 }
 
 TEST_F(WeightPlanTest, FusesWhatIsMultipliedTogether) {
-  write_safetensors(folder_ / "model.safetensors", tensors_);
+  tensor::write_safetensors(folder_ / "model.safetensors", tensors_);
   const DecoderWeights weights = load_weights(folder_.path(), config_, {.routing_only = false});
   const auto tensor = [&](const std::string& name) {
     return std::find_if(tensors_.begin(), tensors_.end(),
@@ -122,14 +123,16 @@ TEST_F(WeightPlanTest, FusesWhatIsMultipliedTogether) {
                            tensor("model.layers.0.self_attn.v_proj.bias")));
 }
 
-TEST_F(WeightPlanTest, QuantisesMatricesAndNothingElse) {
-  write_safetensors(folder_ / "model.safetensors", tensors_);
+TEST_F(WeightPlanTest, QuantizesMatricesAndNothingElse) {
+  tensor::write_safetensors(folder_ / "model.safetensors", tensors_);
   const DecoderWeights plain = load_weights(folder_.path(), config_, {.routing_only = false});
-  for (const Quantization kind : {Quantization::kInt8, Quantization::kNf4}) {
+  for (const tensor::Quantization kind :
+       {tensor::Quantization::kInt8, tensor::Quantization::kNf4}) {
     const DecoderWeights weights =
         load_weights(folder_.path(), config_, {.quantization = kind, .routing_only = false});
-    const auto expect_quantized = [&](const Weight& actual, const Weight& source) {
-      Weight expected = Weight::empty(source.sizes(), kind, torch::kCPU, torch::kFloat32);
+    const auto expect_quantized = [&](const tensor::Weight& actual, const tensor::Weight& source) {
+      tensor::Weight expected =
+          tensor::Weight::empty(source.sizes(), kind, torch::kCPU, torch::kFloat32);
       expected.assign(source, "expected");
       ASSERT_EQ(actual.quantization(), kind);
       EXPECT_TRUE(torch::equal(actual.codes(), expected.codes()));
@@ -153,19 +156,20 @@ TEST_F(WeightPlanTest, QuantisesMatricesAndNothingElse) {
   }
 }
 
-TEST_F(WeightPlanTest, NamesTheTensorThatCannotBeQuantised) {
+TEST_F(WeightPlanTest, NamesTheTensorThatCannotBeQuantized) {
   for (auto& [name, tensor] : tensors_) {
     if (name == "model.layers.0.mlp.up_proj.weight") tensor[1][2] = INFINITY;
   }
-  write_safetensors(folder_ / "model.safetensors", tensors_);
+  tensor::write_safetensors(folder_ / "model.safetensors", tensors_);
   EXPECT_THAT(error_of([&] {
-                load_weights(folder_.path(), config_, {.quantization = Quantization::kInt8});
+                load_weights(folder_.path(), config_,
+                             {.quantization = tensor::Quantization::kInt8});
               }),
               AllOf(HasSubstr("model.layers.0.mlp.up_proj.weight"), HasSubstr("not finite")));
 }
 
 TEST_F(WeightPlanTest, RoutingLeavesOutTheLastExperts) {
-  write_safetensors(folder_ / "model.safetensors", tensors_);
+  tensor::write_safetensors(folder_ / "model.safetensors", tensors_);
   const DecoderWeights weights = load_weights(folder_.path(), config_, {.routing_only = true});
   EXPECT_FALSE(weights.layers[1].moe->experts.gate_up.defined());
   EXPECT_FALSE(weights.layers[1].moe->shared.gate_up.defined());
@@ -173,4 +177,4 @@ TEST_F(WeightPlanTest, RoutingLeavesOutTheLastExperts) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::models

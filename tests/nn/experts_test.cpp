@@ -52,15 +52,16 @@ TEST_P(ExpertsTest, AllTokensToOneExpert) {
   expect_close(nn::experts(x, routing, experts), reference(x, routing, experts), tolerance());
 }
 
-TEST_P(ExpertsTest, QuantisedRunAsTheirDequantisedWeights) {
+TEST_P(ExpertsTest, QuantizedRunAsTheirDequantizedWeights) {
   const torch::Tensor x = random({33, kHidden});
   const nn::ExpertWeights plain = weights(5);
   const nn::Routing routing = nn::route(torch::randn({33, 5}), 2, false);
-  for (const Quantization kind : {Quantization::kInt8, Quantization::kNf4}) {
+  for (const tensor::Quantization kind :
+       {tensor::Quantization::kInt8, tensor::Quantization::kNf4}) {
     nn::ExpertWeights quantized;
     for (const auto member : {&nn::ExpertWeights::gate_up, &nn::ExpertWeights::down}) {
       quantized.*member =
-          Weight::empty((plain.*member).sizes(), kind, torch::kCPU, x.scalar_type());
+          tensor::Weight::empty((plain.*member).sizes(), kind, torch::kCPU, x.scalar_type());
       (quantized.*member).assign(plain.*member, "test");
     }
     const nn::ExpertWeights dense{quantized.gate_up.dequantize(x.scalar_type()),

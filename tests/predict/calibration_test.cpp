@@ -2,17 +2,18 @@
 #include "predict/calibration.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 TEST(Calibration, FindsTheMapThatMadeTheChoices) {
   torch::manual_seed(0);
   const torch::Tensor scores = 2 * torch::randn({4000, 6});
-  const Calibration truth{0.7, -0.4, 0.3};
+  const scoring::Calibration truth{0.7, -0.4, 0.3};
   const torch::Tensor chosen = torch::bernoulli(calibrated(truth, scores));
-  const Calibration found = fit_calibration(scores, chosen);
+  const scoring::Calibration found = fit_calibration(scores, chosen);
   EXPECT_NEAR(found.scale, truth.scale, 0.05);
   EXPECT_NEAR(found.shared, truth.shared, 0.05);
   EXPECT_NEAR(found.offset, truth.offset, 0.15);
@@ -24,7 +25,7 @@ TEST(Calibration, ScoresUpToAConstantGiveProbabilitiesToo) {
   const torch::Tensor chosen =
       multi_hot(std::get<1>((scores + torch::randn_like(scores)).topk(2)), 6);
   const torch::Tensor shifted = scores + 50 * torch::rand({2000, 1});
-  const Calibration found = fit_calibration(shifted, chosen);
+  const scoring::Calibration found = fit_calibration(shifted, chosen);
   // What shifts all scores of a decision must cancel.
   EXPECT_NEAR(found.shared, -found.scale, 0.05);
   const torch::Tensor p = calibrated(found, shifted);
@@ -35,10 +36,10 @@ TEST(Calibration, ScoresUpToAConstantGiveProbabilitiesToo) {
 }
 
 TEST(Calibration, WithoutDecisionsIsTheIdentity) {
-  const Calibration none = fit_calibration(torch::empty({0, 6}), torch::empty({0, 6}));
+  const scoring::Calibration none = fit_calibration(torch::empty({0, 6}), torch::empty({0, 6}));
   const torch::Tensor scores = torch::tensor({{-1.0F, 2.0F}});
   EXPECT_TRUE(calibrated(none, scores).allclose(scores.sigmoid()));
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::predict

@@ -1,7 +1,7 @@
 // Nothing later than the lead may touch a score: the future is changed, the scores must stay. And
 // what every predictor has in common: saving and loading, odd texts.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <nlohmann/json.hpp>
 
@@ -10,21 +10,22 @@
 #include "predict/registry.h"
 #include "synthetic_trace.h"
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 using testing::TemporaryDirectory;
 
 struct Case {
   std::string name;
-  Lead lead;
+  scoring::Lead lead;
 };
 
 std::vector<Case> every_predictor_and_lead() {
   std::vector<Case> cases;
   for (const PredictorKind& kind : predictor_kinds()) {
     for (const char* lead : {"next-token", "layer-1", "layer-3", "pre-attention"}) {
-      if (kind.supports(parse_lead(lead))) cases.push_back({kind.name, parse_lead(lead)});
+      if (kind.supports(scoring::parse_lead(lead)))
+        cases.push_back({kind.name, scoring::parse_lead(lead)});
     }
   }
   return cases;
@@ -59,8 +60,8 @@ class EveryPredictor : public ::testing::TestWithParam<Case> {
 
   static RoutedText a_text() {
     using Features = TextSelection::Features;
-    for (const RoutedText& text :
-         testing::read_texts(*corpus_, {.split = Split::kTest, .features = Features::kRequire})) {
+    for (const RoutedText& text : testing::read_texts(
+             *corpus_, {.split = trace::Split::kTest, .features = Features::kRequire})) {
       if (text.num_tokens() >= 6) return text;
     }
     throw std::logic_error("the synthetic trace has no long test text");
@@ -76,8 +77,8 @@ std::unique_ptr<Corpus> EveryPredictor::corpus_;
 std::unique_ptr<SharedCounts> EveryPredictor::counts_;
 
 /// A copy in which everything that must not be seen when (token, layer) is predicted is different.
-RoutedText change_the_future(const RoutedText& text, const Lead& lead, int64_t token, int64_t layer,
-                             int64_t num_experts) {
+RoutedText change_the_future(const RoutedText& text, const scoring::Lead& lead, int64_t token,
+                             int64_t layer, int64_t num_experts) {
   RoutedText changed = text;
   const auto spoil_experts = [&](torch::Tensor experts) {
     experts.copy_((experts + 1).remainder(num_experts));
@@ -97,9 +98,9 @@ RoutedText change_the_future(const RoutedText& text, const Lead& lead, int64_t t
   int64_t inputs = 0;
   int64_t residual = 0;
   int64_t experts = 0;
-  if (lead.kind == Lead::Kind::kLayer) {
+  if (lead.kind == scoring::Lead::Kind::kLayer) {
     experts = inputs = residual = layer - lead.distance + 1;
-  } else if (lead.kind == Lead::Kind::kPreAttention) {
+  } else if (lead.kind == scoring::Lead::Kind::kPreAttention) {
     experts = inputs = layer;
     residual = layer + 1;
   }
@@ -152,7 +153,7 @@ TEST_P(EveryPredictor, IsTheSameAfterSavingAndLoading) {
   info.settings = predictor->settings().dump();
   info.model = "synthetic";
   info.validation = {{"recall@2", 0.5}};
-  info.calibration = Calibration{0.7, -0.4, 1.0 / 3};
+  info.calibration = scoring::Calibration{0.7, -0.4, 1.0 / 3};
   save_predictor(output.path(), *predictor, info, {1, UINT64_MAX});
   const StoredPredictor loaded = load_predictor(output.path());
   EXPECT_TRUE(loaded.predictor->score(a_text()).equal(predictor->score(a_text())));
@@ -163,10 +164,11 @@ TEST_P(EveryPredictor, IsTheSameAfterSavingAndLoading) {
 
 INSTANTIATE_TEST_SUITE_P(Kinds, EveryPredictor, ::testing::ValuesIn(every_predictor_and_lead()),
                          [](const auto& each) {
-                           std::string name = each.param.name + "_" + lead_name(each.param.lead);
+                           std::string name =
+                               each.param.name + "_" + scoring::lead_name(each.param.lead);
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::predict

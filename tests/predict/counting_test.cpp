@@ -1,16 +1,17 @@
 // The counting predictors against numbers worked out by hand from four tokens.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 
-#include "predict/mixture.h"
+#include "predict/counting/mixture.h"
+#include "predict/counting/tables.h"
+#include "predict/counting/text_memory.h"
 #include "predict/registry.h"
-#include "predict/tables.h"
-#include "predict/text_memory.h"
 #include "synthetic_trace.h"
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 using testing::TemporaryDirectory;
@@ -21,7 +22,7 @@ using testing::TemporaryDirectory;
 class Counting : public ::testing::Test {
  protected:
   Counting() {
-    Geometry geometry;
+    trace::Geometry geometry;
     geometry.num_moe_layers = 2;
     geometry.num_experts = 3;
     geometry.top_k = 1;
@@ -34,8 +35,9 @@ class Counting : public ::testing::Test {
     texts_ = testing::read_texts(*corpus_, {});
   }
 
-  static Trace trace(int64_t sample, std::vector<int32_t> ids, std::vector<uint16_t> experts) {
-    Trace trace;
+  static trace::Trace trace(int64_t sample, std::vector<int32_t> ids,
+                            std::vector<uint16_t> experts) {
+    trace::Trace trace;
     trace.dataset = "hand";
     trace.sample = sample;
     trace.token_ids = std::move(ids);
@@ -44,7 +46,7 @@ class Counting : public ::testing::Test {
     return trace;
   }
 
-  std::unique_ptr<Predictor> fitted(const char* name, Lead lead) {
+  std::unique_ptr<Predictor> fitted(const char* name, scoring::Lead lead) {
     auto predictor = make_predictor(name, lead, corpus_->geometry());
     predictor->fit({*corpus_, *counts_, {}});
     return predictor;
@@ -86,17 +88,18 @@ TEST_F(Counting, Counts) {
 }
 
 TEST_F(Counting, Frequency) {
-  const torch::Tensor scores = fitted("frequency", Lead::next_token())->score(texts_[0]);
+  const torch::Tensor scores = fitted("frequency", scoring::Lead::next_token())->score(texts_[0]);
   EXPECT_EQ(scores.sizes(), at::IntArrayRef({2, 2, 3}));
   expect_row(scores[0][0], {0.75, 0.25, 0});
   expect_row(scores[1][1], {0.25, 0.5, 0.25});
-  const torch::Tensor later = fitted("frequency", Lead::layer(1))->score(texts_[0]);
+  const torch::Tensor later = fitted("frequency", scoring::Lead::layer(1))->score(texts_[0]);
   EXPECT_EQ(later.sizes(), at::IntArrayRef({2, 1, 3}));
   expect_row(later[0][0], {0.25, 0.5, 0.25});
 }
 
 TEST_F(Counting, PreviousTokenThenFrequency) {
-  const torch::Tensor scores = fitted("previous-token", Lead::next_token())->score(texts_[0]);
+  const torch::Tensor scores =
+      fitted("previous-token", scoring::Lead::next_token())->score(texts_[0]);
   expect_row(scores[0][0], {0.00075, 0.00025, 0});
   expect_row(scores[1][0], {1.00075, 0.00025, 0});
   expect_row(scores[1][1], {0.00025, 1.0005, 0.00025});
@@ -105,7 +108,7 @@ TEST_F(Counting, PreviousTokenThenFrequency) {
 TEST_F(Counting, TokenTableBacksOffByFourPseudoCounts) {
   RoutedText text = texts_[0];
   text.token_ids = torch::tensor({1, 2, 7}, torch::kInt64);
-  const torch::Tensor scores = fitted("token-table", Lead::next_token())->score(text);
+  const torch::Tensor scores = fitted("token-table", scoring::Lead::next_token())->score(text);
   expect_row(scores[0][0], {6.0 / 7, 1.0 / 7, 0});
   expect_row(scores[1][0], {3.0 / 5, 2.0 / 5, 0});
   expect_row(scores[2][0], {0.75, 0.25, 0});  // Never seen: the frequency.
@@ -113,7 +116,7 @@ TEST_F(Counting, TokenTableBacksOffByFourPseudoCounts) {
 }
 
 TEST_F(Counting, TransitionWithoutValidationTextsIsNaiveBayes) {
-  const torch::Tensor scores = fitted("transition", Lead::layer(1))->score(texts_[0]);
+  const torch::Tensor scores = fitted("transition", scoring::Lead::layer(1))->score(texts_[0]);
   ASSERT_EQ(scores.sizes(), at::IntArrayRef({2, 1, 3}));
   // With eight pseudo-counts: P(. | 0) = (1 + 2, 2 + 4, 0 + 2) / 11, P(. | 1) = (2, 4, 1 + 2) / 9.
   expect_row(scores[0][0], {std::log(3.0 / 11), std::log(6.0 / 11), std::log(2.0 / 11)});
@@ -121,7 +124,7 @@ TEST_F(Counting, TransitionWithoutValidationTextsIsNaiveBayes) {
 }
 
 TEST_F(Counting, TransitionWeighsPaths) {
-  const auto predictor = fitted("transition", Lead::layer(1));
+  const auto predictor = fitted("transition", scoring::Lead::layer(1));
   NamedTensors weights = predictor->weights();
   weights["mixture"] = torch::zeros_like(weights["mixture"]);
   weights["mixture"][0][1 + 2 * RoutingCounts::kWindow] = 1;
@@ -133,17 +136,17 @@ TEST_F(Counting, TransitionWeighsPaths) {
 }
 
 TEST_F(Counting, StatisticsWithoutValidationTextsIsTheTokenTable) {
-  const torch::Tensor scores = fitted("statistics", Lead::next_token())->score(texts_[0]);
+  const torch::Tensor scores = fitted("statistics", scoring::Lead::next_token())->score(texts_[0]);
   expect_row(scores[1][1], {std::log(1.0 / 5), std::log(2.0 / 5), std::log(2.0 / 5)});
 }
 
 TEST_F(Counting, StatisticsWeighsEveryIngredient) {
-  const auto predictor = fitted("statistics", Lead::layer(1));
+  const auto predictor = fitted("statistics", scoring::Lead::layer(1));
   NamedTensors weights = predictor->weights();
   // The second token of a text at layer 1.
-  const auto score_with = [&](int64_t ingredient, size_t text = 0) {
+  const auto score_with = [&](int64_t term, size_t text = 0) {
     weights["mixture"] = torch::zeros_like(weights["mixture"]);
-    weights["mixture"][0][ingredient] = 1;
+    weights["mixture"][0][term] = 1;
     predictor->set_weights(weights, "test");
     return predictor->score(texts_[text])[1][0];
   };
@@ -212,4 +215,4 @@ TEST(Mixture, FindsTheWeightsThatMadeTheChoices) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::predict

@@ -1,8 +1,9 @@
-#include "predict/evaluate.h"
+#include "predict/evaluation/evaluate.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <map>
@@ -12,15 +13,15 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
-#include "predict/corpus.h"
 #include "predict/predictor_store.h"
 #include "predict/registry.h"
-#include "predict/train.h"
+#include "predict/runs/train.h"
+#include "predict/texts/corpus.h"
 #include "synthetic_trace.h"
-#include "tensor/safetensors.h"
+#include "tensor/files/safetensors.h"
 #include "trace/features.h"
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 using ::testing::HasSubstr;
@@ -42,12 +43,13 @@ class Evaluate : public ::testing::Test {
     return options;
   }
 
-  std::string train(const std::filesystem::path& traces, const char* predictor, Lead lead) {
+  std::string train(const std::filesystem::path& traces, const char* predictor,
+                    scoring::Lead lead) {
     TrainOptions train;
     train.traces = traces;
     train.predictor = predictor;
     train.lead = lead;
-    train.output = directory_.path() / (std::string(predictor) + "-" + lead_name(lead));
+    train.output = directory_.path() / (std::string(predictor) + "-" + scoring::lead_name(lead));
     if (find_predictor_kind(predictor)->trained) {
       train.config = directory_.path() / "config.json";
       write_file_atomically(train.config, R"({"steps": 20, "batch_tokens": 64})");
@@ -69,7 +71,7 @@ class Evaluate : public ::testing::Test {
   TemporaryDirectory directory_;
 };
 
-double metric(const EvaluationRow& row, const std::string& name) {
+double metric(const stats::EvaluationRow& row, const std::string& name) {
   for (const auto& [found, interval] : row.metrics) {
     if (found == name) return interval.mean;
   }
@@ -79,9 +81,10 @@ double metric(const EvaluationRow& row, const std::string& name) {
 
 TEST_F(Evaluate, ByDefaultEverythingUntrainedAtItsLeads) {
   const auto traces = make_traces("traces");
-  const Evaluation evaluation = evaluate(options(traces));
+  const stats::Evaluation evaluation = evaluate(options(traces));
   std::set<std::string> rows;
-  for (const EvaluationRow& row : evaluation.rows) rows.insert(row.lead + " " + row.predictor);
+  for (const stats::EvaluationRow& row : evaluation.rows)
+    rows.insert(row.lead + " " + row.predictor);
   EXPECT_EQ(
       rows,
       (std::set<std::string>{
@@ -99,13 +102,14 @@ TEST_F(Evaluate, ByDefaultEverythingUntrainedAtItsLeads) {
 
 TEST_F(Evaluate, RowsAreTheSameTextsAndAddUp) {
   const auto traces = make_traces("traces");
-  const Evaluation evaluation = evaluate(options(traces));
+  const stats::Evaluation evaluation = evaluate(options(traces));
   int64_t tokens = 0;
-  for (const RoutedText& text : testing::read_texts(Corpus(traces), {.split = Split::kTest})) {
+  for (const RoutedText& text :
+       testing::read_texts(Corpus(traces), {.split = trace::Split::kTest})) {
     tokens += text.num_tokens();
   }
-  for (const EvaluationRow& row : evaluation.rows) {
-    const int layers = 4 - parse_lead(row.lead).first_layer();
+  for (const stats::EvaluationRow& row : evaluation.rows) {
+    const int layers = 4 - scoring::parse_lead(row.lead).first_layer();
     EXPECT_EQ(row.decisions, tokens * layers) << row.lead;
     ASSERT_EQ(row.recall_by_layer.size(), static_cast<size_t>(layers));
     EXPECT_EQ(row.recall_by_layer.back().first, 3);
@@ -119,12 +123,12 @@ TEST_F(Evaluate, RowsAreTheSameTextsAndAddUp) {
 }
 
 TEST_F(Evaluate, SlicesHaveEveryMetricAndAddUp) {
-  const Evaluation evaluation = evaluate(options(make_traces("traces")));
-  for (const EvaluationRow& row : evaluation.rows) {
+  const stats::Evaluation evaluation = evaluate(options(make_traces("traces")));
+  for (const stats::EvaluationRow& row : evaluation.rows) {
     for (const char* by : {"dataset", "layer"}) {
       int64_t decisions = 0;
       std::map<std::string, double> sums;
-      for (const EvaluationSlice& slice : row.slices) {
+      for (const stats::EvaluationSlice& slice : row.slices) {
         if (slice.by != by) continue;
         decisions += slice.decisions;
         EXPECT_LE(slice.texts, row.texts);
@@ -156,13 +160,13 @@ TEST_F(Evaluate, NeuralPredictorsRunOnAGpu) {
   const auto traces = make_traces("traces");
   EvaluateOptions here = options(traces, {"next-gate", "frequency"});
   for (const char* name : {"gate-adapter", "gate-mlp", "transformer"}) {
-    here.predictors.push_back(train(traces, name, Lead::layer(1)));
+    here.predictors.push_back(train(traces, name, scoring::Lead::layer(1)));
   }
-  here.leads = {Lead::layer(1)};
+  here.leads = {scoring::Lead::layer(1)};
   EvaluateOptions there = here;
   there.device = "cuda";
-  const Evaluation expected = evaluate(here);
-  const Evaluation found = evaluate(there);
+  const stats::Evaluation expected = evaluate(here);
+  const stats::Evaluation found = evaluate(there);
   EXPECT_EQ(found.device, "cuda");
   ASSERT_EQ(found.rows.size(), 5U);
   for (size_t i = 0; i < found.rows.size(); ++i) {
@@ -175,9 +179,9 @@ TEST_F(Evaluate, NeuralPredictorsRunOnAGpu) {
 TEST_F(Evaluate, RandomIsChance) {
   const auto traces = make_traces("traces", {.texts_per_dataset = 60});
   EvaluateOptions random = options(traces, {"random"});
-  random.leads = {Lead::next_token()};
+  random.leads = {scoring::Lead::next_token()};
   random.all_texts = true;
-  const EvaluationRow row = evaluate(random).rows.at(0);
+  const stats::EvaluationRow row = evaluate(random).rows.at(0);
   EXPECT_EQ(row.predictor, "random");
   EXPECT_NEAR(metric(row, "recall@2"), 2.0 / 6, 0.02);
   EXPECT_NEAR(metric(row, "top-1"), 1.0 / 6, 0.02);
@@ -185,21 +189,22 @@ TEST_F(Evaluate, RandomIsChance) {
 
 TEST_F(Evaluate, HoldsOutADataset) {
   const auto traces = make_traces("traces");
-  const std::string held_out = read_manifest(traces).datasets.at(1).name;
+  const std::string held_out = trace::read_manifest(traces).datasets.at(1).name;
   const Corpus corpus(traces, held_out);
-  for (const RoutedText& text : testing::read_texts(corpus, {.split = Split::kTest})) {
+  for (const RoutedText& text : testing::read_texts(corpus, {.split = trace::Split::kTest})) {
     EXPECT_EQ(text.dataset, held_out);
   }
-  for (const Split split : {Split::kTrain, Split::kValidation}) {
+  for (const trace::Split split : {trace::Split::kTrain, trace::Split::kValidation}) {
     for (const RoutedText& text : testing::read_texts(corpus, {.split = split})) {
       EXPECT_NE(text.dataset, held_out);
     }
   }
-  EXPECT_EQ(corpus.count({.split = Split::kTest}), read_manifest(traces).datasets[1].traces);
+  EXPECT_EQ(corpus.count({.split = trace::Split::kTest}),
+            trace::read_manifest(traces).datasets[1].traces);
 
   EvaluateOptions wanted = options(traces, {"token-table"});
   wanted.held_out = held_out;
-  const Evaluation evaluation = evaluate(wanted);
+  const stats::Evaluation evaluation = evaluate(wanted);
   EXPECT_EQ(evaluation.split, "held-out " + held_out);
   EXPECT_EQ(evaluation.rows.at(0).recall_by_dataset.size(), 1U);
   wanted.held_out = "nonsense";
@@ -225,9 +230,9 @@ double frequency_recall(const std::vector<RoutedText>& learned,
 TEST_F(Evaluate, AcrossDomainsEachDatasetIsLearnedFromAlone) {
   const auto traces = make_traces("traces", {.texts_per_dataset = 40});
   EvaluateOptions wanted = options(traces, {"random", "frequency"});
-  wanted.leads = {Lead::next_token()};
+  wanted.leads = {scoring::Lead::next_token()};
   wanted.cross_domain = true;
-  const Evaluation evaluation = evaluate(wanted);
+  const stats::Evaluation evaluation = evaluate(wanted);
   ASSERT_EQ(evaluation.transfers.size(), 3U);  // nothing of random, which learns nothing
   EXPECT_EQ(evaluation.transfers[0].learned_from, "");
   EXPECT_EQ(evaluation.transfers[0].recall_by_dataset, evaluation.rows.at(1).recall_by_dataset);
@@ -235,12 +240,12 @@ TEST_F(Evaluate, AcrossDomainsEachDatasetIsLearnedFromAlone) {
   const Corpus corpus(traces);
   std::map<std::string, std::vector<RoutedText>> training;
   std::map<std::string, std::vector<RoutedText>> test;
-  for (RoutedText& text : testing::read_texts(corpus, {.split = Split::kTrain}))
+  for (RoutedText& text : testing::read_texts(corpus, {.split = trace::Split::kTrain}))
     training[text.dataset].push_back(std::move(text));
-  for (RoutedText& text : testing::read_texts(corpus, {.split = Split::kTest}))
+  for (RoutedText& text : testing::read_texts(corpus, {.split = trace::Split::kTest}))
     test[text.dataset].push_back(std::move(text));
   for (size_t i = 1; i < 3; ++i) {
-    const TransferRow& row = evaluation.transfers[i];
+    const stats::TransferRow& row = evaluation.transfers[i];
     EXPECT_EQ(row.recall_by_dataset.size(), 2U);
     for (const auto& [dataset, recall] : row.recall_by_dataset) {
       EXPECT_NEAR(recall, frequency_recall(training.at(row.learned_from), test.at(dataset)), 1e-9);
@@ -250,30 +255,30 @@ TEST_F(Evaluate, AcrossDomainsEachDatasetIsLearnedFromAlone) {
 
 TEST_F(Evaluate, APredictorOfOneDatasetIsARowOfTheMatrix) {
   const auto traces = make_traces("traces", {.texts_per_dataset = 40});
-  const std::string dataset = read_manifest(traces).datasets.at(1).name;
+  const std::string dataset = trace::read_manifest(traces).datasets.at(1).name;
   TrainOptions part;
   part.traces = traces;
   part.predictor = "token-table";
-  part.lead = Lead::next_token();
+  part.lead = scoring::Lead::next_token();
   part.learn_from = dataset;
   part.output = directory_.path() / "part";
   train_predictor(part);
   const StoredPredictor stored = load_predictor(part.output);
   EXPECT_EQ(stored.info.learned_from, dataset);
   const Corpus corpus(traces);
-  for (const RoutedText& text : testing::read_texts(corpus, {.split = Split::kTrain})) {
+  for (const RoutedText& text : testing::read_texts(corpus, {.split = trace::Split::kTrain})) {
     EXPECT_EQ(stored.seen_texts.contains(text.hash), text.dataset == dataset);
   }
 
   EvaluateOptions both = options(traces, {"token-table", part.output.string()});
-  both.leads = {Lead::next_token()};
-  const Evaluation given = evaluate(both);
+  both.leads = {scoring::Lead::next_token()};
+  const stats::Evaluation given = evaluate(both);
   ASSERT_EQ(given.transfers.size(), 2U);
   EXPECT_EQ(given.transfers[1].learned_from, dataset);
   EvaluateOptions fitted = options(traces, {"token-table"});
   fitted.leads = both.leads;
   fitted.cross_domain = true;
-  for (const TransferRow& row : evaluate(fitted).transfers) {
+  for (const stats::TransferRow& row : evaluate(fitted).transfers) {
     if (row.learned_from != dataset) continue;
     EXPECT_EQ(row.recall_by_dataset, given.transfers[1].recall_by_dataset);
   }
@@ -285,22 +290,22 @@ TEST_F(Evaluate, APredictorOfOneDatasetIsARowOfTheMatrix) {
 TEST_F(Evaluate, ExamplesSayWhichExpertsWereForeseen) {
   const auto traces = make_traces("traces", {.texts_per_dataset = 60});
   EvaluateOptions wanted = options(traces, {"frequency", "statistics", "next-gate"});
-  wanted.leads = {Lead::next_token(), Lead::layer(2)};
+  wanted.leads = {scoring::Lead::next_token(), scoring::Lead::layer(2)};
   wanted.examples = 2;
-  const Evaluation evaluation = evaluate(wanted);
+  const stats::Evaluation evaluation = evaluate(wanted);
   ASSERT_FALSE(evaluation.examples.empty());
   EXPECT_LE(evaluation.examples.size(), 4U);
   std::map<uint64_t, RoutedText> test;
-  for (RoutedText& text : testing::read_texts(Corpus(traces), {.split = Split::kTest}))
+  for (RoutedText& text : testing::read_texts(Corpus(traces), {.split = trace::Split::kTest}))
     test.emplace(text.hash, std::move(text));
-  for (const ForeseenText& example : evaluation.examples) {
+  for (const stats::ExampleText& example : evaluation.examples) {
     const RoutedText& text = test.at(hash_of(example.text.token_ids));  // None is cut: 24 tokens.
     EXPECT_EQ(example.text.dataset, text.dataset);
     EXPECT_GE(example.text.num_tokens(), 16);
     ASSERT_EQ(example.foresights.size(), evaluation.rows.size());
     for (size_t i = 0; i < evaluation.rows.size(); ++i) {
-      const Foresight& foresight = example.foresights[i];
-      EXPECT_EQ(foresight.first_layer, parse_lead(evaluation.rows[i].lead).first_layer());
+      const stats::Foresight& foresight = example.foresights[i];
+      EXPECT_EQ(foresight.first_layer, scoring::parse_lead(evaluation.rows[i].lead).first_layer());
       ASSERT_EQ(foresight.found.size(), example.text.experts.size());
       if (evaluation.rows[i].predictor != "frequency") continue;
       // One and the same pair of experts at every token of a layer.
@@ -321,18 +326,18 @@ TEST_F(Evaluate, ExamplesSayWhichExpertsWereForeseen) {
 TEST_F(Evaluate, SaysWhatItTakesToRelyOnEach) {
   const auto traces = make_traces("traces", {.texts_per_dataset = 60});
   EvaluateOptions wanted = options(traces, {"random", "frequency", "token-table"});
-  wanted.leads = {Lead::next_token()};
+  wanted.leads = {scoring::Lead::next_token()};
   wanted.budgets = {1, 5};
   wanted.threshold = 0.5;
-  const Evaluation evaluation = evaluate(wanted);
-  const EvaluationRow& best = evaluation.rows.at(2);
+  const stats::Evaluation evaluation = evaluate(wanted);
+  const stats::EvaluationRow& best = evaluation.rows.at(2);
   EXPECT_EQ(best.predictor, "token-table");
   EXPECT_TRUE(best.baseline.empty());
   EXPECT_GT(best.weight_bytes, 0);
   EXPECT_EQ(best.flops, 2 * 4 * 6);  // A row of six numbers at each of four layers.
   EXPECT_TRUE(best.on_front);
   EXPECT_GT(best.at_threshold.value().recall, 0);
-  for (const EvaluationRow& row : evaluation.rows) {
+  for (const stats::EvaluationRow& row : evaluation.rows) {
     EXPECT_GE(metric(row, "recall@5"), metric(row, "recall@1"));
     ASSERT_EQ(row.experts_for_recall.size(), 3U);
     EXPECT_LE(row.experts_for_recall[0].second, row.experts_for_recall[2].second);
@@ -353,11 +358,11 @@ TEST_F(Evaluate, SaysWhatItTakesToRelyOnEach) {
 TEST_F(Evaluate, OnceHiddenStatesAreReadEverybodyIsScoredOnTextsThatHaveThem) {
   const auto traces = make_traces("traces", {.texts_per_dataset = 60, .feature_every = 2});
   EvaluateOptions history = options(traces, {"frequency"});
-  history.leads = {Lead::layer(1)};
+  history.leads = {scoring::Lead::layer(1)};
   EvaluateOptions both = options(traces, {"frequency", "next-gate"});
-  both.leads = {Lead::layer(1)};
-  const Evaluation all = evaluate(history);
-  const Evaluation some = evaluate(both);
+  both.leads = {scoring::Lead::layer(1)};
+  const stats::Evaluation all = evaluate(history);
+  const stats::Evaluation some = evaluate(both);
   EXPECT_LT(some.rows[0].texts, all.rows[0].texts);
   EXPECT_EQ(some.rows[0].texts, some.rows[1].texts);
   EXPECT_EQ(some.rows[0].decisions, some.rows[1].decisions);
@@ -367,7 +372,7 @@ TEST_F(Evaluate, OnceHiddenStatesAreReadEverybodyIsScoredOnTextsThatHaveThem) {
 
 TEST_F(Evaluate, WithoutFeaturesHistoryStillWorks) {
   const auto traces = make_traces("traces", {.features = false});
-  const Evaluation evaluation = evaluate(options(traces));
+  const stats::Evaluation evaluation = evaluate(options(traces));
   EXPECT_FALSE(evaluation.has_control);
   EXPECT_EQ(evaluation.rows.size(), 5U + 4U + 4U);
   EXPECT_THAT(error_of<DataError>(options(traces, {"next-gate"})), HasSubstr("--record features"));
@@ -378,17 +383,17 @@ TEST_F(Evaluate, NamesThatNeedTrainingSayHow) {
   EXPECT_THAT(error_of<UsageError>(options(traces, {"gate-adapter"})), HasSubstr("foregate train"));
   EXPECT_THAT(error_of<UsageError>(options(traces, {"crystal-ball"})), HasSubstr("token-table"));
   EvaluateOptions wrong_lead = options(traces, {"token-table"});
-  wrong_lead.leads = {Lead::layer(1)};
+  wrong_lead.leads = {scoring::Lead::layer(1)};
   EXPECT_THAT(error_of<UsageError>(wrong_lead), HasSubstr("cannot predict at layer-1"));
   EvaluateOptions too_far = options(traces);
-  too_far.leads = {Lead::layer(9)};
+  too_far.leads = {scoring::Lead::layer(9)};
   EXPECT_THROW(evaluate(too_far), UsageError);
 }
 
 TEST_F(Evaluate, DirectoriesAreScoredOnTheirOwnTestSplit) {
   const auto traces = make_traces("traces");
-  const std::string adapter = train(traces, "gate-adapter", Lead::layer(1));
-  const Evaluation evaluation = evaluate(options(traces, {adapter, "token-table"}));
+  const std::string adapter = train(traces, "gate-adapter", scoring::Lead::layer(1));
+  const stats::Evaluation evaluation = evaluate(options(traces, {adapter, "token-table"}));
   ASSERT_EQ(evaluation.rows.size(), 2U);
   EXPECT_EQ(evaluation.rows[0].predictor, "token-table");
   EXPECT_EQ(evaluation.rows[1].predictor, adapter);
@@ -397,20 +402,20 @@ TEST_F(Evaluate, DirectoriesAreScoredOnTheirOwnTestSplit) {
 
 TEST_F(Evaluate, ADirectoryScoresWhatItsNameDoes) {
   const auto traces = make_traces("traces");
-  const std::string table = train(traces, "token-table", Lead::next_token());
-  const Evaluation evaluation = evaluate(options(traces, {table, "token-table"}));
+  const std::string table = train(traces, "token-table", scoring::Lead::next_token());
+  const stats::Evaluation evaluation = evaluate(options(traces, {table, "token-table"}));
   ASSERT_EQ(evaluation.rows.size(), 2U);
   EXPECT_EQ(metric(evaluation.rows[0], "recall@2"), metric(evaluation.rows[1], "recall@2"));
 }
 
 TEST_F(Evaluate, ADirectoryIsCalibratedByWhatItHolds) {
   const auto traces = make_traces("traces");
-  const std::string adapter = train(traces, "gate-adapter", Lead::layer(1));
+  const std::string adapter = train(traces, "gate-adapter", scoring::Lead::layer(1));
   const auto error = [&] {
     return evaluate(options(traces, {adapter})).rows.front().calibration_error;
   };
   const double held = error();
-  const auto path = std::filesystem::path(adapter) / kPredictorFile;
+  const auto path = std::filesystem::path(adapter) / scoring::kPredictorFile;
   Json json = read_json(path);
   json["calibration"]["offset"] = json["calibration"]["offset"].get<double>() + 2;
   write_json_atomically(path, json);
@@ -424,11 +429,11 @@ TEST_F(Evaluate, ADirectoryIsCalibratedByWhatItHolds) {
 TEST_F(Evaluate, TestTextsOfAnotherTraceMayHaveBeenTrainedOn) {
   const auto traces = make_traces("traces");
   const auto others = make_traces("others", {.seed = 2});
-  const std::string adapter = train(traces, "gate-adapter", Lead::layer(1));
+  const std::string adapter = train(traces, "gate-adapter", scoring::Lead::layer(1));
   EvaluateOptions elsewhere = options(others, {adapter});
   EXPECT_THAT(error_of<UsageError>(elsewhere), HasSubstr("--split all"));
   elsewhere.all_texts = true;
-  const Evaluation evaluation = evaluate(elsewhere);
+  const stats::Evaluation evaluation = evaluate(elsewhere);
   EXPECT_EQ(evaluation.split, "all");
   EXPECT_EQ(evaluation.rows[0].predictor, adapter);  // It saw none of these texts.
 }
@@ -436,22 +441,22 @@ TEST_F(Evaluate, TestTextsOfAnotherTraceMayHaveBeenTrainedOn) {
 TEST_F(Evaluate, NumbersThatAreNotHeldOutSaySo) {
   const auto traces = make_traces("traces");
   EvaluateOptions all = options(traces, {"frequency", "next-gate"});
-  all.leads = {Lead::layer(1)};
+  all.leads = {scoring::Lead::layer(1)};
   all.all_texts = true;
-  const Evaluation evaluation = evaluate(all);
+  const stats::Evaluation evaluation = evaluate(all);
   EXPECT_THAT(evaluation.rows[0].title(), HasSubstr("frequency (learned from 36 of these 40"));
   EXPECT_EQ(evaluation.rows[1].predictor, "next-gate");
 }
 
 TEST_F(Evaluate, AnotherModelOrGeometryIsRefused) {
   const auto traces = make_traces("traces");
-  const std::string adapter = train(traces, "gate-adapter", Lead::layer(1));
+  const std::string adapter = train(traces, "gate-adapter", scoring::Lead::layer(1));
   EvaluateOptions other = options(make_traces("wider", {.num_experts = 8}), {adapter});
   EXPECT_THAT(error_of<DataError>(other), HasSubstr("num_experts"));
   other = options(make_traces("cousin", {.model = "cousin"}), {adapter});
   EXPECT_THAT(error_of<DataError>(other), HasSubstr("cousin"));
   other = options(traces, {adapter});
-  other.leads = {Lead::layer(2)};
+  other.leads = {scoring::Lead::layer(2)};
   EXPECT_THAT(error_of<UsageError>(other), HasSubstr("layer-1"));
 }
 
@@ -461,14 +466,14 @@ void change_router_inputs(const std::filesystem::path& directory,
   const auto path = directory / "part-00001.features.safetensors";
   std::vector<std::pair<std::string, torch::Tensor>> tensors;
   {
-    const SafetensorsFile file(path);
-    for (const SafetensorsEntry& entry : file.entries()) {
+    const tensor::SafetensorsFile file(path);
+    for (const tensor::SafetensorsEntry& entry : file.entries()) {
       const torch::Tensor tensor = file.tensor(entry.name).clone();
       tensors.emplace_back(entry.name,
-                           entry.name == features::kRouterInputs ? change(tensor) : tensor);
+                           entry.name == trace::features::kRouterInputs ? change(tensor) : tensor);
     }
   }
-  write_safetensors(path, tensors);
+  tensor::write_safetensors(path, tensors);
 }
 
 TEST_F(Evaluate, TheControlFindsOneChangedValue) {
@@ -502,4 +507,4 @@ TEST_F(Evaluate, TheControlFindsOtherRouters) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::predict

@@ -1,13 +1,13 @@
 // Records as the TFRecord and event.proto formats define them. tests/cli/test_tensorboard.py reads
 // a training's file with the tensorboard package.
-#include "predict/event_file.h"
+#include "predict/training/event_file.h"
 
 #include <gtest/gtest.h>
 
 #include "base/files.h"
 #include "synthetic_trace.h"
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 TEST(Crc32c, OfTheStandardsExamples) {
@@ -36,4 +36,4 @@ TEST(EventFile, FramesEveryEvent) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::predict

@@ -1,9 +1,12 @@
-#include "predict/layer_product.h"
+#include "predict/training/layer_matmul.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/cuda.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 constexpr int64_t kLayers = 3;
@@ -87,4 +90,4 @@ TEST(WeightGradient, HasPiecesWhereResultsAreFew) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::predict

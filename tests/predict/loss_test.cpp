@@ -1,12 +1,13 @@
-#include "predict/loss.h"
+#include "predict/training/loss.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <vector>
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 constexpr int64_t kExperts = 5;
@@ -98,4 +99,4 @@ TEST(Loss, HasNames) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::predict

@@ -1,20 +1,20 @@
 // Paths through the layers: their numbers, and what is counted after them, worked out by hand.
-#include "predict/path_table.h"
+#include "predict/counting/path_table.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <array>
 #include <cmath>
 
 #include "base/error.h"
-#include "predict/counts.h"
+#include "predict/counting/routing_counts.h"
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
-Geometry geometry_of(int layers, int experts, int top_k) {
-  Geometry geometry;
+trace::Geometry geometry_of(int layers, int experts, int top_k) {
+  trace::Geometry geometry;
   geometry.num_moe_layers = layers;
   geometry.num_experts = experts;
   geometry.top_k = top_k;
@@ -24,7 +24,7 @@ Geometry geometry_of(int layers, int experts, int top_k) {
 
 TEST(PathIds, NumbersPathsOfOneToThreeLayers) {
   // W = 4, layer-2: known are l-2, l-3, l-4. S = 4 * 5^2 + 5^4 + 5^6.
-  const PathIds paths(geometry_of(9, 5, 2), 2, 4);
+  const scoring::PathIds paths(geometry_of(9, 5, 2), 2, 4);
   constexpr int64_t kSpan = 100 + 625 + 15625;
   ASSERT_EQ(paths.num_singles(), 3);
   ASSERT_EQ(paths.num_paths(), 5);
@@ -41,14 +41,16 @@ TEST(PathIds, NumbersPathsOfOneToThreeLayers) {
 }
 
 TEST(PathIds, OfTopOneModelsTheFirstChoiceCountsAsBoth) {
-  EXPECT_EQ(PathIds(geometry_of(2, 5, 1), 1, 8).pair(std::array<int64_t, 1>{3}.data()), 18);
+  EXPECT_EQ(scoring::PathIds(geometry_of(2, 5, 1), 1, 8).pair(std::array<int64_t, 1>{3}.data()),
+            18);
 }
 
 TEST(PathIds, LeavesOutPathsThatWouldNotFitANumber) {
-  EXPECT_EQ(PathIds(geometry_of(94, 512, 8), 1, 8).num_paths(), 10);
-  EXPECT_EQ(PathIds(geometry_of(94, 2048, 8), 1, 8).num_paths(), 9);
-  EXPECT_EQ(PathIds(geometry_of(94, 65535, 8), 1, 8).num_paths(), 8);
-  EXPECT_EQ(PathIds(geometry_of(94, 8, 2), 9, 8).num_paths(), 0);  // looks back no further
+  EXPECT_EQ(scoring::PathIds(geometry_of(94, 512, 8), 1, 8).num_paths(), 10);
+  EXPECT_EQ(scoring::PathIds(geometry_of(94, 2048, 8), 1, 8).num_paths(), 9);
+  EXPECT_EQ(scoring::PathIds(geometry_of(94, 65535, 8), 1, 8).num_paths(), 8);
+  EXPECT_EQ(scoring::PathIds(geometry_of(94, 8, 2), 9, 8).num_paths(),
+            0);  // looks back no further
 }
 
 // Three layers of two experts, top-1: what tokens chose at layers 0, 1 and 2.
@@ -63,8 +65,9 @@ void expect_row(const torch::Tensor& row, double first, double second) {
 }
 
 TEST(PathTable, KnowsWhatFollowsSeveralLayers) {
-  const Geometry geometry = geometry_of(3, 2, 1);
-  const PathTable table(count_paths(five_decisions(), geometry, 1), geometry, Lead::layer(1), "t");
+  const trace::Geometry geometry = geometry_of(3, 2, 1);
+  const PathTable table(count_paths(five_decisions(), geometry, 1), geometry,
+                        scoring::Lead::layer(1), "t");
   ASSERT_EQ(table.num_paths(), RoutingCounts::kWindow + 2);
   const torch::Tensor tokens = torch::tensor({0, 0, 0, 0, 1, 0}, torch::kInt64).view({2, 3, 1});
   const torch::Tensor evidence = table.evidence(tokens, torch::tensor({0.5F, 0.5F}), 2);
@@ -84,7 +87,7 @@ TEST(PathTable, KnowsWhatFollowsSeveralLayers) {
 }
 
 TEST(PathTable, KeepsWhatWasSeenTwiceAndTheMostFrequent) {
-  const Geometry geometry = geometry_of(3, 2, 1);
+  const trace::Geometry geometry = geometry_of(3, 2, 1);
   // Layer 1: 0 and 1 at layer 0. Layer 2: 0 at layer 1; 0 and 1 at layer 0; both ways through both.
   EXPECT_EQ(count_paths(five_decisions(), geometry, 1).at("path_ids").size(0), 2 + 1 + 2 + 2);
   const NamedTensors one_a_layer = count_paths(five_decisions(), geometry, 1, 2);
@@ -98,12 +101,12 @@ TEST(PathTable, KeepsWhatWasSeenTwiceAndTheMostFrequent) {
 }
 
 TEST(PathTable, RefusesTensorsThatDoNotFit) {
-  const Geometry geometry = geometry_of(3, 2, 1);
+  const trace::Geometry geometry = geometry_of(3, 2, 1);
   const NamedTensors whole = count_paths(five_decisions(), geometry, 1);
   const auto refuses = [&](const char* name, const torch::Tensor& tensor) {
     NamedTensors changed = whole;
     changed[name] = tensor;
-    EXPECT_THROW(PathTable(changed, geometry, Lead::layer(1), "t"), DataError) << name;
+    EXPECT_THROW(PathTable(changed, geometry, scoring::Lead::layer(1), "t"), DataError) << name;
   };
   refuses("path_begin", whole.at("path_begin").flip(0));
   refuses("path_begin", whole.at("path_begin") + 1);
@@ -113,4 +116,4 @@ TEST(PathTable, RefusesTensorsThatDoNotFit) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::predict

@@ -1,46 +1,48 @@
 // Hidden states in, logits out.
-#include "predict/states.h"
+#include "predict/neural/state_rows.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <fstream>
 #include <numeric>
 
 #include "base/error.h"
+#include "predict/neural/state_predictor.h"
+#include "predict/neural/state_task.h"
 #include "predict/registry.h"
-#include "predict/state_predictor.h"
-#include "predict/state_task.h"
 #include "synthetic_trace.h"
-#include "tensor/device.h"
-#include "tensor/safetensors.h"
+#include "tensor/device/device.h"
+#include "tensor/files/safetensors.h"
 #include "trace/features.h"
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 using ::testing::HasSubstr;
 using testing::TemporaryDirectory;
 using Features = TextSelection::Features;
 
-class NormalisedStates : public ::testing::TestWithParam<torch::ScalarType> {};
+class NormalizedStates : public ::testing::TestWithParam<torch::ScalarType> {};
 
-TEST_P(NormalisedStates, AreWhatAtenMakesOfThem) {
+TEST_P(NormalizedStates, AreWhatAtenMakesOfThem) {
   torch::manual_seed(0);
   for (const int64_t tokens : {0, 1, 200}) {
     for (const int64_t hidden : {1, 15, 16, 31, 32, 33, 256}) {
       const torch::Tensor states = (3 * torch::randn({tokens, 3, hidden})).to(GetParam());
       const torch::Tensor x = states.to(torch::kFloat32).slice(1, 0, 2).transpose(0, 1);
       const torch::Tensor expected = x * x.square().mean(-1, true).add(1e-6).rsqrt();
-      const torch::Tensor found = normalised_states(states, 2);
+      const torch::Tensor found = normalized_states(states, 2);
       ASSERT_EQ(found.sizes(), expected.sizes());
       EXPECT_TRUE(found.allclose(expected, 1e-5, 1e-5)) << tokens << " x " << hidden;
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, NormalisedStates,
+INSTANTIATE_TEST_SUITE_P(Dtypes, NormalizedStates,
                          ::testing::Values(torch::kFloat32, torch::kBFloat16, torch::kFloat16));
 
 TextSelection with_features() {
@@ -57,21 +59,21 @@ class Synthetic : public ::testing::Test {
 
 TEST_F(Synthetic, RowsGatherTheSplitsTokens) {
   const Corpus corpus(directory_.path());
-  const Lead lead = Lead::layer(1);
+  const scoring::Lead lead = scoring::Lead::layer(1);
   StateRows rows(corpus.geometry(), lead);
-  rows.read(corpus, Split::kValidation);
+  rows.read(corpus, trace::Split::kValidation);
   std::vector<torch::Tensor> states;
   std::vector<torch::Tensor> experts;
-  for (const RoutedText& text :
-       testing::read_texts(corpus, {.split = Split::kValidation, .features = Features::kRequire})) {
-    states.push_back(normalised_states(text.router_inputs, 3));
+  for (const RoutedText& text : testing::read_texts(
+           corpus, {.split = trace::Split::kValidation, .features = Features::kRequire})) {
+    states.push_back(normalized_states(text.router_inputs, 3));
     experts.push_back(text.experts.slice(1, 1).transpose(0, 1));
   }
   const torch::Tensor all_states = torch::cat(states, 1);
   ASSERT_EQ(rows.num_tokens(), all_states.size(1));
   const std::vector<int64_t> tokens = {rows.num_tokens() - 1, 0, 3, 3};
-  StateRows::Draw draw;
-  rows.bring(tokens, draw);
+  StateRows::BatchIndices draw;
+  rows.stage(tokens, draw);
   const StateRows::Batch batch = rows.gather(draw, /*history=*/false, torch::kFloat32);
   EXPECT_FALSE(batch.inputs.history.ids.defined());
   const torch::Tensor index = torch::tensor(tokens, torch::kInt64);
@@ -81,17 +83,17 @@ TEST_F(Synthetic, RowsGatherTheSplitsTokens) {
 
 TEST_F(Synthetic, RowsKeepGateWeightsIfAsked) {
   const Corpus corpus(directory_.path());
-  StateRows rows(corpus.geometry(), Lead::layer(1), torch::kCPU, /*gate_weights=*/true);
-  rows.read(corpus, Split::kTrain);
+  StateRows rows(corpus.geometry(), scoring::Lead::layer(1), torch::kCPU, /*gate_weights=*/true);
+  rows.read(corpus, trace::Split::kTrain);
   std::vector<torch::Tensor> gates;
   const TextSelection selection{
-      .split = Split::kTrain, .features = Features::kRequire, .gate_weights = true};
+      .split = trace::Split::kTrain, .features = Features::kRequire, .gate_weights = true};
   for (const RoutedText& text : testing::read_texts(corpus, selection)) {
     gates.push_back(text.gate_weights.slice(1, 1).transpose(0, 1));
   }
   const std::vector<int64_t> tokens = {rows.num_tokens() - 1, 0, 3};
-  StateRows::Draw draw;
-  rows.bring(tokens, draw);
+  StateRows::BatchIndices draw;
+  rows.stage(tokens, draw);
   const StateRows::Batch batch = rows.gather(draw, /*history=*/false, torch::kFloat32);
   EXPECT_TRUE(batch.truth.gate_weights.equal(
       torch::cat(gates, 1).index_select(1, torch::tensor(tokens, torch::kInt64))));
@@ -100,14 +102,14 @@ TEST_F(Synthetic, RowsKeepGateWeightsIfAsked) {
 TEST_F(Synthetic, RowsOnAGpuAreTheSame) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device that this libtorch can use";
   const Corpus corpus(directory_.path());
-  StateRows here(corpus.geometry(), Lead::layer(1));
-  StateRows there(corpus.geometry(), Lead::layer(1), parse_device("cuda"));
-  for (StateRows* rows : {&here, &there}) rows->read(corpus, Split::kTrain);
+  StateRows here(corpus.geometry(), scoring::Lead::layer(1));
+  StateRows there(corpus.geometry(), scoring::Lead::layer(1), tensor::parse_device("cuda"));
+  for (StateRows* rows : {&here, &there}) rows->read(corpus, trace::Split::kTrain);
   EXPECT_TRUE(there.resident());
   const std::vector<int64_t> tokens = {here.num_tokens() - 1, 0, 3, 3};
   const auto batch = [&](const StateRows& rows, torch::ScalarType dtype) {
-    StateRows::Draw draw;
-    rows.bring(tokens, draw);
+    StateRows::BatchIndices draw;
+    rows.stage(tokens, draw);
     return rows.gather(draw, /*history=*/true, dtype);
   };
   const StateRows::Batch expected = batch(here, torch::kFloat32);
@@ -123,28 +125,28 @@ TEST_F(Synthetic, RowsOnAGpuAreTheSame) {
 
 TEST_F(Synthetic, RowsKnowTheTokensBefore) {
   const Corpus corpus(directory_.path());
-  const Lead lead = Lead::layer(1);
+  const scoring::Lead lead = scoring::Lead::layer(1);
   StateRows rows(corpus.geometry(), lead);
-  rows.read(corpus, Split::kTrain);
+  rows.read(corpus, trace::Split::kTrain);
   std::vector<torch::Tensor> ids;
   std::vector<torch::Tensor> experts;
-  for (const RoutedText& text :
-       testing::read_texts(corpus, {.split = Split::kTrain, .features = Features::kRequire})) {
+  for (const RoutedText& text : testing::read_texts(
+           corpus, {.split = trace::Split::kTrain, .features = Features::kRequire})) {
     const TokenHistory history = inputs_of(text, lead, corpus.geometry(), true).history;
     ids.push_back(history.ids);
     experts.push_back(history.experts);
   }
   std::vector<int64_t> tokens(static_cast<size_t>(rows.num_tokens()));
   std::iota(tokens.begin(), tokens.end(), 0);
-  StateRows::Draw draw;
-  rows.bring(tokens, draw);
+  StateRows::BatchIndices draw;
+  rows.stage(tokens, draw);
   const StateRows::Batch batch = rows.gather(draw, /*history=*/true, torch::kFloat32);
   EXPECT_TRUE(batch.inputs.history.ids.equal(torch::cat(ids)));
   EXPECT_TRUE(batch.inputs.history.experts.equal(torch::cat(experts, 1)));
 }
 
 TEST(TokenHistory, EndsWhereTheTextBegins) {
-  Geometry geometry;
+  trace::Geometry geometry;
   geometry.num_experts = 3;
   geometry.vocab_size = 9;
   // Two texts of two and one tokens, one layer, top-1.
@@ -161,7 +163,8 @@ TEST_F(Synthetic, GateAdapterAndGateMlpStartAtNextGate) {
   const Corpus corpus(directory_.path());
   SharedCounts counts(corpus);
   const FitInputs inputs{corpus, counts, {}};
-  for (const Lead& lead : {Lead::layer(1), Lead::layer(2), Lead::pre_attention()}) {
+  for (const scoring::Lead& lead :
+       {scoring::Lead::layer(1), scoring::Lead::layer(2), scoring::Lead::pre_attention()}) {
     const auto gate = make_predictor("next-gate", lead, corpus.geometry());
     gate->fit(inputs);
     for (const char* name : {"gate-adapter", "gate-mlp"}) {
@@ -182,7 +185,7 @@ TEST_F(Synthetic, GateAdapterAndGateMlpStartAtNextGate) {
 TEST_F(Synthetic, NextGateIsTheTargetsRouterOnTheEarlierInput) {
   const Corpus corpus(directory_.path());
   SharedCounts counts(corpus);
-  const auto gate = make_predictor("next-gate", Lead::layer(1), corpus.geometry());
+  const auto gate = make_predictor("next-gate", scoring::Lead::layer(1), corpus.geometry());
   gate->fit({corpus, counts, {}});
   const RoutedText text = testing::read_texts(corpus, with_features()).back();
   const torch::Tensor scores = gate->score(text);
@@ -216,46 +219,46 @@ void replace(const std::filesystem::path& directory, const std::string& name,
   const auto path = directory / "part-00000.features.safetensors";
   std::vector<std::pair<std::string, torch::Tensor>> tensors;
   {
-    const SafetensorsFile file(path);
-    for (const SafetensorsEntry& entry : file.entries()) {
+    const tensor::SafetensorsFile file(path);
+    for (const tensor::SafetensorsEntry& entry : file.entries()) {
       tensors.emplace_back(entry.name,
                            entry.name == name ? value : file.tensor(entry.name).clone());
     }
   }
-  write_safetensors(path, tensors);
-  Manifest manifest = read_manifest(directory);
+  tensor::write_safetensors(path, tensors);
+  trace::Manifest manifest = trace::read_manifest(directory);
   manifest.shards[0].feature_bytes = static_cast<int64_t>(std::filesystem::file_size(path));
-  write_manifest(directory, manifest);
+  trace::write_manifest(directory, manifest);
 }
 
 TEST_F(Synthetic, FeaturesOfAnotherShapeAreRefused) {
-  replace(directory_.path(), features::kRouterInputs, torch::zeros({5, 4, 9}));
+  replace(directory_.path(), trace::features::kRouterInputs, torch::zeros({5, 4, 9}));
   EXPECT_THAT(error_of(directory_.path()), HasSubstr("[tokens, 4, 8]"));
 }
 
 TEST_F(Synthetic, FeaturesOfOtherTextsAreRefused) {
-  const SafetensorsFile file(directory_.path() / "part-00000.features.safetensors");
-  torch::Tensor offsets = file.tensor(features::kOffsets).clone();
+  const tensor::SafetensorsFile file(directory_.path() / "part-00000.features.safetensors");
+  torch::Tensor offsets = file.tensor(trace::features::kOffsets).clone();
   offsets[3] += 1;
-  replace(directory_.path(), features::kOffsets, offsets);
+  replace(directory_.path(), trace::features::kOffsets, offsets);
   EXPECT_THAT(error_of(directory_.path()), HasSubstr("do not belong together"));
 }
 
 TEST_F(Synthetic, RowsThatDoNotRiseAreRefused) {
-  const SafetensorsFile file(directory_.path() / "part-00000.features.safetensors");
-  torch::Tensor rows = file.tensor(features::kRows).clone();
+  const tensor::SafetensorsFile file(directory_.path() / "part-00000.features.safetensors");
+  torch::Tensor rows = file.tensor(trace::features::kRows).clone();
   rows[3] = rows[2];
-  replace(directory_.path(), features::kRows, rows);
+  replace(directory_.path(), trace::features::kRows, rows);
   EXPECT_THAT(error_of(directory_.path()), HasSubstr("rows[3]"));
 }
 
 TEST_F(Synthetic, RoutersOfAnotherShapeAreRefused) {
-  write_safetensors(directory_.path() / features::kRoutersFile,
-                    {{features::kRouterWeight, torch::zeros({4, 7, 8})},
-                     {features::kNormWeight, torch::zeros({4, 8})}},
-                    {{features::kNormEpsilon, "1e-6"}});
+  tensor::write_safetensors(directory_.path() / trace::features::kRoutersFile,
+                            {{trace::features::kRouterWeight, torch::zeros({4, 7, 8})},
+                             {trace::features::kNormWeight, torch::zeros({4, 8})}},
+                            {{trace::features::kNormEpsilon, "1e-6"}});
   EXPECT_THAT(error_of(directory_.path()), HasSubstr("expected float32 [4, 6, 8]"));
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::predict

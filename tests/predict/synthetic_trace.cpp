@@ -1,7 +1,8 @@
 #include "synthetic_trace.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -10,7 +11,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "nn/router.h"
-#include "tensor/safetensors.h"
+#include "tensor/files/safetensors.h"
 #include "trace/features.h"
 #include "trace/writer.h"
 
@@ -23,8 +24,8 @@ constexpr int kHidden = 8;
 constexpr int kVocabulary = 20;
 constexpr int kShards = 2;
 
-Geometry geometry_of(const SyntheticOptions& options) {
-  Geometry geometry;
+trace::Geometry geometry_of(const SyntheticOptions& options) {
+  trace::Geometry geometry;
   geometry.num_moe_layers = kLayers;
   geometry.num_experts = options.num_experts;
   geometry.top_k = kTopK;
@@ -35,8 +36,8 @@ Geometry geometry_of(const SyntheticOptions& options) {
   return geometry;
 }
 
-Manifest manifest_of(const Geometry& geometry, const std::string& model) {
-  Manifest manifest;
+trace::Manifest manifest_of(const trace::Geometry& geometry, const std::string& model) {
+  trace::Manifest manifest;
   manifest.model = model;
   manifest.model_type = "qwen2_moe";
   manifest.config_sha256 = sha256_of_text(model);
@@ -79,7 +80,7 @@ States run_model(const Model& model, const torch::Tensor& ids) {
   return {torch::stack(inputs, 1).contiguous(), torch::stack(residual, 1).contiguous()};
 }
 
-Trace decide(const Model& model, const States& states, const torch::Tensor& ids) {
+trace::Trace decide(const Model& model, const States& states, const torch::Tensor& ids) {
   std::vector<torch::Tensor> experts;
   std::vector<torch::Tensor> gates;
   for (int l = 0; l < kLayers; ++l) {
@@ -90,7 +91,7 @@ Trace decide(const Model& model, const States& states, const torch::Tensor& ids)
   }
   const torch::Tensor chosen = torch::stack(experts, 1).contiguous();
   const torch::Tensor weights = torch::stack(gates, 1).to(torch::kFloat16).contiguous();
-  Trace trace;
+  trace::Trace trace;
   const auto* id = ids.const_data_ptr<int64_t>();
   trace.token_ids.assign(id, id + ids.numel());
   const auto* expert = chosen.const_data_ptr<int64_t>();
@@ -111,10 +112,11 @@ void write_features(const std::filesystem::path& path, const std::vector<int64_t
     inputs.push_back(text.router_inputs);
     residual.push_back(text.residual);
   }
-  write_safetensors(path, {{features::kRows, torch::tensor(rows, torch::kInt64)},
-                           {features::kOffsets, torch::tensor(offsets, torch::kInt64)},
-                           {features::kRouterInputs, torch::cat(inputs)},
-                           {features::kResidual, torch::cat(residual)}});
+  tensor::write_safetensors(path,
+                            {{trace::features::kRows, torch::tensor(rows, torch::kInt64)},
+                             {trace::features::kOffsets, torch::tensor(offsets, torch::kInt64)},
+                             {trace::features::kRouterInputs, torch::cat(inputs)},
+                             {trace::features::kResidual, torch::cat(residual)}});
 }
 
 torch::Tensor random_ids(Random& random, int64_t length) {
@@ -143,19 +145,19 @@ void write_synthetic_trace(const std::filesystem::path& directory,
                            const SyntheticOptions& options) {
   std::filesystem::create_directories(directory);
   const Model model = make_model(options);
-  Manifest manifest = manifest_of(geometry_of(options), options.model);
+  trace::Manifest manifest = manifest_of(geometry_of(options), options.model);
   manifest.seed = options.seed;
   Random random(options.seed);
   for (int shard = 0; shard < kShards; ++shard) {
     const std::string dataset = fmt::format("dataset-{}", shard);
     manifest.datasets.push_back({dataset, "made up", options.texts_per_dataset, 100, 0});
-    ShardWriter writer(directory, shard, manifest);
+    trace::ShardWriter writer(directory, shard, manifest);
     std::vector<int64_t> rows;
     std::vector<States> states;
     for (int row = 0; row < options.texts_per_dataset; ++row) {
       const torch::Tensor ids = random_ids(random, row == 0 ? 1 : 2 + row % 23);
       const States text = run_model(model, ids);
-      Trace trace = decide(model, text, ids);
+      trace::Trace trace = decide(model, text, ids);
       trace.dataset = dataset;
       trace.sample = row;
       writer.add(trace);
@@ -163,7 +165,7 @@ void write_synthetic_trace(const std::filesystem::path& directory,
       rows.push_back(row);
       states.push_back(text);
     }
-    ShardEntry entry = writer.finish();
+    trace::ShardEntry entry = writer.finish();
     if (options.features) {
       entry.features = fmt::format("part-{:05}.features.safetensors", shard);
       write_features(directory / entry.features, rows, states);
@@ -174,32 +176,33 @@ void write_synthetic_trace(const std::filesystem::path& directory,
   }
   if (options.features) {
     manifest.feature_fraction = 1.0 / options.feature_every;
-    write_safetensors(
-        directory / features::kRoutersFile,
-        {{features::kRouterWeight, model.router}, {features::kNormWeight, model.norm}},
-        {{features::kNormEpsilon, "1e-06"}});
+    tensor::write_safetensors(directory / trace::features::kRoutersFile,
+                              {{trace::features::kRouterWeight, model.router},
+                               {trace::features::kNormWeight, model.norm}},
+                              {{trace::features::kNormEpsilon, "1e-06"}});
   }
-  write_manifest(directory, manifest);
+  trace::write_manifest(directory, manifest);
 }
 
-void write_trace(const std::filesystem::path& directory, const Geometry& geometry,
-                 const std::vector<Trace>& traces) {
+void write_trace(const std::filesystem::path& directory, const trace::Geometry& geometry,
+                 const std::vector<trace::Trace>& traces) {
   std::filesystem::create_directories(directory);
-  Manifest manifest = manifest_of(geometry, "by hand");
+  trace::Manifest manifest = manifest_of(geometry, "by hand");
   manifest.gate_weights = false;
   std::map<std::string, int64_t> sizes;
-  for (const Trace& trace : traces) ++sizes[trace.dataset];
+  for (const trace::Trace& trace : traces) ++sizes[trace.dataset];
   for (const auto& [name, size] : sizes)
     manifest.datasets.push_back({name, "by hand", size, size, 0});
-  ShardWriter writer(directory, 0, manifest);
-  for (const Trace& trace : traces) writer.add(trace);
+  trace::ShardWriter writer(directory, 0, manifest);
+  for (const trace::Trace& trace : traces) writer.add(trace);
   manifest.shards.push_back(writer.finish());
-  write_manifest(directory, manifest);
+  trace::write_manifest(directory, manifest);
 }
 
-std::vector<RoutedText> read_texts(const Corpus& corpus, const TextSelection& selection) {
-  std::vector<RoutedText> texts;
-  corpus.for_each(selection, [&](const RoutedText& text) { texts.push_back(text); });
+std::vector<predict::RoutedText> read_texts(const predict::Corpus& corpus,
+                                            const predict::TextSelection& selection) {
+  std::vector<predict::RoutedText> texts;
+  corpus.for_each(selection, [&](const predict::RoutedText& text) { texts.push_back(text); });
   return texts;
 }
 

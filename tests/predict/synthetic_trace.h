@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "predict/corpus.h"
+#include "predict/texts/corpus.h"
 #include "trace/manifest.h"
 #include "trace/trace.h"
 
@@ -42,10 +42,11 @@ void write_synthetic_trace(const std::filesystem::path& directory,
                            const SyntheticOptions& options = {});
 
 /// A trace directory without features from traces given; every dataset's name must be in them.
-void write_trace(const std::filesystem::path& directory, const Geometry& geometry,
-                 const std::vector<Trace>& traces);
+void write_trace(const std::filesystem::path& directory, const trace::Geometry& geometry,
+                 const std::vector<trace::Trace>& traces);
 
 /// All texts of a selection.
-std::vector<RoutedText> read_texts(const Corpus& corpus, const TextSelection& selection);
+std::vector<predict::RoutedText> read_texts(const predict::Corpus& corpus,
+                                            const predict::TextSelection& selection);
 
 }  // namespace foregate::testing

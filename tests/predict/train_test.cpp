@@ -1,8 +1,9 @@
-#include "predict/train.h"
+#include "predict/runs/train.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/types.h>
 
 #include <nlohmann/json.hpp>
 
@@ -13,7 +14,7 @@
 #include "predict/registry.h"
 #include "synthetic_trace.h"
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 using ::testing::HasSubstr;
@@ -31,12 +32,12 @@ class Train : public ::testing::Test {
 
   /// A trace of a single text, without features and gate weights.
   std::filesystem::path write_one_text() const {
-    Geometry geometry;
+    trace::Geometry geometry;
     geometry.num_moe_layers = 2;
     geometry.num_experts = 3;
     geometry.top_k = 1;
     geometry.moe_layers = {0, 1};
-    Trace trace;
+    trace::Trace trace;
     trace.dataset = "one";
     trace.token_ids = {1, 2};
     trace.prompt_tokens = 2;
@@ -53,7 +54,7 @@ class Train : public ::testing::Test {
   }
 
   TrainOptions options(const char* output, const char* predictor = "gate-adapter",
-                       Lead lead = Lead::layer(1)) const {
+                       scoring::Lead lead = scoring::Lead::layer(1)) const {
     TrainOptions options;
     options.traces = traces();
     options.predictor = predictor;
@@ -78,7 +79,7 @@ class Train : public ::testing::Test {
 };
 
 std::string weights_of(const TrainOptions& options) {
-  return sha256_of_file(options.output / kPredictorWeightsFile);
+  return sha256_of_file(options.output / scoring::kPredictorWeightsFile);
 }
 
 TEST_F(Train, AResumedTrainingEqualsAnUninterruptedOne) {
@@ -171,7 +172,7 @@ TEST_F(Train, EveryLossLearns) {
 }
 
 TEST_F(Train, ALossThatNeedsGateWeightsSaysSo) {
-  TrainOptions wanted = options("gates", "transformer", Lead::next_token());
+  TrainOptions wanted = options("gates", "transformer", scoring::Lead::next_token());
   wanted.traces = write_one_text();
   write_file_atomically(config(), R"({"loss": "listwise"})");
   EXPECT_THAT(error_of<DataError>(wanted), HasSubstr("set \"loss\" to \"bce\""));
@@ -219,7 +220,7 @@ TEST_F(Train, StoresTheCalibrationOfTheValidationTexts) {
     EXPECT_EQ(stored.info.calibration->scale, expected->scale);
     EXPECT_EQ(stored.info.calibration->shared, expected->shared);
     EXPECT_EQ(stored.info.calibration->offset, expected->offset);
-    EXPECT_NE(expected->scale, Calibration{}.scale);
+    EXPECT_NE(expected->scale, scoring::Calibration{}.scale);
     // It is no setting: the training counts as done with or without.
     EXPECT_TRUE(train_predictor(wanted).already_done);
   }
@@ -231,7 +232,7 @@ TEST_F(Train, WithoutValidationTextsThereIsNoCalibration) {
   wanted.config.clear();
   train_predictor(wanted);
   EXPECT_FALSE(read_predictor_info(wanted.output).calibration);
-  EXPECT_FALSE(read_json(wanted.output / kPredictorFile).contains(kCalibration));
+  EXPECT_FALSE(read_json(wanted.output / scoring::kPredictorFile).contains(scoring::kCalibration));
 }
 
 TEST_F(Train, RunsOfTokensTrainToo) {
@@ -253,9 +254,10 @@ TEST_F(Train, UnknownOrWrongSettingsAreNamed) {
 
 TEST_F(Train, UnknownNamesAndLeadsAreUsageErrors) {
   EXPECT_THAT(error_of<UsageError>(options("a", "oracle")), HasSubstr("gate-adapter"));
-  EXPECT_THAT(error_of<UsageError>(options("b", "gate-adapter", Lead::next_token())),
+  EXPECT_THAT(error_of<UsageError>(options("b", "gate-adapter", scoring::Lead::next_token())),
               HasSubstr("layer-H, pre-attention"));
-  EXPECT_THAT(error_of<UsageError>(options("c", "gate-adapter", Lead::layer(4))), HasSubstr("4"));
+  EXPECT_THAT(error_of<UsageError>(options("c", "gate-adapter", scoring::Lead::layer(4))),
+              HasSubstr("4"));
 }
 
 TEST_F(Train, WithoutFeaturesItSaysHowToRecordThem) {
@@ -272,10 +274,10 @@ TEST_F(Train, WeightsThatDoNotBelongToThePredictorAreRefused) {
   other.seed = 1;
   train_predictor(one);
   train_predictor(other);
-  fs::copy_file(other.output / kPredictorWeightsFile, one.output / kPredictorWeightsFile,
-                fs::copy_options::overwrite_existing);
+  fs::copy_file(other.output / scoring::kPredictorWeightsFile,
+                one.output / scoring::kPredictorWeightsFile, fs::copy_options::overwrite_existing);
   EXPECT_THROW(load_predictor(one.output), DataError);
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::predict

@@ -1,17 +1,18 @@
 // Windows of tokens, and the sequence model on them.
-#include "predict/transformer_predictor.h"
+#include "predict/neural/transformer.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "predict/neural/token_windows.h"
 #include "predict/registry.h"
-#include "predict/token_windows.h"
 #include "synthetic_trace.h"
 
-namespace foregate {
+namespace foregate::predict {
 namespace {
 
 TEST(TokenWindows, AreLaidOutWithPadding) {
@@ -32,14 +33,14 @@ TEST(TokenWindows, AreLaidOutWithPadding) {
 
 TEST(TokenWindows, IdsThatAreNotInTheTableStandBehindIt) {
   const torch::Tensor table = torch::tensor({2, 5, 9}, torch::kInt64);
-  EXPECT_TRUE(places_of(table, torch::tensor({9, 4, 2, 11}, torch::kInt64))
+  EXPECT_TRUE(indices_of(table, torch::tensor({9, 4, 2, 11}, torch::kInt64))
                   .equal(torch::tensor({2, 3, 0, 3}, torch::kInt64)));
-  EXPECT_TRUE(places_of(table.slice(0, 0, 0), torch::tensor({9}, torch::kInt64))
+  EXPECT_TRUE(indices_of(table.slice(0, 0, 0), torch::tensor({9}, torch::kInt64))
                   .equal(torch::tensor({0}, torch::kInt64)));
 }
 
-Geometry small_geometry() {
-  Geometry geometry;
+trace::Geometry small_geometry() {
+  trace::Geometry geometry;
   geometry.num_moe_layers = 3;
   geometry.num_experts = 5;
   geometry.top_k = 2;
@@ -54,7 +55,7 @@ RoutedText random_text(int64_t tokens) {
 }
 
 /// With random weights in place of those that start at zero.
-std::unique_ptr<Predictor> random_predictor(const Lead& lead, int64_t context) {
+std::unique_ptr<Predictor> random_predictor(const scoring::Lead& lead, int64_t context) {
   const Json settings = {{"width", 8}, {"heads", 2}, {"context", context}, {"blocks", 2}};
   auto made = make_predictor("transformer", lead, small_geometry(), JsonReader(settings, "test"));
   auto& predictor = dynamic_cast<TransformerPredictor&>(*made);
@@ -68,7 +69,7 @@ std::unique_ptr<Predictor> random_predictor(const Lead& lead, int64_t context) {
 
 TEST(Transformer, PaddingChangesNothing) {
   torch::manual_seed(0);
-  const auto made = random_predictor(Lead::layer(1), 16);
+  const auto made = random_predictor(scoring::Lead::layer(1), 16);
   const auto& predictor = dynamic_cast<TransformerPredictor&>(*made);
   const RoutedText text = random_text(9);
   NamedTensors weights = predictor.weights();
@@ -83,7 +84,7 @@ TEST(Transformer, BeginsAtTheShareOfTheChosen) {
   torch::manual_seed(0);
   const RoutedText text = random_text(9);
   const WindowBatch batch = gather_windows({text.token_ids, text.experts, {}}, {{0, 9}});
-  for (const Lead& lead : {Lead::next_token(), Lead::layer(1)}) {
+  for (const scoring::Lead& lead : {scoring::Lead::next_token(), scoring::Lead::layer(1)}) {
     const auto made =
         make_predictor("transformer", lead, small_geometry(), JsonReader(Json::object(), "test"));
     auto& predictor = dynamic_cast<TransformerPredictor&>(*made);
@@ -92,13 +93,13 @@ TEST(Transformer, BeginsAtTheShareOfTheChosen) {
     predictor.set_weights(weights, "test");
     const torch::Tensor stated =
         predictor.logits(predictor.weights(), batch, torch::kFloat32, {}).sigmoid();
-    EXPECT_NEAR(stated.mean().item<double>(), 2.0 / 5, 0.05) << lead_name(lead);
+    EXPECT_NEAR(stated.mean().item<double>(), 2.0 / 5, 0.05) << scoring::lead_name(lead);
   }
 }
 
 TEST(Transformer, LongTextsAreScoredInOverlappingWindows) {
   torch::manual_seed(0);
-  const auto windowed = random_predictor(Lead::next_token(), 6);
+  const auto windowed = random_predictor(scoring::Lead::next_token(), 6);
   const RoutedText text = random_text(11);
   const torch::Tensor scores = windowed->score(text);
   ASSERT_EQ(scores.sizes(), at::IntArrayRef({11, 3, 5}));
@@ -118,10 +119,10 @@ TEST(Transformer, LongTextsAreScoredInOverlappingWindows) {
 
 TEST(Transformer, RefusesAWidthThatTheHeadsDoNotDivide) {
   const Json settings = {{"width", 10}, {"heads", 4}};
-  EXPECT_THROW(make_predictor("transformer", Lead::next_token(), small_geometry(),
+  EXPECT_THROW(make_predictor("transformer", scoring::Lead::next_token(), small_geometry(),
                               JsonReader(settings, "test")),
                DataError);
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::predict

@@ -3,14 +3,14 @@
 
 #include <cmath>
 
-#include "report/bar_chart.h"
-#include "report/heat_map.h"
-#include "report/journey_map.h"
-#include "report/layers.h"
-#include "report/line_chart.h"
-#include "report/xy_chart.h"
+#include "report/charts/bar_chart.h"
+#include "report/charts/heat_map.h"
+#include "report/charts/line_chart.h"
+#include "report/charts/path_map.h"
+#include "report/charts/xy_chart.h"
+#include "report/sections/layers.h"
 
-namespace foregate {
+namespace foregate::report {
 namespace {
 
 using ::testing::ElementsAre;
@@ -139,8 +139,8 @@ TEST(XyChartTest, OnlyZerosOrNothingStillHaveAxes) {
   }
 }
 
-TEST(JourneyMapTest, MarksDecisionsWithMissedExperts) {
-  JourneyMap map;
+TEST(PathMapTest, MarksDecisionsWithMissedExperts) {
+  PathMap map;
   map.layers = {"0", "1"};
   map.tokens = {"a", "b", "c"};
   map.top_k = 2;
@@ -164,4 +164,4 @@ TEST(LayersTest, Spread) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::report

@@ -8,10 +8,10 @@
 #include <set>
 
 #include "base/files.h"
-#include "report/sections.h"
+#include "report/sections/sections.h"
 #include "sample_input.h"
 
-namespace foregate {
+namespace foregate::report {
 namespace {
 
 using ::testing::HasSubstr;
@@ -170,10 +170,10 @@ TEST(ReportTest, WhatEvaluationsAddIsShownOnlyWhereThereIsSome) {
   const std::string full = render_report(input);
   for (const char* id : {"recall-by-cost", "reliability", "cross-domain", "foreseen"})
     EXPECT_THAT(full, HasSubstr("id=\"figure-" + std::string(id) + "\""));
-  Evaluation& evaluation = input.evaluations[0];
+  stats::Evaluation& evaluation = input.evaluations[0];
   evaluation.transfers.clear();
   evaluation.examples.clear();
-  for (EvaluationRow& row : evaluation.rows) {
+  for (stats::EvaluationRow& row : evaluation.rows) {
     row.flops = 0;
     row.reliability.clear();
   }
@@ -197,7 +197,7 @@ TEST_F(ReportFilesTest, TablesHoldTheStatistics) {
   ReportInput input = sample_input({});
   input.evaluations = {sample_evaluation({})};
   write_tables(input, folder_);
-  const RoutingStatistics& statistics = input.statistics;
+  const stats::RoutingStatistics& statistics = input.statistics;
   int cells = 0;
   for (const Json& row : read_json(folder_ / "expert-usage.json")) {
     const int layer = row["moe_layer"];
@@ -248,4 +248,4 @@ TEST_F(ReportFilesTest, AnEmptyTraceWritesNoCharts) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::report

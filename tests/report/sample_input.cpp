@@ -2,37 +2,37 @@
 
 #include "../stats/random_trace.h"
 
-namespace foregate {
+namespace foregate::report {
 
 ReportInput sample_input(const SampleShape& shape) {
   ReportInput input;
   input.title = "Routing report";
-  const Geometry geometry = small_geometry(shape.layers, shape.experts, shape.top_k);
+  const trace::Geometry geometry = stats::small_geometry(shape.layers, shape.experts, shape.top_k);
   input.manifest.model = "sample/model";
   input.manifest.geometry = geometry;
   input.manifest.complete = true;
-  input.statistics = RoutingStatistics(geometry, {0});  // the samples' only token id
+  input.statistics = stats::RoutingStatistics(geometry, {0});  // the samples' only token id
   Random random(11);
   for (int text = 0; text < shape.texts; ++text) {
     const std::string& dataset = shape.datasets[static_cast<size_t>(text) % shape.datasets.size()];
-    input.statistics.add(random_trace(geometry, dataset, shape.tokens, random));
+    input.statistics.add(stats::random_trace(geometry, dataset, shape.tokens, random));
   }
   return input;
 }
 
-TraceAgreement sample_agreement(const SampleShape& shape) {
-  const Geometry geometry = small_geometry(shape.layers, shape.experts, shape.top_k);
-  TraceAgreement agreement(geometry);
+stats::TraceAgreement sample_agreement(const SampleShape& shape) {
+  const trace::Geometry geometry = stats::small_geometry(shape.layers, shape.experts, shape.top_k);
+  stats::TraceAgreement agreement(geometry);
   Random random(12);
   for (int text = 0; text < 3; ++text) {
-    agreement.add(random_trace(geometry, "d", shape.tokens, random),
-                  random_trace(geometry, "d", shape.tokens, random));
+    agreement.add(stats::random_trace(geometry, "d", shape.tokens, random),
+                  stats::random_trace(geometry, "d", shape.tokens, random));
   }
   return agreement;
 }
 
-Evaluation sample_evaluation(const SampleShape& shape) {
-  Evaluation evaluation;
+stats::Evaluation sample_evaluation(const SampleShape& shape) {
+  stats::Evaluation evaluation;
   evaluation.trace = "out/traces";
   evaluation.model = "sample/model";
   evaluation.split = "test";
@@ -42,7 +42,7 @@ Evaluation sample_evaluation(const SampleShape& shape) {
   for (const char* lead : {"next-token", "layer-1"}) {
     for (const char* predictor : {"poor", "good"}) {
       const double recall = predictor == std::string("good") ? 0.8125 : 0.25;
-      EvaluationRow row;
+      stats::EvaluationRow row;
       row.predictor = predictor;
       row.lead = lead;
       row.decisions = 1234;
@@ -58,30 +58,30 @@ Evaluation sample_evaluation(const SampleShape& shape) {
     for (const std::string& dataset : shape.datasets)
       evaluation.transfers.push_back({"poor", lead, dataset, {{dataset, 0.25}}});
   }
-  const Geometry geometry = small_geometry(shape.layers, shape.experts, shape.top_k);
+  const trace::Geometry geometry = stats::small_geometry(shape.layers, shape.experts, shape.top_k);
   Random random(13);
   for (const std::string& dataset : shape.datasets) {
-    ForeseenText example{random_trace(geometry, dataset, shape.tokens, random), {}};
-    for (const EvaluationRow& row : evaluation.rows) {
-      Foresight foresight{row.lead == "layer-1" ? 1 : 0, {}};
+    stats::ExampleText example{stats::random_trace(geometry, dataset, shape.tokens, random), {}};
+    for (const stats::EvaluationRow& row : evaluation.rows) {
+      stats::Foresight foresight{row.lead == "layer-1" ? 1 : 0, {}};
       foresight.found.resize(example.text.experts.size());
       for (size_t i = 0; i < foresight.found.size(); i += 3) foresight.found[i] = 1;
       example.foresights.push_back(std::move(foresight));
     }
     evaluation.examples.push_back(std::move(example));
   }
-  mark_fronts(evaluation.rows, shape.top_k);
+  stats::mark_fronts(evaluation.rows, shape.top_k);
   return evaluation;
 }
 
-Evaluation large_evaluation(const SampleShape& shape) {
-  Evaluation evaluation = sample_evaluation(shape);
-  const EvaluationRow row = evaluation.rows.back();
+stats::Evaluation large_evaluation(const SampleShape& shape) {
+  stats::Evaluation evaluation = sample_evaluation(shape);
+  const stats::EvaluationRow row = evaluation.rows.back();
   evaluation.rows.clear();
   evaluation.transfers.clear();
   for (const char* lead : {"next-token", "layer-1", "layer-2", "pre-attention"}) {
     for (int i = 0; i < 10; ++i) {
-      EvaluationRow& made = evaluation.rows.emplace_back(row);
+      stats::EvaluationRow& made = evaluation.rows.emplace_back(row);
       made.predictor = "predictors/number-" + std::to_string(i);
       made.lead = lead;
       made.flops = 1e5 * i;
@@ -91,10 +91,10 @@ Evaluation large_evaluation(const SampleShape& shape) {
         evaluation.transfers.push_back({made.predictor, lead, dataset, row.recall_by_dataset});
     }
   }
-  mark_fronts(evaluation.rows, shape.top_k);
-  for (ForeseenText& example : evaluation.examples)
+  stats::mark_fronts(evaluation.rows, shape.top_k);
+  for (stats::ExampleText& example : evaluation.examples)
     example.foresights.resize(evaluation.rows.size(), example.foresights.back());
   return evaluation;
 }
 
-}  // namespace foregate
+}  // namespace foregate::report

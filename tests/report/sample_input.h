@@ -5,7 +5,7 @@
 
 #include "report/report.h"
 
-namespace foregate {
+namespace foregate::report {
 
 struct SampleShape {
   int layers = 3;
@@ -20,11 +20,11 @@ struct SampleShape {
 ReportInput sample_input(const SampleShape& shape);
 
 /// Ten predictors at four leads with all that an evaluation can have.
-Evaluation large_evaluation(const SampleShape& shape);
+stats::Evaluation large_evaluation(const SampleShape& shape);
 /// Two predictors at two leads; "good" is the better at both.
-Evaluation sample_evaluation(const SampleShape& shape);
+stats::Evaluation sample_evaluation(const SampleShape& shape);
 
 /// Two records of three random texts.
-TraceAgreement sample_agreement(const SampleShape& shape);
+stats::TraceAgreement sample_agreement(const SampleShape& shape);
 
-}  // namespace foregate
+}  // namespace foregate::report

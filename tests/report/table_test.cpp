@@ -1,4 +1,4 @@
-#include "report/table.h"
+#include "report/page/table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,9 +9,9 @@
 
 #include "base/files.h"
 #include "base/json.h"
-#include "report/table_file.h"
+#include "report/page/table_file.h"
 
-namespace foregate {
+namespace foregate::report {
 namespace {
 
 using ::testing::HasSubstr;
@@ -91,4 +91,4 @@ TEST(TableTest, HtmlFormatsEscapesAndCutsLongTables) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::report

@@ -1,10 +1,10 @@
-#include "report/text.h"
+#include "report/charts/number_format.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-namespace foregate {
+namespace foregate::report {
 namespace {
 
 TEST(TextTest, Escape) {
@@ -39,4 +39,4 @@ TEST(TextTest, Values) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::report

@@ -12,11 +12,11 @@
 #include "stats/token_affinity.h"
 #include "stats/trace_agreement.h"
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 TEST(LayerInformationTest, CopiesTellAllAndIndependentLayersNothing) {
-  const Geometry g = small_geometry(3, 4, 1);
+  const trace::Geometry g = small_geometry(3, 4, 1);
   LayerInformation information(g);
   // Layer 1 copies layer 0; layer 2 goes through all experts for each of layer 0's.
   std::vector<uint16_t> experts;
@@ -41,7 +41,7 @@ TEST(LayerInformationTest, ManyExpertsCountASpreadOfTheLayers) {
 }
 
 TEST(CoactivationTest, LiftAndCorrelation) {
-  const Geometry g = small_geometry(1, 4, 2);
+  const trace::Geometry g = small_geometry(1, 4, 2);
   Coactivation together(g);
   together.add(RoutingView(g, trace_of(g, "d", {0, 1, 1, 0, 2, 3, 0, 2})));
   EXPECT_EQ(together.count(0, 0, 1), 2);
@@ -76,7 +76,7 @@ TEST(ClusteringTest, AverageLinkage) {
 }
 
 TEST(ClusteredUsageTest, VarianceOverTexts) {
-  const Geometry g = small_geometry(1, 2, 1);
+  const trace::Geometry g = small_geometry(1, 2, 1);
   ClusteredUsage usage(g);
   // x of n for expert 0: 4 of 4, 0 of 2, 0 of 2.
   usage.add(trace_of(g, "a", {0, 0, 0, 0}));
@@ -120,8 +120,8 @@ TEST(LogOddsTest, FalseDiscoveryRates) {
 }
 
 TEST(TokenAffinityTest, TypicalTokensOfAnExpert) {
-  const Geometry g = small_geometry(1, 3, 1);
-  Trace trace = trace_of(g, "d", {0, 0, 0, 1, 1, 1, 0, 2});
+  const trace::Geometry g = small_geometry(1, 3, 1);
+  trace::Trace trace = trace_of(g, "d", {0, 0, 0, 1, 1, 1, 0, 2});
   trace.token_ids = {7, 7, 7, 7, 8, 8, 8, 9};
   TokenCounts counts;
   counts.add(trace);
@@ -140,7 +140,7 @@ TEST(TokenAffinityTest, TypicalTokensOfAnExpert) {
 }
 
 TEST(TraceAgreementTest, CommonExactAndFirst) {
-  const Geometry g = small_geometry(1, 4, 2);
+  const trace::Geometry g = small_geometry(1, 4, 2);
   TraceAgreement agreement(g);
   agreement.add(trace_of(g, "d", {0, 1, 2, 3}), trace_of(g, "d", {1, 0, 2, 1}));
   EXPECT_DOUBLE_EQ(agreement.common(0).mean, 0.75);
@@ -157,4 +157,4 @@ TEST(TraceAgreementTest, CommonExactAndFirst) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::stats

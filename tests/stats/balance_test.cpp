@@ -5,14 +5,14 @@
 #include <cmath>
 #include <vector>
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 using Counts = std::vector<int64_t>;
 
 TEST(BalanceTest, EvenUsage) {
   const Counts counts(60, 7);
-  EXPECT_NEAR(normalised_entropy(counts), 1, 1e-12);
+  EXPECT_NEAR(normalized_entropy(counts), 1, 1e-12);
   EXPECT_NEAR(busiest_share(counts), 1.0 / 60, 1e-12);
   EXPECT_NEAR(coefficient_of_variation(counts), 0, 1e-12);
   EXPECT_NEAR(chance_overlap(counts, 4), 4.0 / 60, 1e-12);
@@ -20,22 +20,22 @@ TEST(BalanceTest, EvenUsage) {
 
 TEST(BalanceTest, HandComputed) {
   const Counts counts = {2, 1, 1, 0};  // H = 1.5 bits of 2; deviations 1, 0, 0, -1
-  EXPECT_NEAR(normalised_entropy(counts), 0.75, 1e-12);
+  EXPECT_NEAR(normalized_entropy(counts), 0.75, 1e-12);
   EXPECT_NEAR(busiest_share(counts), 0.5, 1e-12);
   EXPECT_NEAR(coefficient_of_variation(counts), std::sqrt(0.5), 1e-12);
   EXPECT_NEAR(chance_overlap(counts, 2), 2 * (0.25 + 0.0625 + 0.0625), 1e-12);
 }
 
 TEST(BalanceTest, OneExpertTakesEverything) {
-  EXPECT_EQ(normalised_entropy(Counts{0, 9, 0}), 0);
+  EXPECT_EQ(normalized_entropy(Counts{0, 9, 0}), 0);
   EXPECT_EQ(busiest_share(Counts{0, 9, 0}), 1);
-  EXPECT_EQ(normalised_entropy(Counts{5}), 0);
+  EXPECT_EQ(normalized_entropy(Counts{5}), 0);
   EXPECT_EQ(chance_overlap(Counts{0, 9, 0}, 1), 1);
 }
 
 TEST(BalanceTest, NothingCountedIsNotANumber) {
   const Counts none(3, 0);
-  EXPECT_TRUE(std::isnan(normalised_entropy(none)));
+  EXPECT_TRUE(std::isnan(normalized_entropy(none)));
   EXPECT_TRUE(std::isnan(busiest_share(none)));
   EXPECT_TRUE(std::isnan(coefficient_of_variation(none)));
   EXPECT_TRUE(std::isnan(chance_overlap(none, 2)));
@@ -63,4 +63,4 @@ TEST(BalanceTest, GiniAndLorenz) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::stats

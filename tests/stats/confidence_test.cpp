@@ -4,7 +4,7 @@
 
 #include <array>
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 TEST(Confidence, ErrorOfWhatWasStated) {
@@ -59,4 +59,4 @@ TEST(Confidence, CertaintyFallsIntoTheLastBin) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 using ::testing::HasSubstr;
@@ -148,4 +148,4 @@ TEST(EvaluationTest, TableSaysWhatAPersonNeeds) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::stats

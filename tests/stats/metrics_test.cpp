@@ -9,14 +9,14 @@
 
 #include "base/random.h"
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 using Scores = std::vector<float>;
 using Experts = std::vector<uint16_t>;
 
-TEST(TextScorerTest, HandComputed) {
-  TextScorer scorer(4, 2, {1, 2, 3});
+TEST(MetricSumsTest, HandComputed) {
+  MetricSums scorer(4, 2, {1, 2, 3});
   // Ranked 2, 0, 1, 3; truth 0 (weight 3) and 1 (weight 1).
   scorer.add(Scores{0.5f, 0.1f, 0.9f, -1.0f}, Experts{0, 1}, Scores{3, 1});
   const TextScore& score = scorer.score();
@@ -27,8 +27,8 @@ TEST(TextScorerTest, HandComputed) {
   EXPECT_EQ(score.top1, 0);
 }
 
-TEST(TextScorerTest, SumsOverDecisionsUntilReset) {
-  TextScorer scorer(3, 1, {1});
+TEST(MetricSumsTest, SumsOverDecisionsUntilReset) {
+  MetricSums scorer(3, 1, {1});
   scorer.add(Scores{1, 0, 0}, Experts{0}, {});
   scorer.add(Scores{1, 0, 0}, Experts{2}, {});
   scorer.add(Scores{0, 0, 1}, Experts{2}, {});
@@ -41,8 +41,8 @@ TEST(TextScorerTest, SumsOverDecisionsUntilReset) {
   EXPECT_EQ(scorer.score().recall[0], 0);
 }
 
-TEST(TextScorerTest, TiesGoToTheLowestIndex) {
-  TextScorer scorer(5, 2, {2});
+TEST(MetricSumsTest, TiesGoToTheLowestIndex) {
+  MetricSums scorer(5, 2, {2});
   scorer.add(Scores(5, 0.25f), Experts{0, 1}, {});
   EXPECT_EQ(scorer.score().recall[0], 1);
   EXPECT_EQ(scorer.score().top1, 1);
@@ -50,11 +50,11 @@ TEST(TextScorerTest, TiesGoToTheLowestIndex) {
   EXPECT_EQ(scorer.score().recall[0], 1);
 }
 
-TEST(TextScorerTest, AgreesWithSorting) {
+TEST(MetricSumsTest, AgreesWithSorting) {
   Random random(11);
   for (const int num_experts : {8, 31, 60, 256}) {
     const int top_k = 1 + static_cast<int>(random.below(6));
-    TextScorer scorer(num_experts, top_k, {top_k, 8});
+    MetricSums scorer(num_experts, top_k, {top_k, 8});
     std::vector<double> recall(2, 0);
     double top1 = 0;
     for (int decision = 0; decision < 200; ++decision) {
@@ -86,26 +86,26 @@ TEST(TextScorerTest, AgreesWithSorting) {
   }
 }
 
-TEST(TextScorerTest, SizesMustFit) {
-  TextScorer scorer(3, 1, {1});
+TEST(MetricSumsTest, SizesMustFit) {
+  MetricSums scorer(3, 1, {1});
   EXPECT_THROW(scorer.add(Scores{1, 2}, Experts{0}, {}), std::logic_error);
   EXPECT_THROW(scorer.add(Scores{1, 2, 3}, Experts{0, 1}, {}), std::logic_error);
 }
 
-TEST(TextScorerTest, InfinityIsAScoreAndNanIsABug) {
+TEST(MetricSumsTest, InfinityIsAScoreAndNanIsABug) {
   const float infinity = std::numeric_limits<float>::infinity();
-  TextScorer scorer(3, 1, {1});
+  MetricSums scorer(3, 1, {1});
   scorer.add(Scores{-infinity, 0, infinity}, Experts{2}, {});
   EXPECT_EQ(scorer.score().top1, 1);
   EXPECT_THROW(scorer.add(Scores{0, std::nanf(""), 0}, Experts{0}, {}), std::logic_error);
 }
 
-TEST(TextScorerTest, BudgetsMustAscendWithinTheExperts) {
-  EXPECT_THROW(TextScorer(4, 2, {}), std::logic_error);
-  EXPECT_THROW(TextScorer(4, 2, {0}), std::logic_error);
-  EXPECT_THROW(TextScorer(4, 2, {3, 2}), std::logic_error);
-  EXPECT_THROW(TextScorer(4, 2, {5}), std::logic_error);
-  EXPECT_NO_THROW(TextScorer(4, 2, {4}));
+TEST(MetricSumsTest, BudgetsMustAscendWithinTheExperts) {
+  EXPECT_THROW(MetricSums(4, 2, {}), std::logic_error);
+  EXPECT_THROW(MetricSums(4, 2, {0}), std::logic_error);
+  EXPECT_THROW(MetricSums(4, 2, {3, 2}), std::logic_error);
+  EXPECT_THROW(MetricSums(4, 2, {5}), std::logic_error);
+  EXPECT_NO_THROW(MetricSums(4, 2, {4}));
 }
 
 TEST(BootstrapTest, MeanIsTheRatioOfSums) {
@@ -174,4 +174,4 @@ TEST(BootstrapTest, CoversTheTrueRateAboutAsOftenAsItSays) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::stats

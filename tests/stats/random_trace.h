@@ -8,10 +8,10 @@
 #include "base/random.h"
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::stats {
 
-inline Geometry small_geometry(int num_layers, int num_experts, int top_k) {
-  Geometry geometry;
+inline trace::Geometry small_geometry(int num_layers, int num_experts, int top_k) {
+  trace::Geometry geometry;
   geometry.num_moe_layers = num_layers;
   geometry.num_experts = num_experts;
   geometry.top_k = top_k;
@@ -20,9 +20,9 @@ inline Geometry small_geometry(int num_layers, int num_experts, int top_k) {
 }
 
 /// A trace with the given experts [n][L][k]; gate weights 1/2, 1/4, ... by rank.
-inline Trace trace_of(const Geometry& geometry, std::string dataset,
-                      std::vector<uint16_t> experts) {
-  Trace trace;
+inline trace::Trace trace_of(const trace::Geometry& geometry, std::string dataset,
+                             std::vector<uint16_t> experts) {
+  trace::Trace trace;
   trace.dataset = std::move(dataset);
   const size_t width = static_cast<size_t>(geometry.num_moe_layers) * geometry.top_k;
   trace.token_ids.resize(experts.size() / width);
@@ -35,8 +35,8 @@ inline Trace trace_of(const Geometry& geometry, std::string dataset,
 }
 
 /// Distinct experts for every decision, skewed to low indices.
-inline Trace random_trace(const Geometry& geometry, std::string dataset, int tokens,
-                          Random& random) {
+inline trace::Trace random_trace(const trace::Geometry& geometry, std::string dataset, int tokens,
+                                 Random& random) {
   std::vector<uint16_t> experts;
   for (int decision = 0; decision < tokens * geometry.num_moe_layers; ++decision) {
     const auto begin = static_cast<std::ptrdiff_t>(experts.size());
@@ -50,4 +50,4 @@ inline Trace random_trace(const Geometry& geometry, std::string dataset, int tok
   return trace_of(geometry, std::move(dataset), std::move(experts));
 }
 
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -10,7 +10,7 @@
 #include "random_trace.h"
 #include "stats/balance.h"
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 /// The same numbers by maps and one decision at a time.
@@ -20,9 +20,9 @@ struct Plain {
   std::map<std::tuple<int, int, int>, int64_t> transitions;
   std::map<int, double> overlap;
   std::map<std::pair<int, int>, double> mass;
-  int64_t neighbours = 0;
+  int64_t neighbors = 0;
 
-  void add(const Geometry& g, const Trace& trace) {
+  void add(const trace::Geometry& g, const trace::Trace& trace) {
     const auto at = [&](int t, int l, int r) { return (t * g.num_moe_layers + l) * g.top_k + r; };
     const auto expert = [&](int t, int l, int r) { return trace.experts[at(t, l, r)]; };
     const auto has = [&](int t, int l, int e) {
@@ -43,27 +43,27 @@ struct Plain {
           for (int s = 0; s < g.top_k; ++s) ++transitions[{l, e, expert(t, l + 1, s)}];
         }
       }
-      if (t > 0) ++neighbours;
+      if (t > 0) ++neighbors;
     }
   }
 };
 
 TEST(RoutingStatisticsTest, AgreesWithStraightforwardCode) {
-  const Geometry g = small_geometry(5, 9, 3);
+  const trace::Geometry g = small_geometry(5, 9, 3);
   Random random(7);
   RoutingStatistics statistics(g);
   Plain plain;
   for (int i = 0; i < 40; ++i) {
     const int tokens = static_cast<int>(random.below(34));
-    const Trace trace = random_trace(g, i % 3 == 0 ? "a" : "b", tokens, random);
+    const trace::Trace trace = random_trace(g, i % 3 == 0 ? "a" : "b", tokens, random);
     statistics.add(trace);
     plain.add(g, trace);
   }
   EXPECT_EQ(statistics.traces, 40);
-  EXPECT_EQ(statistics.overlap.pairs(), plain.neighbours);
+  EXPECT_EQ(statistics.overlap.pairs(), plain.neighbors);
   for (int l = 0; l < g.num_moe_layers; ++l) {
     EXPECT_NEAR(statistics.overlap.share(l),
-                plain.overlap[l] / static_cast<double>(plain.neighbours), 1e-9);
+                plain.overlap[l] / static_cast<double>(plain.neighbors), 1e-9);
     for (int e = 0; e < g.num_experts; ++e) {
       EXPECT_EQ(statistics.usage.count(l, e), (plain.usage[{l, e}]));
       EXPECT_EQ(statistics.dataset("a").usage.count(l, e), (plain.by_dataset[{"a", l, e}]));
@@ -75,7 +75,7 @@ TEST(RoutingStatisticsTest, AgreesWithStraightforwardCode) {
 }
 
 TEST(RoutingStatisticsTest, DivergenceFromTheOverallUsage) {
-  const Geometry g = small_geometry(1, 2, 1);
+  const trace::Geometry g = small_geometry(1, 2, 1);
   RoutingStatistics statistics(g);
   statistics.add(trace_of(g, "a", {0, 0}));
   statistics.add(trace_of(g, "b", {1, 1}));
@@ -86,15 +86,16 @@ TEST(RoutingStatisticsTest, DivergenceFromTheOverallUsage) {
 }
 
 TEST(RoutingStatisticsTest, ReadsATraceDirectory) {
-  const TemporaryFolder folder;
-  const Geometry geometry = fixture_geometry(11, 2);
-  const Manifest manifest = write_fixture(folder.path(), fixture_manifest(geometry), 2, 15);
+  const trace::TemporaryFolder folder;
+  const trace::Geometry geometry = trace::fixture_geometry(11, 2);
+  const trace::Manifest manifest =
+      trace::write_fixture(folder.path(), trace::fixture_manifest(geometry), 2, 15);
   RoutingStatistics expected(geometry);
-  for (int i = 0; i < 30; ++i) expected.add(fixture_trace(manifest, i, fixture_tokens(i)));
+  for (int i = 0; i < 30; ++i) expected.add(fixture_trace(manifest, i, trace::fixture_tokens(i)));
 
   std::vector<int64_t> calls;
   const RoutingStatistics statistics = compute_statistics(
-      TraceDirectory(folder.path()), [&](int64_t traces) { calls.push_back(traces); });
+      trace::TraceDirectory(folder.path()), [&](int64_t traces) { calls.push_back(traces); });
   EXPECT_EQ(calls.size(), 30u);
   EXPECT_EQ(calls.back(), 30);
   EXPECT_EQ(statistics.usage.tokens(), manifest.num_tokens());
@@ -111,7 +112,7 @@ TEST(RoutingStatisticsTest, ReadsATraceDirectory) {
 
 /// What the report's numbers are made of, in one list.
 std::vector<double> fingerprint(const RoutingStatistics& statistics) {
-  const Geometry& g = statistics.geometry;
+  const trace::Geometry& g = statistics.geometry;
   std::vector<double> numbers;
   for (int layer = 0; layer < g.num_moe_layers; ++layer) {
     for (int e = 0; e < g.num_experts; ++e) {
@@ -134,18 +135,18 @@ std::vector<double> fingerprint(const RoutingStatistics& statistics) {
     numbers.push_back(static_cast<double>(statistics.phases.generated().count(layer, 1)));
     numbers.push_back(statistics.divergence(0, 1, layer));
   }
-  for (const Trace* trace : statistics.journeys.choose(8))
+  for (const trace::Trace* trace : statistics.paths.choose(8))
     numbers.push_back(static_cast<double>(trace->sample));
   return numbers;
 }
 
 TEST(RoutingStatisticsTest, PartsMergeIntoTheWhole) {
-  const Geometry g = small_geometry(3, 9, 2);
+  const trace::Geometry g = small_geometry(3, 9, 2);
   Random random(13);
   RoutingStatistics whole(g, {0, 1, 2});
   std::vector<RoutingStatistics> parts(3, whole);
   for (int i = 0; i < 30; ++i) {
-    Trace trace = random_trace(g, i % 2 == 0 ? "a" : "b", 20 + i, random);
+    trace::Trace trace = random_trace(g, i % 2 == 0 ? "a" : "b", 20 + i, random);
     for (int32_t& id : trace.token_ids) id = static_cast<int32_t>(random.below(5));
     trace.sample = i;
     trace.prompt_tokens = i;
@@ -161,9 +162,10 @@ TEST(RoutingStatisticsTest, PartsMergeIntoTheWhole) {
 }
 
 TEST(RoutingStatisticsTest, AnErrorInProgressEndsTheScan) {
-  const TemporaryFolder folder;
-  write_fixture(folder.path(), fixture_manifest(fixture_geometry(11, 2)), 3, 5);
-  const TraceDirectory directory(folder.path());
+  const trace::TemporaryFolder folder;
+  trace::write_fixture(folder.path(), trace::fixture_manifest(trace::fixture_geometry(11, 2)), 3,
+                       5);
+  const trace::TraceDirectory directory(folder.path());
   EXPECT_THROW(compute_statistics(directory,
                                   [](int64_t traces) {
                                     if (traces == 4) throw InterruptedError("stopped");
@@ -172,14 +174,14 @@ TEST(RoutingStatisticsTest, AnErrorInProgressEndsTheScan) {
 }
 
 TEST(RoutingStatisticsTest, AnEmptyDirectoryIsAllZero) {
-  const TemporaryFolder folder;
-  const Manifest manifest =
-      write_fixture(folder.path(), fixture_manifest(fixture_geometry()), 0, 0);
-  const RoutingStatistics statistics = compute_statistics(TraceDirectory(folder.path()), {});
+  const trace::TemporaryFolder folder;
+  const trace::Manifest manifest =
+      trace::write_fixture(folder.path(), trace::fixture_manifest(trace::fixture_geometry()), 0, 0);
+  const RoutingStatistics statistics = compute_statistics(trace::TraceDirectory(folder.path()), {});
   EXPECT_EQ(statistics.traces, 0);
   EXPECT_EQ(statistics.usage.tokens(), 0);
   EXPECT_TRUE(std::isnan(statistics.divergence(0, 0)));
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -7,15 +7,15 @@
 
 #include "random_trace.h"
 #include "stats/expert_cache.h"
+#include "stats/expert_paths.h"
 #include "stats/gate_histogram.h"
-#include "stats/journeys.h"
 #include "stats/phases.h"
 #include "stats/working_set.h"
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
-std::vector<uint16_t> requests_of(const Geometry& g, const Trace& trace, int layer) {
+std::vector<uint16_t> requests_of(const trace::Geometry& g, const trace::Trace& trace, int layer) {
   std::vector<uint16_t> requests;
   for (int token = 0; token < trace.num_tokens(); ++token) {
     const auto first = trace.experts.begin() +
@@ -54,10 +54,10 @@ int64_t hits_of(const std::vector<uint16_t>& requests, size_t size, bool optimal
 }
 
 TEST(ExpertCacheTest, AgreesWithSimulatedCachesOfEverySize) {
-  const Geometry g = small_geometry(2, 9, 3);
+  const trace::Geometry g = small_geometry(2, 9, 3);
   Random random(3);
   ExpertCache cache(g);
-  std::vector<Trace> traces;
+  std::vector<trace::Trace> traces;
   for (const int tokens : {0, 1, 31, 90}) {
     traces.push_back(random_trace(g, "d", tokens, random));
     cache.add(RoutingView(g, traces.back()));
@@ -68,7 +68,7 @@ TEST(ExpertCacheTest, AgreesWithSimulatedCachesOfEverySize) {
     for (int size = 1; size <= 9; ++size) {
       int64_t recent = 0;
       int64_t best = 0;
-      for (const Trace& trace : traces) {
+      for (const trace::Trace& trace : traces) {
         recent += hits_of(requests_of(g, trace, layer), static_cast<size_t>(size), false);
         best += hits_of(requests_of(g, trace, layer), static_cast<size_t>(size), true);
       }
@@ -84,7 +84,7 @@ TEST(ExpertCacheTest, AgreesWithSimulatedCachesOfEverySize) {
 }
 
 TEST(ExpertCacheTest, ReuseDistances) {
-  const Geometry g = small_geometry(1, 4, 1);
+  const trace::Geometry g = small_geometry(1, 4, 1);
   ExpertCache cache(g);
   cache.add(RoutingView(g, trace_of(g, "d", {0, 0, 1, 2, 1, 0})));
   EXPECT_EQ(cache.first_uses(0), 3);
@@ -94,10 +94,10 @@ TEST(ExpertCacheTest, ReuseDistances) {
 }
 
 TEST(WorkingSetTest, AgreesWithSets) {
-  const Geometry g = small_geometry(2, 70, 3);
+  const trace::Geometry g = small_geometry(2, 70, 3);
   Random random(5);
   WorkingSet working(g);
-  std::vector<Trace> traces;
+  std::vector<trace::Trace> traces;
   for (const int tokens : {1, 5, 33, 33}) {
     traces.push_back(random_trace(g, "d", tokens, random));
     working.add(RoutingView(g, traces.back()));
@@ -108,7 +108,7 @@ TEST(WorkingSetTest, AgreesWithSets) {
     for (int layer = 0; layer < 2; ++layer) {
       double distinct = 0;
       double texts = 0;
-      for (const Trace& trace : traces) {
+      for (const trace::Trace& trace : traces) {
         if (trace.num_tokens() < lengths[i]) continue;
         std::vector<uint16_t> requests = requests_of(g, trace, layer);
         requests.resize(static_cast<size_t>(lengths[i]) * 3);
@@ -127,9 +127,9 @@ TEST(WorkingSetTest, ExpectedFromUsage) {
 }
 
 TEST(GateHistogramTest, BinsOfEqualWidth) {
-  const Geometry g = small_geometry(1, 4, 2);
+  const trace::Geometry g = small_geometry(1, 4, 2);
   GateHistogram histogram(g);
-  Trace trace = trace_of(g, "d", {0, 1, 2, 3, 0, 1});
+  trace::Trace trace = trace_of(g, "d", {0, 1, 2, 3, 0, 1});
   const std::vector<float> weights = {0.5f, 0.25f, 1.0f, 0.0f, 1.5f, 0.0199f};
   for (size_t i = 0; i < weights.size(); ++i) trace.gate_weights[i] = float_to_half(weights[i]);
   histogram.add(trace);
@@ -141,9 +141,9 @@ TEST(GateHistogramTest, BinsOfEqualWidth) {
 }
 
 TEST(PhaseUsageTest, OnlyTracesWithBoth) {
-  const Geometry g = small_geometry(1, 4, 1);
+  const trace::Geometry g = small_geometry(1, 4, 1);
   PhaseUsage phases(g);
-  Trace trace = trace_of(g, "d", {0, 1, 2, 2});
+  trace::Trace trace = trace_of(g, "d", {0, 1, 2, 2});
   for (const int prompt : {0, 4}) {
     trace.prompt_tokens = prompt;
     phases.add(trace);
@@ -157,27 +157,27 @@ TEST(PhaseUsageTest, OnlyTracesWithBoth) {
   EXPECT_EQ(phases.generated().count(0, 2), 1);
 }
 
-TEST(JourneysTest, FirstTextsOfEachDatasetWhateverTheOrder) {
-  const Geometry g = small_geometry(2, 5, 2);
+TEST(ExpertPathsTest, FirstTextsOfEachDatasetWhateverTheOrder) {
+  const trace::Geometry g = small_geometry(2, 5, 2);
   Random random(9);
-  std::vector<Trace> traces;
+  std::vector<trace::Trace> traces;
   for (int i = 0; i < 12; ++i) {
     traces.push_back(random_trace(g, i % 2 == 0 ? "a" : "b", i == 0 ? 3 : 60, random));
     traces.back().sample = i;
   }
   for (int order = 0; order < 3; ++order) {
     random.shuffle(traces);
-    Journeys first;
-    Journeys second;
-    for (const Trace& trace : traces) (trace.sample % 3 == 0 ? first : second).add(trace, g);
+    ExpertPaths first;
+    ExpertPaths second;
+    for (const trace::Trace& trace : traces) (trace.sample % 3 == 0 ? first : second).add(trace, g);
     first.merge(second);
     std::vector<int64_t> samples;
-    for (const Trace* trace : first.choose(5)) samples.push_back(trace->sample);
+    for (const trace::Trace* trace : first.choose(5)) samples.push_back(trace->sample);
     EXPECT_EQ(samples, (std::vector<int64_t>{2, 1, 4, 3, 6}));  // 0 is short
-    EXPECT_EQ(first.choose(1)[0]->num_tokens(), Journeys::kTokens);
-    EXPECT_EQ(first.choose(1)[0]->experts.size(), static_cast<size_t>(Journeys::kTokens) * 4);
+    EXPECT_EQ(first.choose(1)[0]->num_tokens(), ExpertPaths::kTokens);
+    EXPECT_EQ(first.choose(1)[0]->experts.size(), static_cast<size_t>(ExpertPaths::kTokens) * 4);
   }
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -9,11 +9,11 @@
 #include "stats/transitions.h"
 #include "stats/usage.h"
 
-namespace foregate {
+namespace foregate::stats {
 namespace {
 
 // token 0: {0,1} then {2,3}; token 1: {1,2} then {3,2}; token 2: {0,3} then {0,3}
-Trace hand_trace(const Geometry& geometry) {
+trace::Trace hand_trace(const trace::Geometry& geometry) {
   return trace_of(geometry, "d", {0, 1, 2, 3, 1, 2, 3, 2, 0, 3, 0, 3});
 }
 
@@ -23,7 +23,7 @@ std::vector<int64_t> layer_of(const UsageCounts& usage, int layer) {
 }
 
 TEST(StreamsTest, Usage) {
-  const Geometry geometry = small_geometry(2, 4, 2);
+  const trace::Geometry geometry = small_geometry(2, 4, 2);
   UsageCounts usage(geometry);
   EXPECT_TRUE(std::isnan(usage.share(0, 0)));
   usage.add(hand_trace(geometry));
@@ -34,7 +34,7 @@ TEST(StreamsTest, Usage) {
 }
 
 TEST(StreamsTest, GateMass) {
-  const Geometry geometry = small_geometry(2, 4, 2);
+  const trace::Geometry geometry = small_geometry(2, 4, 2);
   GateMass gates(geometry);
   gates.add(hand_trace(geometry));
   EXPECT_DOUBLE_EQ(gates.mass(0, 0), 1.0);   // first twice
@@ -45,9 +45,9 @@ TEST(StreamsTest, GateMass) {
 }
 
 TEST(StreamsTest, TracesWithoutGateWeightsHaveNoMass) {
-  const Geometry geometry = small_geometry(2, 4, 2);
+  const trace::Geometry geometry = small_geometry(2, 4, 2);
   GateMass gates(geometry);
-  Trace trace = hand_trace(geometry);
+  trace::Trace trace = hand_trace(geometry);
   trace.gate_weights.clear();
   gates.add(trace);
   EXPECT_EQ(gates.tokens(), 0);
@@ -56,7 +56,7 @@ TEST(StreamsTest, TracesWithoutGateWeightsHaveNoMass) {
 }
 
 TEST(StreamsTest, Transitions) {
-  const Geometry geometry = small_geometry(2, 4, 2);
+  const trace::Geometry geometry = small_geometry(2, 4, 2);
   TransitionCounts transitions(geometry);
   transitions.add(hand_trace(geometry));
   EXPECT_EQ(transitions.num_pairs(), 1);
@@ -72,7 +72,7 @@ TEST(StreamsTest, Transitions) {
 }
 
 TEST(StreamsTest, TransitionsNeedTwoLayersAndAFewExperts) {
-  const Geometry one_layer = small_geometry(1, 4, 2);
+  const trace::Geometry one_layer = small_geometry(1, 4, 2);
   TransitionCounts transitions(one_layer);
   transitions.add(trace_of(one_layer, "d", {0, 1, 2, 3}));
   EXPECT_EQ(transitions.num_pairs(), 0);
@@ -81,7 +81,7 @@ TEST(StreamsTest, TransitionsNeedTwoLayersAndAFewExperts) {
 }
 
 TEST(StreamsTest, Overlap) {
-  const Geometry geometry = small_geometry(2, 4, 2);
+  const trace::Geometry geometry = small_geometry(2, 4, 2);
   TokenOverlap overlap(geometry);
   // One token has no neighbours.
   overlap.add(RoutingView(geometry, trace_of(geometry, "d", {0, 1, 2, 3})));
@@ -97,14 +97,14 @@ TEST(StreamsTest, Overlap) {
 }
 
 TEST(StreamsTest, EmptyTextsAddNothing) {
-  const Geometry geometry = small_geometry(2, 4, 2);
+  const trace::Geometry geometry = small_geometry(2, 4, 2);
   UsageCounts usage(geometry);
   TokenOverlap overlap(geometry);
-  usage.add(Trace());
-  overlap.add(RoutingView(geometry, Trace()));
+  usage.add(trace::Trace());
+  overlap.add(RoutingView(geometry, trace::Trace()));
   EXPECT_EQ(usage.tokens(), 0);
   EXPECT_EQ(overlap.pairs(), 0);
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::stats

@@ -1,12 +1,12 @@
-#include "tensor/checkpoint.h"
+#include "tensor/files/checkpoint.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "test_files.h"
 
-namespace foregate {
+namespace foregate::tensor {
 namespace {
 
 using ::testing::ElementsAre;
@@ -83,4 +83,4 @@ TEST_F(CheckpointTest, ShardNamesStayInTheFolder) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::tensor

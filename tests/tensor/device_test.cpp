@@ -1,15 +1,15 @@
-#include "tensor/device.h"
+#include "tensor/device/device.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/cuda.h>
 
 #include "base/safetensors_header.h"
+#include "tensor/device/gpus.h"
 #include "tensor/dtype.h"
-#include "tensor/gpus.h"
 #include "test_files.h"
 
-namespace foregate {
+namespace foregate::tensor {
 namespace {
 
 using testing::error_of;
@@ -95,4 +95,4 @@ TEST(SafetensorsDtype, HasTheSizeThatTheHeaderCountsWith) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::tensor

@@ -1,12 +1,13 @@
-#include "tensor/gptq.h"
+#include "tensor/files/gptq.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "test_files.h"
 
-namespace foregate {
+namespace foregate::tensor {
 namespace {
 
 // A matrix packed by hand, number by number.
@@ -83,4 +84,4 @@ TEST(Gptq, RefusesGroupsThatDoNotExist) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::tensor

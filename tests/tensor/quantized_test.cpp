@@ -1,17 +1,18 @@
 // Quantised rows against the formulas of the papers, written once more in plain double precision.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <limits>
 
-#include "tensor/quantized_aten.h"
-#include "tensor/quantized_rows.h"
-#include "tensor/weight.h"
+#include "tensor/weight/quantized_aten.h"
+#include "tensor/weight/quantized_rows.h"
+#include "tensor/weight/weight.h"
 #include "test_files.h"
 
-namespace foregate {
+namespace foregate::tensor {
 namespace {
 
 using testing::error_of;
@@ -145,7 +146,7 @@ TEST_P(QuantizedKinds, AssignedInPartsFromAnyDtype) {
                            whole.narrow(2, 2).dequantize(torch::kFloat32)));
 }
 
-TEST_P(QuantizedKinds, LargeMatrixIsQuantisedByPieces) {
+TEST_P(QuantizedKinds, LargeMatrixIsQuantizedByPieces) {
   const torch::Tensor values = sample(5000, 1024);  // more than one piece
   const Weight weight = quantize(values, GetParam());
   for (const int64_t row : {0, 1, 4095, 4096, 4999}) {
@@ -203,4 +204,4 @@ TEST(Quantized, NamesAreChecked) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::tensor

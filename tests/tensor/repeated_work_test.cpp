@@ -1,16 +1,17 @@
-#include "tensor/repeated_work.h"
+#include "tensor/device/cuda_graph.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/types.h>
 
 #include <vector>
 
-namespace foregate {
+namespace foregate::tensor {
 namespace {
 
 /// What each of some runs leaves behind; the input changes in place from run to run.
 std::vector<double> run_all(torch::Device device, int* queued) {
-  RepeatedWork work(device);
+  CudaGraph work(device);
   torch::Tensor input = torch::zeros({8}, device);
   torch::Tensor output = torch::zeros({}, device);
   std::vector<double> outputs;
@@ -25,13 +26,13 @@ std::vector<double> run_all(torch::Device device, int* queued) {
   return outputs;
 }
 
-TEST(RepeatedWork, RunsEachTimeOnTheCpu) {
+TEST(CudaGraph, RunsEachTimeOnTheCpu) {
   int queued = 0;
   EXPECT_EQ(run_all(torch::kCPU, &queued), (std::vector<double>{0, 16, 32, 48, 64, 80}));
   EXPECT_EQ(queued, 6);
 }
 
-TEST(RepeatedWork, IsRecordedOnceOnAGpu) {
+TEST(CudaGraph, IsRecordedOnceOnAGpu) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device that this libtorch can use";
   int queued = 0;
   EXPECT_EQ(run_all(torch::Device(torch::kCUDA, 0), &queued),
@@ -40,4 +41,4 @@ TEST(RepeatedWork, IsRecordedOnceOnAGpu) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::tensor

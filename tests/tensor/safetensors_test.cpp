@@ -1,15 +1,15 @@
-#include "tensor/safetensors.h"
+#include "tensor/files/safetensors.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 #include <unistd.h>
 
 #include <fstream>
 
 #include "test_files.h"
 
-namespace foregate {
+namespace foregate::tensor {
 namespace {
 
 using testing::error_of;
@@ -142,4 +142,4 @@ TEST(SafetensorsWriter, LeavesNothingWithoutCommit) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::tensor

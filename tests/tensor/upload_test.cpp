@@ -1,9 +1,10 @@
-#include "tensor/upload.h"
+#include "tensor/device/upload.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/types.h>
 
-namespace foregate {
+namespace foregate::tensor {
 namespace {
 
 // On the GPU where there is one. The largest takes more than both buffers.
@@ -22,4 +23,4 @@ TEST(Uploader, BringsEveryByte) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::tensor

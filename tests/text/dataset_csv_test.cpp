@@ -1,6 +1,6 @@
 #include "text/text_fixture.h"
 
-namespace foregate {
+namespace foregate::text {
 namespace {
 
 using ::testing::ElementsAre;
@@ -149,4 +149,4 @@ INSTANTIATE_TEST_SUITE_P(Shared, MessyTest,
                                            Messy{"dbpedia_blank_rows.csv", 641, 4014}));
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::text

@@ -1,8 +1,8 @@
-#include "text/dataset.h"
+#include "text/datasets/dataset.h"
 
 #include "text/text_fixture.h"
 
-namespace foregate {
+namespace foregate::text {
 namespace {
 
 using ::testing::ElementsAre;
@@ -210,4 +210,4 @@ INSTANTIATE_TEST_SUITE_P(Shared, RealDatasetTest,
                          [](const auto& test) { return test.param.name; });
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::text

@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "text/dataset.h"
+#include "text/datasets/dataset.h"
 
-namespace foregate {
+namespace foregate::text {
 namespace {
 
 void print(const nlohmann::json& json) {
@@ -20,12 +20,12 @@ void dump(const std::string& argument) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::text
 
 int main(int count, char** arguments) {
   try {
     if (count != 2) throw foregate::UsageError("expected NAME=PATH[:COLUMN]");
-    foregate::dump(arguments[1]);
+    foregate::text::dump(arguments[1]);
     return 0;
   } catch (const foregate::Error& error) {
     std::fprintf(stderr, "error: %s\n", error.what());

@@ -1,4 +1,4 @@
-#include "text/normalizer.h"
+#include "text/tokenizer/normalizer.h"
 
 #include <gtest/gtest.h>
 #include <utf8proc.h>
@@ -8,10 +8,10 @@
 #include <set>
 
 #include "text/text_fixture.h"
-#include "text/unicode_forms.h"
-#include "text/utf8.h"
+#include "text/unicode/unicode_forms.h"
+#include "text/unicode/utf8.h"
 
-namespace foregate {
+namespace foregate::text {
 namespace {
 
 std::string utf8_of(char32_t code_point) {
@@ -120,4 +120,4 @@ TEST(Normalizer, RefusesOthersByName) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::text

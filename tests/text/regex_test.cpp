@@ -1,9 +1,9 @@
-#include "text/regex.h"
+#include "text/tokenizer/regex.h"
 
-#include "text/regex_syntax.h"
 #include "text/text_fixture.h"
+#include "text/tokenizer/regex_syntax.h"
 
-namespace foregate {
+namespace foregate::text {
 namespace {
 
 std::vector<std::string> matches(const Regex& regex, std::string_view text) {
@@ -77,4 +77,4 @@ TEST(Regex, RefusesBrokenAndEmptyPatterns) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::text

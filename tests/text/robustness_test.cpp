@@ -1,11 +1,11 @@
 // Random bytes must come out as rows read, rows skipped, or a foregate error.
 #include "base/csv_parser.h"
 #include "base/random.h"
-#include "text/json_scan.h"
+#include "text/datasets/json_scan.h"
 #include "text/text_fixture.h"
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
-namespace foregate {
+namespace foregate::text {
 namespace {
 
 class RobustnessTest : public TextTest {};
@@ -94,4 +94,4 @@ TEST_F(RobustnessTest, EveryLineIsAccountedFor) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::text

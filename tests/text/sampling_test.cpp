@@ -1,10 +1,10 @@
-#include "text/sampling.h"
+#include "text/datasets/sampling.h"
 
 #include <algorithm>
 
 #include "text/text_fixture.h"
 
-namespace foregate {
+namespace foregate::text {
 namespace {
 
 using ::testing::ElementsAre;
@@ -121,4 +121,4 @@ TEST_F(SamplingTest, NoticesDataThatChanged) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::text

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "base/error.h"
-#include "text/dataset.h"
+#include "text/datasets/dataset.h"
 
-namespace foregate {
+namespace foregate::text {
 
 /// A folder for a test's files, gone after the test.
 class TextTest : public ::testing::Test {
@@ -87,4 +87,4 @@ inline std::filesystem::path test_data(const std::string& name) {
   return std::filesystem::path(FOREGATE_SOURCE_DIR) / "tests/data/text" / name;
 }
 
-}  // namespace foregate
+}  // namespace foregate::text

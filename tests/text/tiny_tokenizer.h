@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "text/byte_level.h"
+#include "text/tokenizer/byte_level.h"
 
-namespace foregate {
+namespace foregate::text {
 
 /// A byte-level tokenizer.json of 256 bytes and a few merges, for tests to change. Bytes have their
 /// own value as id, merges the ids from 256 on.
@@ -38,4 +38,4 @@ inline nlohmann::json added_token(int id, const std::string& content) {
           {"rstrip", false}, {"normalized", false}, {"special", true}};
 }
 
-}  // namespace foregate
+}  // namespace foregate::text

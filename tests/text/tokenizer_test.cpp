@@ -1,4 +1,4 @@
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 #include <algorithm>
 #include <functional>
@@ -8,7 +8,7 @@
 #include "text/text_fixture.h"
 #include "text/tiny_tokenizer.h"
 
-namespace foregate {
+namespace foregate::text {
 namespace {
 
 using ::testing::ElementsAre;
@@ -388,4 +388,4 @@ TEST(Qwen2Tokenizer, TestVectors) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::text

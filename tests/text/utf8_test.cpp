@@ -1,4 +1,4 @@
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace foregate {
+namespace foregate::text {
 namespace {
 
 /// `count` times U+FFFD.
@@ -61,4 +61,4 @@ TEST(Utf8, TrimsUnicodeWhiteSpace) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::text

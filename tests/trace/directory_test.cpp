@@ -6,7 +6,7 @@
 #include "fixture.h"
 #include "trace/reader.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 using ::testing::AllOf;
@@ -97,4 +97,4 @@ TEST_F(DirectoryTest, ChecksumsFindADamagedShard) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::trace

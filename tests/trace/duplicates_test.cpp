@@ -1,10 +1,10 @@
-#include "trace/duplicates.h"
+#include "trace/split/duplicates.h"
 
 #include <gtest/gtest.h>
 
 #include "base/random.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 using Ids = std::vector<int32_t>;
@@ -123,4 +123,4 @@ TEST(DuplicatesTest, JoiningIsTransitiveAndDoesNotDependOnOrder) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::trace

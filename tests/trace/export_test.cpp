@@ -9,7 +9,7 @@
 #include "trace/reader.h"
 #include "trace/token_names.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 using ::testing::HasSubstr;
@@ -118,4 +118,4 @@ INSTANTIATE_TEST_SUITE_P(Formats, ExportTest,
                                            Case{ExportFormat::kJsonl, ImportFormat::kVllm}));
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::trace

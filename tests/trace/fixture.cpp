@@ -9,7 +9,7 @@
 #include "base/half.h"
 #include "trace/writer.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 TemporaryFolder::TemporaryFolder() {
   static std::atomic<int> count = 0;
@@ -102,4 +102,4 @@ void overwrite(const fs::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -8,7 +8,7 @@
 #include "trace/manifest.h"
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 /// A folder of its own for one test, removed at the end.
 class TemporaryFolder {
@@ -59,4 +59,4 @@ std::string message_of(Call&& call) {
   return "no error";
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

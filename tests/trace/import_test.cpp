@@ -12,10 +12,10 @@
 #include "fixture.h"
 #include "npy_fixture.h"
 #include "trace/reader.h"
-#include "trace/split.h"
+#include "trace/split/split.h"
 #include "trace/token_names.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 using ::testing::AllOf;
@@ -438,4 +438,4 @@ TEST_F(ImportTest, RefusesBrokenCsv) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -10,7 +10,7 @@
 #include "base/files.h"
 #include "fixture.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 using ::testing::AllOf;
@@ -160,4 +160,4 @@ TEST(ManifestTest, BrokenJsonIsNamed) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::trace

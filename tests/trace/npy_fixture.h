@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace foregate {
+namespace foregate::trace {
 
 inline std::string npy_dict(const std::string& descr, const std::string& fortran_order,
                             const std::string& shape) {
@@ -35,4 +35,4 @@ std::string npy_bytes(const std::string& descr, const std::vector<int64_t>& shap
   return npy_file(npy_dict(descr, "False", dimensions + ")"), values);
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -12,7 +12,7 @@
 #include "npy_fixture.h"
 #include "trace/export/npy_writer.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 using ::testing::ElementsAre;
@@ -160,4 +160,4 @@ TEST_F(NpyTest, SurvivesAnyHeader) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -11,7 +11,7 @@
 #include "fixture.h"
 #include "trace/writer.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 using ::testing::AllOf;
@@ -125,4 +125,4 @@ TEST_F(ReaderTest, CanBeMoved) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::trace

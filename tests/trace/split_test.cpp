@@ -1,4 +1,4 @@
-#include "trace/split.h"
+#include "trace/split/split.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,9 +9,9 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "fixture.h"
-#include "trace/duplicates.h"
+#include "trace/split/duplicates.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 using ::testing::HasSubstr;
@@ -172,4 +172,4 @@ TEST(SplitTest, Names) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::trace

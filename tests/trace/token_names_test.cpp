@@ -4,7 +4,7 @@
 
 #include "fixture.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 TEST(TokenNamesTest, NamesComeBackByTheirIds) {
@@ -22,4 +22,4 @@ TEST(TokenNamesTest, NamesComeBackByTheirIds) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -14,9 +14,9 @@
 #include "base/half.h"
 #include "fixture.h"
 #include "trace/reader.h"
-#include "trace/split.h"
+#include "trace/split/split.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 void write(const std::string& directory) {
@@ -69,12 +69,12 @@ int run(const std::string& mode, const std::string& directory) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::trace
 
 int main(int argc, char** argv) {
   if (argc != 3) {
     std::cerr << "usage: trace_fixture write|read|split DIR\n";
     return 2;
   }
-  return foregate::run(argv[1], argv[2]);
+  return foregate::trace::run(argv[1], argv[2]);
 }

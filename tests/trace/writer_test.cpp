@@ -18,7 +18,7 @@
 #include "fixture.h"
 #include "trace/reader.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 using ::testing::AllOf;
@@ -260,4 +260,4 @@ TEST(WriterTest, AFullDiskAtAnyMomentLeavesNothingBehind) {
 }
 
 }  // namespace
-}  // namespace foregate
+}  // namespace foregate::trace

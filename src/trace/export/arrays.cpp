@@ -6,9 +6,9 @@
 #include "trace/export/exported.h"
 #include "trace/export/exporter.h"
 #include "trace/export/npy_writer.h"
-#include "trace/schema.h"
+#include "trace/parquet/schema.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 /// traces.experts.npy and traces.gate_weights.npy [tokens, MoE layers, k], traces.token_ids.npy
@@ -82,4 +82,4 @@ std::unique_ptr<TraceExporter> export_arrays(const fs::path& folder, const Manif
   return std::make_unique<ArrayExporter>(folder, manifest);
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -9,7 +9,7 @@
 #include "trace/reader.h"
 #include "trace/token_names.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 ExportSummary export_traces(const ExportOptions& options) {
   const TraceDirectory traces(options.traces);
@@ -41,4 +41,4 @@ ExportSummary export_traces(const ExportOptions& options) {
   return summary;
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 
-namespace foregate {
+namespace foregate::trace {
 
 enum class ExportFormat {
   kNpy,   ///< arrays over the tokens of all texts
@@ -28,4 +28,4 @@ struct ExportSummary {
 /// unfinished trace), InterruptedError.
 ExportSummary export_traces(const ExportOptions& options);
 
-}  // namespace foregate
+}  // namespace foregate::trace

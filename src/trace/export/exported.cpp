@@ -1,6 +1,6 @@
 #include "trace/export/exported.h"
 
-namespace foregate::exported {
+namespace foregate::trace::exported {
 
 Manifest without_shards(Manifest manifest) {
   manifest.shards.clear();
@@ -19,4 +19,4 @@ Manifest read_manifest(const Json& json, const std::string& where,
   return manifest;
 }
 
-}  // namespace foregate::exported
+}  // namespace foregate::trace::exported

@@ -8,7 +8,7 @@
 #include "trace/manifest.h"
 #include "trace/token_names.h"
 
-namespace foregate::exported {
+namespace foregate::trace::exported {
 
 inline constexpr const char* kManifest = "export.json";  ///< beside arrays
 inline constexpr const char* kArrays = "traces";         ///< NAME of the stacked arrays
@@ -31,4 +31,4 @@ Manifest without_shards(Manifest manifest);
 Manifest read_manifest(const Json& json, const std::string& where,
                        const std::filesystem::path& folder, TokenNames& names);
 
-}  // namespace foregate::exported
+}  // namespace foregate::trace::exported

@@ -8,7 +8,7 @@
 #include "trace/manifest.h"
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 class TraceExporter {
  public:
@@ -24,4 +24,4 @@ std::unique_ptr<TraceExporter> export_arrays(const std::filesystem::path& folder
 std::unique_ptr<TraceExporter> export_lines(const std::filesystem::path& folder,
                                             const Manifest& manifest);
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -9,7 +9,7 @@
 #include "trace/export/exported.h"
 #include "trace/export/exporter.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 /// Appends `"key":[[[...]]]`, values as [token][MoE layer][rank].
@@ -73,4 +73,4 @@ std::unique_ptr<TraceExporter> export_lines(const fs::path& folder, const Manife
   return std::make_unique<LineExporter>(folder, manifest);
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 constexpr size_t kAlignment = 64;  // Of the data in the file, as numpy/lib/format.py demands.
@@ -39,4 +39,4 @@ void NpyWriter::finish() {
   file_.commit();
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

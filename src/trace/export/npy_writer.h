@@ -8,7 +8,7 @@
 
 #include "base/files.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 /// Writes an npy file (version 1.0) of a shape known beforehand, its values in pieces.
 class NpyWriter {
@@ -30,4 +30,4 @@ class NpyWriter {
   std::string buffer_;  ///< so that a short text does not cost a system call
 };
 
-}  // namespace foregate
+}  // namespace foregate::trace

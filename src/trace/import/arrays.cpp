@@ -9,13 +9,7 @@
 #include "trace/geometry.h"
 #include "trace/import/ranking.h"
 
-namespace foregate {
-namespace {
-
-constexpr int64_t kMaxLayers = 1 << 16;
-
-}  // namespace
-
+namespace foregate::trace {
 void require_experts(const NpyArray& experts) {
   experts.require(/*real=*/false, 3, "integers [tokens, MoE layers, k]");
   const int64_t layers = experts.shape()[1];
@@ -68,4 +62,4 @@ void copy_routing(const NpyArray& experts, const NpyArray* weights, int64_t firs
   }
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -8,7 +8,7 @@
 #include "trace/import/npy.h"
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 /// Throws DataError unless the array is of integers [tokens, layers, k] that a model can have.
 void require_experts(const NpyArray& experts);
@@ -23,4 +23,4 @@ int largest_expert(const NpyArray& experts);
 void copy_routing(const NpyArray& experts, const NpyArray* weights, int64_t first, int64_t count,
                   Trace& trace);
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -10,7 +10,7 @@
 #include "trace/geometry.h"
 #include "trace/import/rows.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 constexpr const char* kLayer = "Layer ID";
@@ -172,4 +172,4 @@ std::unique_ptr<RoutingRows> read_csv_rows(const fs::path& path) {
   return std::make_unique<CsvRows>(path);
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -13,7 +13,7 @@
 #include "trace/import/source.h"
 #include "trace/import/writer.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 std::unique_ptr<TraceSource> open_source(const ImportOptions& options) {
@@ -107,4 +107,4 @@ ImportSummary import_traces(const ImportOptions& options) {
   return summary;
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -6,7 +6,7 @@
 
 #include "trace/manifest.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 enum class ImportFormat {
   kVllm,  ///< JSON lines: a routing decision a line, or a text a line
@@ -42,4 +42,4 @@ struct ImportSummary {
 /// InterruptedError.
 ImportSummary import_traces(const ImportOptions& options);
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 JsonLines::JsonLines(const fs::path& path) : file_(path) {
   if (file_.text().find_first_not_of(" \t\r\n") == std::string_view::npos) {
@@ -39,4 +39,4 @@ std::string JsonLines::where() const {
   return fmt::format("{}, line {}", file_.path().string(), line_);
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -7,7 +7,7 @@
 #include "base/files.h"
 #include "base/json.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 /// A JSON document a line, blank lines left out; the file is mapped, one line is parsed at a time.
 class JsonLines {
@@ -29,4 +29,4 @@ class JsonLines {
   int64_t line_ = 0;
 };
 
-}  // namespace foregate
+}  // namespace foregate::trace

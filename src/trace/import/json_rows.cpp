@@ -7,7 +7,7 @@
 #include "trace/import/json_lines.h"
 #include "trace/import/rows.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 /// The names that loggers give to the same thing.
@@ -92,4 +92,4 @@ std::unique_ptr<RoutingRows> read_json_rows(const fs::path& file, int64_t skip) 
   return std::make_unique<JsonRows>(file, skip);
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

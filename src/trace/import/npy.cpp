@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/half.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 /// Kind ('i', 'u', 'f') and width of a dtype; throws if values of it cannot be read.
@@ -114,4 +114,4 @@ void NpyArray::require(bool real, size_t dimensions, const char* expected) const
                               fmt::join(shape_, ", "), expected));
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

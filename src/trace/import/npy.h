@@ -8,7 +8,7 @@
 
 #include "base/files.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 /// What the header of an npy file says (versions 1.0 to 3.0, numpy/lib/format.py).
 struct NpyHeader {
@@ -57,4 +57,4 @@ class NpyArray {
   int width_ = 0;  ///< bytes of a value
 };
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "trace/import/npy.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
@@ -158,4 +158,4 @@ NpyHeader parse_npy_header(std::string_view bytes, const std::string& where) {
   return header;
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -8,7 +8,7 @@
 #include "trace/export/exported.h"
 #include "trace/import/source.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 /// Both kinds of npy record are recognised by their files' names.
 std::unique_ptr<TraceSource> open_npy(const ImportOptions& options) {
@@ -34,4 +34,4 @@ std::unique_ptr<TraceSource> open_npy(const ImportOptions& options) {
                                stacks.size(), exported::kExpertsSuffix));
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -9,7 +9,7 @@
 #include "trace/import/rows.h"
 #include "trace/import/source.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 /// The one *.jsonl of a folder, or the file itself.
@@ -55,4 +55,4 @@ std::unique_ptr<TraceSource> open_csv(const ImportOptions& options) {
   return open_rows(std::move(rows), options, path.stem().string());
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

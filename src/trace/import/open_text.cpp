@@ -9,7 +9,7 @@
 #include "base/progress.h"
 #include "trace/import/ranking.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 OpenText::OpenText(int64_t rows, int64_t last_token, size_t layers, size_t k, std::string where)
     : expected_rows_(rows),
@@ -98,4 +98,4 @@ void OpenText::fill(int64_t tokens, TokenNumbering& numbering, Trace& trace) con
   trace.prompt_tokens = static_cast<int32_t>(tokens);
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

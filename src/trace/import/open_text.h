@@ -10,7 +10,7 @@
 #include "trace/import/tokens.h"
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 /// A text that is being put together from its rows, in whatever order they come.
 class OpenText {
@@ -54,4 +54,4 @@ class OpenText {
   std::string disagreement_;
 };
 
-}  // namespace foregate
+}  // namespace foregate::trace

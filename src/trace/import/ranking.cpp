@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <utility>
 
-namespace foregate {
+namespace foregate::trace {
 
 void rank_by_weight(std::span<uint16_t> experts, std::span<float> weights) {
   if (std::is_sorted(weights.rbegin(), weights.rend())) return;
@@ -21,4 +21,4 @@ void rank_by_weight(std::span<uint16_t> experts, std::span<float> weights) {
   }
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

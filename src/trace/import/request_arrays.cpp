@@ -10,7 +10,7 @@
 #include "trace/import/source.h"
 #include "trace/import/tokens.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 /// requests.jsonl: a line a text, which names the npy file of its routing [tokens, layers, k]
@@ -99,4 +99,4 @@ std::unique_ptr<TraceSource> open_request_arrays(const fs::path& list) {
   return std::make_unique<RequestArrays>(list);
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -13,10 +13,10 @@
 #include "trace/import/source.h"
 #include "trace/import/text_tracker.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
-constexpr size_t kMaxLayers = 1024;           // More than any model; bounds memory on broken input.
+constexpr size_t kMaxLayersOfRow = 1024;      // More than any model; bounds memory on broken input.
 constexpr int64_t kRowsBetweenChecks = 4096;  // For progress and interruption.
 
 /// Texts out of rows. The first reading finds out which rows make up a text, the second puts the
@@ -92,8 +92,9 @@ class RowSource : public TraceSource {
     Extent& extent = texts_[text];
     ++extent.rows;
     extent.last_token = std::max(extent.last_token, row.token);
-    if (layers_.try_emplace(row.layer).second && layers_.size() > kMaxLayers) {
-      throw DataError(fmt::format("{}: more than {} different layers", rows_->where(), kMaxLayers));
+    if (layers_.try_emplace(row.layer).second && layers_.size() > kMaxLayersOfRow) {
+      throw DataError(
+          fmt::format("{}: more than {} different layers", rows_->where(), kMaxLayersOfRow));
     }
     if (k_ == 0) {
       k_ = row.experts.size();
@@ -189,4 +190,4 @@ std::unique_ptr<TraceSource> open_rows(std::unique_ptr<RoutingRows> rows,
   return std::make_unique<RowSource>(std::move(rows), options, name);
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -10,7 +10,7 @@
 #include "trace/import/import.h"
 #include "trace/manifest.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 /// The decision of one token at one layer.
 struct RoutingRow {
@@ -47,4 +47,4 @@ class RoutingRows {
 std::unique_ptr<RoutingRows> read_json_rows(const std::filesystem::path& file, int64_t skip);
 std::unique_ptr<RoutingRows> read_csv_rows(const std::filesystem::path& path);
 
-}  // namespace foregate
+}  // namespace foregate::trace

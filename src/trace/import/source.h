@@ -12,7 +12,7 @@
 #include "trace/token_names.h"
 #include "trace/trace.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 /// One text of a source.
 struct SourceText {
@@ -59,4 +59,4 @@ std::unique_ptr<TraceSource> open_npy(const ImportOptions& options);
 std::unique_ptr<TraceSource> open_jsonl(const ImportOptions& options);
 std::unique_ptr<TraceSource> open_csv(const ImportOptions& options);
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -13,7 +13,7 @@
 #include "trace/import/source.h"
 #include "trace/import/tokens.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 /// The rows of one text, by NAME.meta.jsonl.
@@ -163,4 +163,4 @@ std::unique_ptr<TraceSource> open_stacked_arrays(const fs::path& experts) {
   return std::make_unique<StackedArrays>(experts);
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -13,10 +13,8 @@
 #include "trace/import/source.h"
 #include "trace/import/tokens.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
-
-constexpr size_t kMaxLayers = 1 << 16;
 
 /// Lengths of a nested list [tokens][layers][k].
 struct Shape {
@@ -49,7 +47,7 @@ Shape visit_numbers(const JsonReader& line, const char* key, const Visit& visit)
       for (const Json& value : decision) visit(value);
     }
   }
-  if (shape.tokens == 0 || shape.layers > kMaxLayers) fail_ragged(line, key);
+  if (shape.tokens == 0 || shape.layers > size_t{kMaxLayers}) fail_ragged(line, key);
   return shape;
 }
 
@@ -192,4 +190,4 @@ std::unique_ptr<TraceSource> open_text_lines(const fs::path& file) {
   return std::make_unique<TextLines>(file);
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -1,6 +1,6 @@
 #include "trace/import/text_tracker.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 // Real texts repeat a routing decision for a few tokens, never at all layers for so many.
@@ -38,4 +38,4 @@ void WarmupDetector::close_leading() {
   first_.clear();
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -10,7 +10,7 @@
 
 #include "trace/import/rows.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 /// Tells which text a row belongs to. A request that comes to token 0 of a layer again begins a
 /// new text: a logger that knows no requests counts the tokens of each forward pass from 0.
@@ -49,4 +49,4 @@ class WarmupDetector {
   std::unordered_map<int64_t, std::vector<uint16_t>> first_;  ///< experts of token 0 at a layer
 };
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 std::optional<int64_t> TokenList::size() const {
   if (kind == TokenIds::kTokenizer) return static_cast<int64_t>(ids.size());
@@ -63,4 +63,4 @@ int32_t TokenNumbering::unique_id() {
   return next_unique_++;
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

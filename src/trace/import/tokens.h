@@ -11,7 +11,7 @@
 #include "trace/manifest.h"
 #include "trace/token_names.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 /// The tokens of one text as its source gives them: ids, strings, or nothing.
 struct TokenList {
@@ -45,4 +45,4 @@ class TokenNumbering {
   int32_t next_unique_ = 0;
 };
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "trace/validate.h"
+#include "trace/parquet/validate.h"
 
-namespace foregate {
+namespace foregate::trace {
 namespace {
 
 // A shard ends at the first of these; both keep it at some tens of megabytes.
@@ -76,4 +76,4 @@ Manifest ImportWriter::finish() {
   return manifest_;
 }
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -10,7 +10,7 @@
 #include "trace/manifest.h"
 #include "trace/writer.h"
 
-namespace foregate {
+namespace foregate::trace {
 
 /// Writes the texts of a source into shards and counts them by dataset.
 class ImportWriter {
@@ -38,4 +38,4 @@ class ImportWriter {
   int64_t tokens_ = 0;
 };
 
-}  // namespace foregate
+}  // namespace foregate::trace

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <optional>
+#include <vector>
+
+#include "nn/experts.h"
+#include "nn/mlp.h"
+#include "tensor/weight/weight.h"
+
+namespace foregate::models {
+
+/// What an MoE layer has in place of a dense MLP.
+struct MoeWeights {
+  torch::Tensor router;       ///< [E, H] float32, on the engine's device
+  nn::ExpertWeights experts;  ///< undefined where the experts are not run
+  nn::MlpWeights shared;      ///< undefined without a shared expert
+  torch::Tensor shared_gate;  ///< [1, H]; undefined without one
+};
+
+/// One decoder layer. Tensors are in the compute dtype.
+struct LayerWeights {
+  torch::Tensor input_norm;             ///< [H]
+  tensor::Weight qkv;                   ///< [(heads + 2 kv heads) * D, H]
+  torch::Tensor qkv_bias;               ///< [(heads + 2 kv heads) * D]; undefined without biases
+  torch::Tensor query_norm;             ///< [D] or [heads * D]; undefined without one
+  torch::Tensor key_norm;               ///< [D] or [kv heads * D]; undefined without one
+  tensor::Weight attention_output;      ///< [H, heads * D]
+  torch::Tensor post_attention_norm;    ///< [H]
+  std::optional<nn::MlpWeights> dense;  ///< exactly one of these two
+  std::optional<MoeWeights> moe;
+};
+
+struct DecoderWeights {
+  torch::Tensor embedding;           ///< [V, H]
+  std::vector<LayerWeights> layers;  ///< those that are run
+  torch::Tensor final_norm;          ///< [H]; undefined if only routing is wanted
+  torch::Tensor lm_head;             ///< [V, H]; undefined if only routing is wanted
+};
+
+}  // namespace foregate::models

@@ -1,0 +1,154 @@
+#include "models/weights/quantized_checkpoint.h"
+
+#include <fmt/core.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_folder.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/interrupt.h"
+#include "base/json.h"
+#include "models/config.h"
+#include "models/registry.h"
+#include "models/weights/stored_weight.h"
+#include "models/weights/weight_plan.h"
+#include "tensor/files/safetensors.h"
+
+namespace foregate::models {
+namespace {
+
+constexpr const char* kWeightsFile = "model.safetensors";
+constexpr const char* kSourceDigest = "source_config_sha256";
+
+// What is copied beside the weights, as far as it is there.
+constexpr std::array kCompanions = {"tokenizer.json",
+                                    "tokenizer_config.json",
+                                    "special_tokens_map.json",
+                                    "added_tokens.json",
+                                    "vocab.json",
+                                    "merges.txt",
+                                    "tokenizer.model",
+                                    "chat_template.jinja",
+                                    "generation_config.json"};
+
+/// Streams the tensors of one checkpoint into a new file.
+class Converter {
+ public:
+  Converter(const fs::path& model, const ModelConfig& config, tensor::Quantization quantization)
+      : checkpoint_(model), storage_(config.storage), quantization_(quantization) {
+    const WeightNames names =
+        choose_names(config, find_architecture(config.model_type).weight_names(), checkpoint_);
+    plan_ = plan_weights(config, names, checkpoint_, /*routing_only=*/true);
+    verify_weights(checkpoint_, plan_, storage_);
+    // lm_head need not be there: routing does without.
+    std::erase_if(plan_, [&](const ExpectedTensor& tensor) {
+      return !tensor.required && checkpoint_.find(tensor.name) == nullptr;
+    });
+  }
+
+  void write(const fs::path& path) const {
+    tensor::SafetensorsWriter writer(path, entries(), {{"format", "pt"}});
+    for (const ExpectedTensor& tensor : plan_) {
+      check_interrupted("nothing was saved");
+      if (tensor.quantizable) {
+        convert(tensor, writer);
+      } else {
+        copy(tensor, writer);
+      }
+    }
+    writer.commit();
+  }
+
+ private:
+  std::vector<tensor::SafetensorsEntry> entries() const {
+    const CheckpointFormat ours{
+        .kind = CheckpointFormat::Kind::kForegate, .quantization = quantization_, .gptq = {}};
+    std::vector<tensor::SafetensorsEntry> entries;
+    for (const ExpectedTensor& tensor : plan_) {
+      if (!tensor.quantizable) {
+        entries.push_back({.name = tensor.name,
+                           .dtype = checkpoint_.find(tensor.name)->dtype,
+                           .shape = tensor.shape});
+        continue;
+      }
+      for (const StoredTensor& part : stored_parts(checkpoint_, ours, tensor.name, tensor.shape)) {
+        entries.push_back({.name = part.name, .dtype = part.dtype, .shape = part.shape});
+      }
+    }
+    return entries;
+  }
+
+  void convert(const ExpectedTensor& tensor, tensor::SafetensorsWriter& writer) const {
+    const std::string what = checkpoint_.directory().string() + ": " + tensor.name;
+    read_stored(
+        checkpoint_, storage_, tensor.name, tensor.shape,
+        [&](int64_t first, const tensor::Weight& rows) {
+          tensor::Weight quantized =
+              tensor::Weight::empty(rows.sizes(), quantization_, torch::kCPU, torch::kFloat32);
+          quantized.assign(rows, what);
+          writer.write_rows(tensor.name, first, quantized.codes());
+          writer.write_rows(scales_name(tensor.name, quantization_), first, quantized.scales());
+        });
+  }
+
+  void copy(const ExpectedTensor& tensor, tensor::SafetensorsWriter& writer) const {
+    read_stored(checkpoint_, CheckpointFormat{}, tensor.name, tensor.shape,
+                [&](int64_t first, const tensor::Weight& rows) {
+                  writer.write_rows(tensor.name, first, rows.dense());
+                });
+  }
+
+  tensor::Checkpoint checkpoint_;
+  CheckpointFormat storage_;
+  tensor::Quantization quantization_;
+  std::vector<ExpectedTensor> plan_;
+};
+
+}  // namespace
+
+void save_quantized(const fs::path& model, tensor::Quantization quantization,
+                    const fs::path& output) {
+  const fs::path config_path = model / "config.json";
+  Json config = read_json(config_path);
+  const Converter converter(model, read_model_config(config_path), quantization);
+  AtomicFolder folder(output);
+  converter.write(folder.temporary_path() / kWeightsFile);
+  config["quantization_config"] = quantization_config(quantization);
+  config["quantization_config"][kSourceDigest] = sha256_of_file(config_path);
+  write_json_atomically(folder.temporary_path() / "config.json", config);
+  for (const char* name : kCompanions) {
+    if (fs::exists(model / name)) {
+      write_file_atomically(folder.temporary_path() / name, read_file(model / name));
+    }
+  }
+  folder.commit();
+}
+
+bool is_saved_quantized(const fs::path& folder, const fs::path& model,
+                        tensor::Quantization quantization) {
+  if (!fs::exists(folder) || (fs::is_directory(folder) && fs::is_empty(folder))) return false;
+  const fs::path path = folder / "config.json";
+  const auto fail = [&](const std::string& found) {
+    throw UsageError(fmt::format(
+        "{} holds {}; expected {} quantised to {}: choose another --save-quantized, or remove it",
+        folder.string(), found, model.string(), tensor::quantization_name(quantization)));
+  };
+  if (!fs::exists(path)) fail("something else than a model");
+  const Json json = read_json(path);
+  const CheckpointFormat storage = read_weight_storage(JsonReader(json, path.string()));
+  if (storage.kind != CheckpointFormat::Kind::kForegate)
+    fail("a model that foregate did not quantise");
+  if (storage.quantization != quantization) {
+    fail("a model quantised to " + tensor::quantization_name(storage.quantization));
+  }
+  const JsonReader reader(json.at("quantization_config"), path.string());
+  if (reader.string(kSourceDigest, "") != sha256_of_file(model / "config.json")) {
+    fail("another model");
+  }
+  return true;
+}
+
+}  // namespace foregate::models

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace foregate::models {
+
+/// What an architecture calls its tensors. "{L}" stands for the decoder layer, "{E}" for the
+/// expert. An empty name: the architecture has no such tensor.
+struct WeightNames {
+  std::string embedding;
+  std::string final_norm;
+  std::string lm_head;
+
+  std::string input_norm;
+  std::string query;  ///< query, key, value and output without ".weight" or ".bias"
+  std::string key;
+  std::string value;
+  std::string attention_output;
+  std::string query_norm;
+  std::string key_norm;
+  std::string post_attention_norm;
+
+  std::string dense_gate;
+  std::string dense_up;
+  std::string dense_down;
+
+  std::string router;
+  std::string expert_gate;
+  std::string expert_up;
+  std::string expert_down;
+  std::string fused_expert_gate_up;  ///< one tensor [E, 2I, H] instead of E gates and E ups
+  std::string fused_expert_down;     ///< one tensor [E, H, I] instead of E downs
+
+  std::string shared_gate;
+  std::string shared_up;
+  std::string shared_down;
+  std::string shared_expert_gate;
+};
+
+/// What nearly all call alike: embedding, norms, attention, lm_head. The rest is empty.
+WeightNames llama_weight_names();
+/// Fills in mlp.{gate,up,down}_proj.
+void add_dense_mlp_names(WeightNames& names);
+/// Fills in mlp.gate and mlp.experts, one by one and fused.
+void add_mlp_expert_names(WeightNames& names);
+/// Fills in self_attn.{q,k}_norm.
+void add_qk_norm_names(WeightNames& names);
+
+/// `pattern` with "{L}" and "{E}" replaced.
+std::string weight_name(const std::string& pattern, int64_t layer, int64_t expert = 0);
+
+}  // namespace foregate::models

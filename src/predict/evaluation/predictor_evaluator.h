@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "predict/calibration.h"
+#include "predict/predictor.h"
+#include "stats/confidence.h"
+#include "stats/evaluation.h"
+#include "stats/metrics.h"
+
+namespace foregate::predict {
+
+/// A text's decisions in the form the metrics take, made once for all predictors.
+struct Targets {
+  explicit Targets(const RoutedText& text);
+
+  int64_t tokens;
+  int64_t prompt_tokens;
+  int64_t layers;
+  int64_t top_k;
+  std::vector<uint16_t> experts;    // [n][L][k]
+  std::vector<float> gate_weights;  // the same, or empty
+};
+
+/// Scores one predictor text by text and sums up.
+class PredictorEvaluator {
+ public:
+  /// `budgets`: m of recall@m and so on, in addition to k and 2k. `threshold`: see
+  /// EvaluationRow::at_threshold.
+  PredictorEvaluator(const Predictor& predictor, std::string label,
+                     scoring::Calibration calibration = {}, const std::vector<int>& budgets = {},
+                     std::optional<double> threshold = {});
+
+  void add(const RoutedText& text, const Targets& truth);
+  /// Intervals are bootstrapped over the texts, with this seed.
+  stats::EvaluationRow row(uint64_t seed) const;
+  /// The difference in recall@k to another scorer that saw the same texts at the same lead.
+  stats::Interval gain_over(const PredictorEvaluator& other, uint64_t seed) const;
+
+ private:
+  /// One layer of one text.
+  struct LayerScore {
+    stats::MetricSums prompt;
+    stats::MetricSums generated;
+    stats::ConfidenceScore confidence;
+  };
+  LayerScore empty_score() const;
+  void add_layer(const torch::Tensor& scores,         // [n, L', E]
+                 const torch::Tensor& probabilities,  // [n, L', E]
+                 const Targets& truth, int64_t layer, LayerScore& sums) const;
+
+  /// Sums over decisions of one text.
+  struct Sums {
+    double decisions = 0;
+    std::vector<double> metrics;  // in the order of names_
+    void add(const stats::TextScore& score);
+  };
+
+  const Predictor& predictor_;
+  std::string label_;
+  scoring::Calibration calibration_;
+  std::optional<double> threshold_;
+  std::vector<int> budgets_;
+  std::vector<std::string> names_;
+  size_t recall_ = 0;  // where recall@k is among the names
+  bool gate_mass_ = true;
+  stats::Metrics metrics_of(const std::vector<Sums>& texts, uint64_t seed) const;
+  stats::EvaluationSlice slice_of(const char* by, std::string part, const std::vector<Sums>& texts,
+                                  uint64_t seed) const;
+
+  // Of each text; in a part, of each text that has decisions in it.
+  std::vector<Sums> texts_;
+  std::map<std::string, std::vector<Sums>> datasets_;
+  std::map<int, std::vector<Sums>> layers_;
+  std::map<std::string, std::vector<Sums>> phases_;
+  std::vector<int64_t> ranks_;  // [E] true experts found at each place
+  stats::ConfidenceScore confidence_;
+  double seconds_ = 0;  // spent in score()
+  int64_t tokens_ = 0;
+};
+
+}  // namespace foregate::predict

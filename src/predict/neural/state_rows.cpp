@@ -1,0 +1,213 @@
+#include "predict/neural/state_rows.h"
+
+#include <ATen/Parallel.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "nn/gather_rms_norm.h"
+#include "tensor/device/device_memory.h"
+#include "tensor/device/transfer.h"
+
+namespace foregate::predict {
+namespace {
+
+constexpr float kNormEpsilon = 1e-6F;
+constexpr int64_t kLanes = 16;
+constexpr int64_t kGrain = 64;  // tokens a thread takes at a time
+
+template <typename Value>
+void normalize_row(const Value* row, float* out, int64_t hidden) {
+  // Independent sums, so that the compiler may use vector registers.
+  std::array<float, kLanes> sums{};
+  const int64_t whole = hidden / kLanes * kLanes;
+  for (int64_t h = 0; h < whole; h += kLanes) {
+    for (int64_t i = 0; i < kLanes; ++i) {
+      const auto value = static_cast<float>(row[h + i]);
+      out[h + i] = value;
+      sums[static_cast<size_t>(i)] += value * value;
+    }
+  }
+  float sum = 0;
+  for (const float lane : sums) sum += lane;
+  for (int64_t h = whole; h < hidden; ++h) {
+    out[h] = static_cast<float>(row[h]);
+    sum += out[h] * out[h];
+  }
+  const float scale = 1.0F / std::sqrt(sum / static_cast<float>(hidden) + kNormEpsilon);
+  for (int64_t h = 0; h < hidden; ++h) out[h] *= scale;
+}
+
+/// Token `token`'s first `layers` rows, each to its place in [layers][batch][hidden].
+template <typename Value>
+void normalize_token(const torch::Tensor& states, int64_t token, int64_t layers, float* out,
+                     int64_t layer_stride) {
+  const int64_t hidden = states.size(2);
+  const Value* row = states.const_data_ptr<Value>() + token * states.size(1) * hidden;
+  for (int64_t l = 0; l < layers; ++l) {
+    normalize_row(row + l * hidden, out + l * layer_stride, hidden);
+  }
+}
+
+void normalize_any(const torch::Tensor& states, int64_t token, int64_t layers, float* out,
+                   int64_t layer_stride) {
+  switch (states.scalar_type()) {
+    case torch::kBFloat16:
+      return normalize_token<c10::BFloat16>(states, token, layers, out, layer_stride);
+    case torch::kFloat16:
+      return normalize_token<c10::Half>(states, token, layers, out, layer_stride);
+    default:
+      return normalize_token<float>(states, token, layers, out, layer_stride);
+  }
+}
+
+}  // namespace
+
+const torch::Tensor& visible_states(const RoutedText& text, const scoring::Lead& lead) {
+  return lead.kind == scoring::Lead::Kind::kPreAttention ? text.residual : text.router_inputs;
+}
+
+torch::Tensor normalized_states(const torch::Tensor& states, int64_t layers) {
+  const torch::Tensor rows = states.contiguous();
+  const int64_t tokens = rows.size(0);
+  const int64_t hidden = rows.size(2);
+  torch::Tensor out = torch::empty({layers, tokens, hidden}, torch::kFloat32);
+  auto* data = out.mutable_data_ptr<float>();
+  at::parallel_for(0, tokens, kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      normalize_any(rows, t, layers, data + t * hidden, tokens * hidden);
+    }
+  });
+  return out;
+}
+
+StateInputs inputs_of(const RoutedText& text, const scoring::Lead& lead,
+                      const trace::Geometry& geometry, bool history) {
+  const int64_t layers = geometry.num_moe_layers - lead.first_layer();
+  StateInputs inputs{normalized_states(visible_states(text, lead), layers), {}};
+  if (!history) return inputs;
+  const torch::Tensor tokens = torch::arange(text.num_tokens(), torch::kInt64);
+  const torch::Tensor experts = text.experts.slice(1, lead.first_layer()).to(torch::kInt32);
+  inputs.history = history_of({text.token_ids, tokens, experts}, tokens, geometry);
+  return inputs;
+}
+
+StateRows::StateRows(const trace::Geometry& geometry, const scoring::Lead& lead,
+                     torch::Device device, bool gate_weights)
+    : geometry_(geometry),
+      lead_(lead),
+      layers_(geometry.num_moe_layers - lead.first_layer()),
+      device_(device),
+      keeps_gate_weights_(gate_weights) {}
+
+void StateRows::read(const RoutedTexts& corpus, trace::Split split) {
+  clear();
+  const TextSelection selection{.split = split,
+                                .features = TextSelection::Features::kRequire,
+                                .gate_weights = keeps_gate_weights_};
+  corpus.for_each(selection, [&](const RoutedText& text) { add(text); });
+  finish();
+}
+
+void StateRows::set(const std::vector<RoutedText>& texts) {
+  clear();
+  for (const RoutedText& text : texts) add(text);
+  finish();
+}
+
+void StateRows::clear() {
+  num_tokens_ = 0;
+  pieces_.clear();
+  states_ = torch::Tensor();
+  // An empty piece in front: there may be no text.
+  ids_ = {torch::empty({0}, torch::kInt64)};
+  places_ = ids_;
+  experts_ = {torch::empty({0, layers_, geometry_.top_k}, torch::kInt32)};
+  text_gate_weights_ = {torch::empty({0, layers_, geometry_.top_k}, torch::kFloat16)};
+}
+
+void StateRows::add(const RoutedText& text) {
+  if (text.num_tokens() == 0) return;
+  pieces_.push_back({num_tokens_, visible_states(text, lead_)});
+  ids_.push_back(text.token_ids);
+  places_.push_back(torch::arange(text.num_tokens(), torch::kInt64));
+  experts_.push_back(text.experts.slice(1, lead_.first_layer()).to(torch::kInt32));
+  if (keeps_gate_weights_) {
+    text_gate_weights_.push_back(
+        text.gate_weights.slice(1, lead_.first_layer()).to(torch::kFloat16));
+  }
+  num_tokens_ += text.num_tokens();
+}
+
+void StateRows::finish() {
+  rows_ = {torch::cat(ids_).to(device_), torch::cat(places_).to(device_),
+           torch::cat(experts_).to(device_)};
+  if (keeps_gate_weights_) gate_weights_ = torch::cat(text_gate_weights_).to(device_);
+  for (auto* parts : {&ids_, &places_, &experts_, &text_gate_weights_}) parts->clear();
+  if (device_.is_cuda() && num_tokens_ > 0) move_states();
+}
+
+void StateRows::move_states() {
+  const torch::Tensor& first = pieces_.front().states;
+  const int64_t bytes = num_tokens_ * layers_ * first.size(2) * first.element_size();
+  // States that a running model left on the GPU cannot be read from here.
+  if (first.is_cpu() && bytes > tensor::device_memory(device_).free / 2) return;
+  states_ = torch::empty({num_tokens_, layers_, first.size(2)}, first.options().device(device_));
+  for (const Piece& piece : pieces_) {
+    const torch::Tensor states = piece.states.slice(1, 0, layers_);
+    states_.narrow(0, piece.first, states.size(0)).copy_(states);
+  }
+}
+
+const StateRows::Piece& StateRows::piece_of(int64_t token) const {
+  const auto next =
+      std::upper_bound(pieces_.begin(), pieces_.end(), token,
+                       [](int64_t value, const Piece& piece) { return value < piece.first; });
+  return *std::prev(next);
+}
+
+torch::Tensor StateRows::gather_states(const std::vector<int64_t>& tokens) const {
+  const auto size = static_cast<int64_t>(tokens.size());
+  const int64_t hidden = pieces_.front().states.size(2);
+  torch::Tensor states = torch::empty({layers_, size, hidden}, torch::kFloat32);
+  auto* data = states.mutable_data_ptr<float>();
+  at::parallel_for(0, size, kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t token = tokens[static_cast<size_t>(i)];
+      const Piece& piece = piece_of(token);
+      normalize_any(piece.states, token - piece.first, layers_, data + i * hidden, size * hidden);
+    }
+  });
+  return states;
+}
+
+void StateRows::stage(std::vector<int64_t> tokens, BatchIndices& draw) const {
+  draw.tokens = std::move(tokens);
+  const auto size = static_cast<int64_t>(draw.tokens.size());
+  if (!draw.index.defined() || draw.index.size(0) != size) {
+    draw.index = torch::empty({size}, torch::TensorOptions(torch::kInt64).device(device_));
+  }
+  tensor::copy_to_device(torch::tensor(draw.tokens, torch::kInt64), draw.index);
+}
+
+StateRows::Batch StateRows::gather(const BatchIndices& draw, bool history,
+                                   torch::ScalarType dtype) const {
+  StateInputs inputs;
+  if (history) inputs.history = history_of(rows_, draw.index, geometry_);
+  if (states_.defined()) {
+    inputs.states = nn::gather_rms_norm(states_, draw.index, kNormEpsilon, dtype);
+  } else {
+    inputs.states = gather_states(draw.tokens).to(device_);
+  }
+  const auto by_layer = [&](const torch::Tensor& rows, torch::ScalarType to) {
+    return rows.index_select(0, draw.index).to(to).transpose(0, 1);
+  };
+  Decisions truth{by_layer(rows_.experts, torch::kInt64), {}};
+  if (gate_weights_.defined()) truth.gate_weights = by_layer(gate_weights_, torch::kFloat32);
+  return {inputs, truth};
+}
+
+}  // namespace foregate::predict

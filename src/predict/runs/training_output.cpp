@@ -1,0 +1,68 @@
+#include "predict/runs/training_output.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "predict/evaluation/predictor_evaluator.h"
+#include "predict/registry.h"
+
+namespace foregate::predict {
+
+std::unique_ptr<Predictor> make_configured(const std::string& name, const scoring::Lead& lead,
+                                           const trace::Geometry& geometry,
+                                           const std::filesystem::path& config) {
+  if (config.empty()) return make_predictor(name, lead, geometry);
+  const Json settings = read_json(config);
+  return make_predictor(name, lead, geometry, JsonReader(settings, config.string()));
+}
+
+std::string identity_of(PredictorInfo info) {
+  info.trace.clear();
+  info.validation.clear();
+  info.calibration.reset();
+  Json json = info.to_json();
+  json["settings"].erase("checkpoint_seconds");  // changes nothing but how often the state is kept
+  return json.dump();
+}
+
+bool is_done(const std::filesystem::path& output, const PredictorInfo& wanted) {
+  if (!is_predictor_directory(output)) return false;
+  const PredictorInfo there = read_predictor_info(output);
+  if (identity_of(there) == identity_of(wanted)) return true;
+  throw UsageError(
+      fmt::format("{} already holds a predictor ({} at {}) made with other settings, seed or "
+                  "texts; choose another --output",
+                  output.string(), there.name, scoring::lead_name(there.lead)));
+}
+
+std::vector<ValidationMetrics> measure_on_validation(
+    const std::vector<const Predictor*>& predictors, const RoutedTexts& texts) {
+  using Features = TextSelection::Features;
+  TextSelection selection{.split = trace::Split::kValidation, .gate_weights = true};
+  const bool states = std::any_of(predictors.begin(), predictors.end(), [](const auto* predictor) {
+    return predictor->needs_features();
+  });
+  if (states) selection.features = Features::kRequire;
+  std::vector<PredictorEvaluator> scorers;
+  for (const Predictor* predictor : predictors) scorers.emplace_back(*predictor, predictor->name());
+  int64_t count = 0;
+  texts.for_each(selection, [&](const RoutedText& text) {
+    if (text.num_tokens() == 0) return;
+    const Targets truth(text);
+    for (PredictorEvaluator& scorer : scorers) scorer.add(text, truth);
+    ++count;
+  });
+  std::vector<ValidationMetrics> metrics(predictors.size());
+  for (size_t i = 0; count > 0 && i < scorers.size(); ++i) {
+    for (const auto& [name, interval] : scorers[i].row(0).metrics) {
+      metrics[i].emplace_back(name, interval.mean);
+    }
+  }
+  return metrics;
+}
+
+}  // namespace foregate::predict

@@ -1,0 +1,48 @@
+#include "scoring/neural/products.h"
+#include "scoring/neural/scaled_router.h"
+#include "scoring/neural/state_scorer.h"
+#include "scoring/scorers.h"
+
+namespace foregate::scoring {
+namespace {
+
+/// score = W (g * z) + B silu(A z) + b
+class GateAdapterScorer : public StateScorer {
+ public:
+  GateAdapterScorer(PredictorIdentity identity, WeightFile& weights)
+      : StateScorer(std::move(identity)),
+        router_(weights, num_rows(), num_experts(), hidden_size()),
+        rank_(weights.size("down", 3, 2)),
+        down_(weights.floats("down", {num_rows(), hidden_size(), rank_})),
+        up_(weights.floats("up", {num_rows(), rank_, num_experts()})),
+        bias_(weights.floats("bias", {num_rows(), num_experts()})) {}
+
+  void score(std::span<const Sequence* const> sequences, int64_t layer,
+             float* scores) const override {
+    const int64_t row = row_of(layer);
+    const auto states = states_for(sequences, layer);
+    const BatchRows out(scores, sequences.size(), num_experts(), bias_ + row * num_experts());
+    router_.add_logits(row, states, out.outs());
+    const BatchRows inner(sequences.size(), rank_);
+    add_transposed_product(down_ + row * hidden_size() * rank_, hidden_size(), rank_, states,
+                           inner.outs());
+    for (size_t t = 0; t < inner.size(); ++t) silu(inner[t], rank_);
+    add_transposed_product(up_ + row * rank_ * num_experts(), rank_, num_experts(), inner.vectors(),
+                           out.outs());
+  }
+
+ private:
+  ScaledRouter router_;
+  const int64_t rank_;  // r
+  const float* down_;   // [L'][H][r], A transposed
+  const float* up_;     // [L'][r][E], B transposed
+  const float* bias_;   // [L'][E]
+};
+
+}  // namespace
+
+std::unique_ptr<Scorer> make_gate_adapter_scorer(PredictorIdentity identity, WeightFile& weights) {
+  return std::make_unique<GateAdapterScorer>(std::move(identity), weights);
+}
+
+}  // namespace foregate::scoring

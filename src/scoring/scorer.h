@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "scoring/predictor_format.h"
+#include "scoring/sequence.h"
+
+namespace foregate::scoring {
+
+/// What a predictor remembers of a sequence beyond its History.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+  virtual void reset() = 0;
+  /// Called after a token was begun, which is the history's current one.
+  virtual void begin_token(const History& history) = 0;
+};
+
+/// One sequence, as a scorer sees it.
+struct Sequence {
+  History history;
+  std::unique_ptr<Memory> memory;  ///< null if the scorer makes none
+};
+
+/// A predictor that runs without libtorch. It equals the class of src/predict of that name; see
+/// there for the idea, and docs/c-api.md for formula and tensors. Never changes once made.
+class Scorer {
+ public:
+  explicit Scorer(PredictorIdentity identity) : identity_(std::move(identity)) {}
+  virtual ~Scorer() = default;
+  Scorer(const Scorer&) = delete;
+  Scorer& operator=(const Scorer&) = delete;
+
+  const PredictorIdentity& identity() const { return identity_; }
+  const trace::Geometry& geometry() const { return identity_.geometry; }
+  int64_t first_layer() const { return identity_.lead.first_layer(); }
+  /// Sizes, for indexing.
+  int64_t num_layers() const { return geometry().num_moe_layers; }
+  int64_t num_experts() const { return geometry().num_experts; }
+
+  virtual Needs needs() const = 0;
+  virtual std::unique_ptr<Memory> make_memory() const { return nullptr; }
+
+  /// Scores of all experts for the current token of each sequence, which has one, at one MoE layer
+  /// of first_layer() and up. -> scores [sequences][E]. Throws NotObservedError.
+  virtual void score(std::span<const Sequence* const> sequences, int64_t layer,
+                     float* scores) const = 0;
+
+ private:
+  PredictorIdentity identity_;
+};
+
+/// Base of those that gain nothing from seeing several sequences at once.
+class SingleScorer : public Scorer {
+ public:
+  using Scorer::Scorer;
+
+  void score(std::span<const Sequence* const> sequences, int64_t layer, float* scores) const final {
+    for (const Sequence* sequence : sequences) {
+      score_one(*sequence, layer, scores);
+      scores += num_experts();
+    }
+  }
+
+ private:
+  virtual void score_one(const Sequence& sequence, int64_t layer,
+                         float* scores) const = 0;  // [E]
+};
+
+}  // namespace foregate::scoring

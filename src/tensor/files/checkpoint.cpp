@@ -1,0 +1,113 @@
+#include "tensor/files/checkpoint.h"
+
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/json.h"
+
+namespace foregate::tensor {
+namespace {
+
+constexpr const char* kSingleFile = "model.safetensors";
+constexpr const char* kIndexFile = "model.safetensors.index.json";
+
+// A shard lies beside its index; a path that leads elsewhere is not followed.
+void check_shard_name(const std::string& name, const std::string& tensor, const fs::path& index) {
+  if (name.empty() || fs::path(name).filename() != name || name == "..") {
+    throw DataError(
+        fmt::format("{}: weight_map puts tensor \"{}\" into \"{}\"; expected the name of a "
+                    "file in the same folder",
+                    index.string(), tensor, name));
+  }
+}
+
+}  // namespace
+
+Checkpoint::Checkpoint(const fs::path& directory) : directory_(directory) {
+  if (!fs::is_directory(directory)) {
+    throw EnvironmentError(
+        fmt::format("{}: there is no such folder; expected a model's folder with "
+                    "config.json and {}",
+                    directory.string(), kSingleFile));
+  }
+  if (fs::exists(directory / kSingleFile)) {
+    shards_.emplace_back(directory / kSingleFile);
+  } else if (fs::exists(directory / kIndexFile)) {
+    read_index(directory / kIndexFile);
+  } else {
+    throw EnvironmentError(fmt::format(
+        "{}: there is neither {} nor {}; download the model's safetensors files, or convert it",
+        directory.string(), kSingleFile, kIndexFile));
+  }
+  // Tensors that no index mentions are listed too, so that loading can call them unexpected.
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    for (const SafetensorsEntry& entry : shards_[i].entries()) shard_index_.emplace(entry.name, i);
+  }
+}
+
+void Checkpoint::read_index(const fs::path& path) {
+  const Json json = read_json(path);
+  const JsonReader weight_map = JsonReader(json, path.string()).object("weight_map");
+  std::map<std::string, size_t> opened;
+  for (const auto& [name, value] : weight_map.json().items()) {
+    const std::string shard = value.is_string() ? value.get<std::string>() : value.dump();
+    check_shard_name(shard, name, path);
+    if (!opened.contains(shard)) {
+      if (!fs::exists(directory_ / shard)) {
+        throw EnvironmentError(
+            fmt::format("{}: shard {} is missing; {} puts tensor \"{}\" into it. "
+                        "Download it again",
+                        directory_.string(), shard, kIndexFile, name));
+      }
+      opened[shard] = shards_.size();
+      shards_.emplace_back(directory_ / shard);
+    }
+    const size_t number = opened[shard];
+    if (!shards_[number].contains(name)) {
+      throw DataError(
+          fmt::format("{}: {} puts tensor \"{}\" into it, but it is not there; the files do "
+                      "not belong together, download them again",
+                      shards_[number].path().string(), kIndexFile, name));
+    }
+    shard_index_.emplace(name, number);
+  }
+}
+
+const SafetensorsFile* Checkpoint::shard_of(std::string_view name) const {
+  const auto found = shard_index_.find(name);
+  return found == shard_index_.end() ? nullptr : &shards_[found->second];
+}
+
+const SafetensorsEntry* Checkpoint::find(std::string_view name) const {
+  const SafetensorsFile* shard = shard_of(name);
+  return shard == nullptr ? nullptr : shard->find(name);
+}
+
+torch::Tensor Checkpoint::tensor(std::string_view name) const {
+  const SafetensorsFile* shard = shard_of(name);
+  if (shard == nullptr) {
+    throw DataError(
+        fmt::format("{}: the checkpoint has no tensor \"{}\"", directory_.string(), name));
+  }
+  return shard->tensor(name);
+}
+
+void Checkpoint::release_pages(std::string_view name) const {
+  const SafetensorsFile* shard = shard_of(name);
+  if (shard != nullptr) shard->release_pages(name);
+}
+
+void Checkpoint::release_rows(std::string_view name, int64_t first_row, int64_t rows) const {
+  const SafetensorsFile* shard = shard_of(name);
+  if (shard != nullptr) shard->release_rows(name, first_row, rows);
+}
+
+std::vector<std::string> Checkpoint::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, shard] : shard_index_) names.push_back(name);
+  return names;
+}
+
+}  // namespace foregate::tensor

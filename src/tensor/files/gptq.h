@@ -1,0 +1,38 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <string>
+
+namespace foregate::tensor {
+
+/// How a GPTQ checkpoint packs its matrices.
+struct GptqFormat {
+  int64_t bits = 4;        ///< 4 or 8
+  int64_t group_size = 0;  ///< inputs that share scale and zero; -1: all
+  /// Zeros are stored minus one, modulo 2^bits: the first version of the format, which AutoGPTQ
+  /// writes.
+  bool zeros_minus_one = true;
+
+  int64_t values_per_word() const { return 32 / bits; }
+  int64_t groups(int64_t inputs) const {
+    return group_size < 0 ? 1 : (inputs + group_size - 1) / group_size;
+  }
+};
+
+/// One matrix, as stored. Values lie in 32-bit words from the lowest bits up.
+struct GptqTensors {
+  torch::Tensor qweight;  ///< [in * bits / 32, out] int32: a word holds consecutive inputs
+  torch::Tensor qzeros;   ///< [groups, out * bits / 32] int32: a word holds consecutive outputs
+  torch::Tensor scales;   ///< [groups, out] float16
+  torch::Tensor g_idx;    ///< [in] int32, the group of each input; undefined: in order
+};
+
+/// weight[o, i] = scales[g, o] * (q[i, o] - zero[g, o]) with g = g_idx[i], as AutoGPTQ's reference
+/// (QuantLinear.forward) computes it, but not rounded to float16. Throws DataError, naming `what`,
+/// for a group number that does not exist.
+torch::Tensor dequantize_gptq(const GptqTensors& tensors, const GptqFormat& format,
+                              const std::string& what);  // -> [out, in] float32
+
+}  // namespace foregate::tensor

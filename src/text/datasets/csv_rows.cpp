@@ -1,0 +1,85 @@
+#include <fmt/format.h>
+
+#include "base/csv_parser.h"
+#include "base/error.h"
+#include "text/datasets/csv_layout.h"
+#include "text/datasets/readers.h"
+#include "text/datasets/text_file.h"
+
+namespace foregate::text {
+namespace {
+
+/// What the layout is detected from.
+constexpr size_t kSampleRows = 1000;
+constexpr size_t kSampleBytes = 4 << 20;
+
+class CsvRows : public RowReader {
+ public:
+  CsvRows(const std::filesystem::path& path, char separator, const ColumnRequest& request)
+      : file_(path),
+        parser_(file_.text(), separator),
+        layout_(detect(separator, request)),
+        choice_(choose_columns(request, layout_.columns)) {
+    header_pending_ = layout_.has_header;
+  }
+
+  bool next(Row& row) override {
+    while (parser_.next(cells_)) {
+      if (header_pending_ && cells_.problem.empty()) {
+        header_pending_ = false;
+        if (!layout_.header_runs_into_row) continue;
+        cells_.problem = "header runs into the first row";
+      }
+      read(row);
+      return true;
+    }
+    return false;
+  }
+
+  std::string description() const override {
+    return choice_.description + (layout_.has_header ? "" : " (no header)");
+  }
+
+ private:
+  CsvLayout detect(char separator, const ColumnRequest& request) const {
+    std::vector<std::vector<std::string>> rows;
+    CsvParser parser(file_.text(), separator);
+    CsvRow row;
+    while (rows.size() < kSampleRows && parser.position() < kSampleBytes && parser.next(row)) {
+      if (row.problem.empty()) rows.push_back(row.cells);
+    }
+    if (rows.empty()) {
+      throw DataError(fmt::format("{}: no readable row in the first {} bytes; is it a table?",
+                                  request.where, parser.position()));
+    }
+    return detect_csv_layout(rows, request.column);
+  }
+
+  void read(Row& row) const {
+    row.text.clear();
+    row.problem = cells_.problem;
+    if (!row.problem.empty()) return;
+    if (cells_.cells.size() != layout_.num_columns) {
+      const bool more = cells_.cells.size() > layout_.num_columns;
+      row.problem = fmt::format("{} than {} columns", more ? "more" : "fewer", layout_.num_columns);
+      return;
+    }
+    for (const size_t column : choice_.columns) append_column(row.text, cells_.cells[column]);
+  }
+
+  TextFile file_;
+  CsvParser parser_;
+  CsvLayout layout_;
+  ColumnChoice choice_;
+  CsvRow cells_;
+  bool header_pending_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<RowReader> open_csv(const std::filesystem::path& path, char separator,
+                                    const ColumnRequest& request) {
+  return std::make_unique<CsvRows>(path, separator, request);
+}
+
+}  // namespace foregate::text
