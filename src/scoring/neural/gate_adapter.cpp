@@ -9,13 +9,13 @@ namespace {
 /// score = W (g * z) + B silu(A z) + b
 class GateAdapterScorer : public StateScorer {
  public:
-  GateAdapterScorer(PredictorIdentity identity, WeightFile& weights)
+  GateAdapterScorer(PredictorIdentity identity, int64_t rank, const LayoutTensors& tensors)
       : StateScorer(std::move(identity)),
-        router_(weights, num_rows(), num_experts(), hidden_size()),
-        rank_(weights.size("down", 3, 2)),
-        down_(weights.floats("down", {num_rows(), hidden_size(), rank_})),
-        up_(weights.floats("up", {num_rows(), rank_, num_experts()})),
-        bias_(weights.floats("bias", {num_rows(), num_experts()})) {}
+        router_(tensors, num_experts(), hidden_size()),
+        rank_(rank),
+        down_(tensors["down"]),
+        up_(tensors["up"]),
+        bias_(tensors["bias"]) {}
 
   void score(std::span<const Sequence* const> sequences, int64_t layer,
              float* scores) const override {
@@ -42,7 +42,9 @@ class GateAdapterScorer : public StateScorer {
 }  // namespace
 
 std::unique_ptr<Scorer> make_gate_adapter_scorer(PredictorIdentity identity, WeightFile& weights) {
-  return std::make_unique<GateAdapterScorer>(std::move(identity), weights);
+  const int64_t rank = weights.size("down", 3, 2);
+  const LayoutTensors tensors(weights, gate_adapter_layout(identity.geometry, identity.lead, rank));
+  return std::make_unique<GateAdapterScorer>(std::move(identity), rank, tensors);
 }
 
 }  // namespace foregate::scoring

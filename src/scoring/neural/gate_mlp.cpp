@@ -9,26 +9,24 @@
 namespace foregate::scoring {
 namespace {
 
-constexpr int64_t kTokensBefore = 2;
 constexpr int64_t kIds = 1 + kTokensBefore;
 
 /// score = W (g * z) + R e + S p + b + V silu(U z + P e + Q p + a), with e the embeddings of the
 /// ids of the token and the two before it, and p what those two chose at the layer.
 class GateMlpScorer : public StateScorer {
  public:
-  GateMlpScorer(PredictorIdentity identity, WeightFile& weights)
+  GateMlpScorer(PredictorIdentity identity, const GateMlpSizes& sizes, const LayoutTensors& tensors)
       : StateScorer(std::move(identity)),
-        router_(weights, num_rows(), num_experts(), hidden_size()),
-        width_(weights.size("state_in", 3, 2)),
-        embedding_size_(weights.size("embedding", 2, 1)),
-        state_in_(weights.floats("state_in", {num_rows(), hidden_size(), width_})),
-        embedding_(weights.floats("embedding", {no_id() + 1, embedding_size_})),
-        ids_in_(weights.floats("ids_in", {num_rows(), kIds * embedding_size_, both()})),
-        experts_in_(
-            weights.floats("experts_in", {num_rows(), kTokensBefore * num_experts(), both()})),
-        inner_bias_(weights.floats("inner_bias", {num_rows(), width_})),
-        inner_out_(weights.floats("inner_out", {num_rows(), width_, num_experts()})),
-        bias_(weights.floats("bias", {num_rows(), num_experts()})) {}
+        router_(tensors, num_experts(), hidden_size()),
+        width_(sizes.width),
+        embedding_size_(sizes.embedding),
+        state_in_(tensors["state_in"]),
+        embedding_(tensors["embedding"]),
+        ids_in_(tensors["ids_in"]),
+        experts_in_(tensors["experts_in"]),
+        inner_bias_(tensors["inner_bias"]),
+        inner_out_(tensors["inner_out"]),
+        bias_(tensors["bias"]) {}
 
   Needs needs() const override {
     return {.token = true, .routing = true, .state = true, .tokens_back = kTokensBefore};
@@ -105,7 +103,10 @@ class GateMlpScorer : public StateScorer {
 }  // namespace
 
 std::unique_ptr<Scorer> make_gate_mlp_scorer(PredictorIdentity identity, WeightFile& weights) {
-  return std::make_unique<GateMlpScorer>(std::move(identity), weights);
+  const GateMlpSizes sizes{.width = weights.size("state_in", 3, 2),
+                           .embedding = weights.size("embedding", 2, 1)};
+  const LayoutTensors tensors(weights, gate_mlp_layout(identity.geometry, identity.lead, sizes));
+  return std::make_unique<GateMlpScorer>(std::move(identity), sizes, tensors);
 }
 
 }  // namespace foregate::scoring

@@ -1,3 +1,4 @@
+#include "scoring/neural/layout_tensors.h"
 #include "scoring/neural/products.h"
 #include "scoring/neural/state_scorer.h"
 #include "scoring/scorers.h"
@@ -8,13 +9,13 @@ namespace {
 /// score = V silu(U z + a) + b
 class MlpScorer : public StateScorer {
  public:
-  MlpScorer(PredictorIdentity identity, WeightFile& weights)
+  MlpScorer(PredictorIdentity identity, int64_t width, const LayoutTensors& tensors)
       : StateScorer(std::move(identity)),
-        width_(weights.size("input", 3, 2)),
-        input_(weights.floats("input", {num_rows(), hidden_size(), width_})),
-        input_bias_(weights.floats("input_bias", {num_rows(), width_})),
-        output_(weights.floats("output", {num_rows(), width_, num_experts()})),
-        output_bias_(weights.floats("output_bias", {num_rows(), num_experts()})) {}
+        width_(width),
+        input_(tensors["input"]),
+        input_bias_(tensors["input_bias"]),
+        output_(tensors["output"]),
+        output_bias_(tensors["output_bias"]) {}
 
   void score(std::span<const Sequence* const> sequences, int64_t layer,
              float* scores) const override {
@@ -41,7 +42,9 @@ class MlpScorer : public StateScorer {
 }  // namespace
 
 std::unique_ptr<Scorer> make_mlp_scorer(PredictorIdentity identity, WeightFile& weights) {
-  return std::make_unique<MlpScorer>(std::move(identity), weights);
+  const int64_t width = weights.size("input", 3, 2);
+  const LayoutTensors tensors(weights, mlp_layout(identity.geometry, identity.lead, width));
+  return std::make_unique<MlpScorer>(std::move(identity), width, tensors);
 }
 
 }  // namespace foregate::scoring

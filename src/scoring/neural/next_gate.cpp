@@ -1,3 +1,4 @@
+#include "scoring/neural/layout_tensors.h"
 #include "scoring/neural/products.h"
 #include "scoring/neural/state_scorer.h"
 #include "scoring/scorers.h"
@@ -8,9 +9,8 @@ namespace {
 /// score = W z
 class NextGateScorer : public StateScorer {
  public:
-  NextGateScorer(PredictorIdentity identity, WeightFile& weights)
-      : StateScorer(std::move(identity)),
-        router_(weights.floats("router", {num_rows(), num_experts(), hidden_size()})) {}
+  NextGateScorer(PredictorIdentity identity, const LayoutTensors& tensors)
+      : StateScorer(std::move(identity)), router_(tensors["router"]) {}
 
   void score(std::span<const Sequence* const> sequences, int64_t layer,
              float* scores) const override {
@@ -26,7 +26,8 @@ class NextGateScorer : public StateScorer {
 }  // namespace
 
 std::unique_ptr<Scorer> make_next_gate_scorer(PredictorIdentity identity, WeightFile& weights) {
-  return std::make_unique<NextGateScorer>(std::move(identity), weights);
+  const LayoutTensors tensors(weights, next_gate_layout(identity.geometry, identity.lead));
+  return std::make_unique<NextGateScorer>(std::move(identity), tensors);
 }
 
 }  // namespace foregate::scoring

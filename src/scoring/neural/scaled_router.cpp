@@ -4,12 +4,11 @@
 
 namespace foregate::scoring {
 
-ScaledRouter::ScaledRouter(WeightFile& weights, int64_t rows, int64_t num_experts,
-                           int64_t hidden_size)
+ScaledRouter::ScaledRouter(const LayoutTensors& tensors, int64_t num_experts, int64_t hidden_size)
     : num_experts_(num_experts),
       hidden_size_(hidden_size),
-      router_(weights.floats("router", {rows, num_experts, hidden_size})),
-      gain_(weights.floats("gain", {rows, hidden_size})) {}
+      router_(tensors["router"]),
+      gain_(tensors["gain"]) {}
 
 void ScaledRouter::add_logits(int64_t row, std::span<const float* const> states,
                               std::span<float* const> outs) const {

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <span>
 
+#include "scoring/neural/layout_tensors.h"
 #include "scoring/neural/state_scorer.h"
-#include "scoring/weight_file.h"
 
 namespace foregate::scoring {
 
@@ -12,7 +12,7 @@ namespace foregate::scoring {
 class ScaledRouter {
  public:
   /// Takes "router" and "gain". Throws DataError.
-  ScaledRouter(WeightFile& weights, int64_t rows, int64_t num_experts, int64_t hidden_size);
+  ScaledRouter(const LayoutTensors& tensors, int64_t num_experts, int64_t hidden_size);
 
   /// Adds its logits for a row of the tensors to those of each sequence.
   void add_logits(int64_t row, std::span<const float* const> states,
