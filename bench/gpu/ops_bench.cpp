@@ -12,10 +12,14 @@
 #include <vector>
 
 #include "nn/attention.h"
-#include "nn/cuda_ops.h"
+#include "nn/cuda/activation.h"
+#include "nn/cuda/attention.h"
+#include "nn/cuda/expert_rows.h"
+#include "nn/cuda/grouped_linear.h"
+#include "nn/experts.h"
 #include "nn/linear.h"
+#include "nn/mlp.h"
 #include "nn/qkv.h"
-#include "nn/residual.h"
 #include "nn/rms_norm.h"
 #include "nn/rope.h"
 #include "tensor/device/transfer.h"
@@ -71,24 +75,23 @@ void bench(int64_t tokens) {
   const auto t = static_cast<double>(tokens);
   const double h = kHidden;
   const nn::AttentionShape shape{16, 16, 128};
-  std::vector<int32_t> bounds;
-  for (int64_t i = 0; i < tokens; i += kTextTokens) bounds.push_back(static_cast<int32_t>(i));
-  bounds.push_back(static_cast<int32_t>(tokens));
-  const nn::PackedTexts texts(bounds, torch::kCUDA);
+  std::vector<int32_t> cu_seqlens;
+  for (int64_t i = 0; i < tokens; i += kTextTokens) cu_seqlens.push_back(static_cast<int32_t>(i));
+  cu_seqlens.push_back(static_cast<int32_t>(tokens));
+  const nn::PackedTexts texts(cu_seqlens, torch::kCUDA);
   const torch::Tensor positions =
       torch::arange(tokens, torch::dtype(torch::kInt64).device(torch::kCUDA)) % kTextTokens;
   nn::Rope rope(128, 1e6, torch::kCUDA, torch::kBFloat16);
-  torch::Tensor residual = report::draw({tokens, kHidden});
-  const torch::Tensor norm = report::draw({kHidden});
-  const torch::Tensor qkv_weight = report::draw({3 * kHidden, kHidden});
-  const torch::Tensor qkv_bias = report::draw({3 * kHidden});
-  const torch::Tensor o_weight = report::draw({kHidden, kHidden});
-  const torch::Tensor router = report::draw({kExperts, kHidden}).to(torch::kFloat32);
-  const nn::ExpertWeights experts{report::draw({kExperts, 2 * kInner, kHidden}),
-                                  report::draw({kExperts, kHidden, kInner})};
-  const nn::MlpWeights shared{report::draw({2 * kSharedInner, kHidden}),
-                              report::draw({kHidden, kSharedInner})};
-  const torch::Tensor shared_gate = report::draw({1, kHidden});
+  torch::Tensor residual = draw({tokens, kHidden});
+  const torch::Tensor norm = draw({kHidden});
+  const torch::Tensor qkv_weight = draw({3 * kHidden, kHidden});
+  const torch::Tensor qkv_bias = draw({3 * kHidden});
+  const torch::Tensor o_weight = draw({kHidden, kHidden});
+  const torch::Tensor router = draw({kExperts, kHidden}).to(torch::kFloat32);
+  const nn::ExpertWeights experts{draw({kExperts, 2 * kInner, kHidden}),
+                                  draw({kExperts, kHidden, kInner})};
+  const nn::MlpWeights shared{draw({2 * kSharedInner, kHidden}), draw({kHidden, kSharedInner})};
+  const torch::Tensor shared_gate = draw({1, kHidden});
 
   Table table;
   torch::Tensor x;
@@ -115,8 +118,8 @@ void bench(int64_t tokens) {
   torch::Tensor inner;
   table.row("experts up, silu product", 0, 4 * kTopK * t * h * kInner, [&] {
     inner = nn::grouped_linear_cuda(x, {.weight = experts.gate_up.dense(),
-                                        .x_rows = order.tokens,
                                         .ends = order.ends,
+                                        .order = &order,
                                         .silu_product = true});
   });
   torch::Tensor outputs;
@@ -134,14 +137,8 @@ void bench(int64_t tokens) {
   table.row("shared down, added", 0, 2 * t * h * kSharedInner,
             [&] { residual.addmm_(inner, shared.down.dense().t()); });
   const double total = table.total();
-  table.row("(attention of the library)", 4 * t * h, 0, [&] {
-    const auto heads = [&](int64_t first) {
-      return qkv.narrow(1, first * kHidden, kHidden).view({tokens, 16, 128});
-    };
-    mixed = std::get<0>(at::_flash_attention_forward(
-        heads(0), heads(1), heads(2), texts.cu_seqlens_on_device, texts.cu_seqlens_on_device,
-        texts.longest, texts.longest, 0.0, /*is_causal=*/true, /*return_debug_mask=*/false));
-  });
+  table.row("(attention of the library)", 4 * t * h, 0,
+            [&] { mixed = nn::flash_attention_cuda(qkv, texts, shape); });
   table.row("(linear, qkv)", 0, 6 * t * h * h, [&] { qkv = at::linear(x, qkv_weight, qkv_bias); });
   table.row("(rope)", 4 * t * h, 0, [&] { rope.apply(qkv, positions, 32, kTextTokens - 1); });
   torch::Tensor rows;

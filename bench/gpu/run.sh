@@ -17,11 +17,11 @@ cmake --preset cuda -DFOREGATE_PYTHON="$python" \
   -DFOREGATE_CUTLASS_DIR="${CUTLASS_DIR:-}" \
   -DCMAKE_CUDA_ARCHITECTURES="${FOREGATE_ARCHITECTURES:-$capability-real}" > "$out/configure.log"
 cmake --build build/cuda -j "$(nproc)" -t foregate foregate_bench_gpu_ops foregate_bench_grouped_gemm \
-  foregate_dump_routing foregate_kernels_tests foregate_engine_tests foregate_collect_tests \
+  foregate_dump_routing foregate_nn_cuda_tests foregate_engine_tests foregate_collect_tests \
   foregate_predict_tests > "$out/build.log"
 
-for tests in kernels engine collect predict; do
-  "build/cuda/tests/$tests/foregate_${tests}_tests" --gtest_brief=1
+for tests in nn/cuda engine collect predict; do
+  "build/cuda/tests/$tests/foregate_$(echo $tests | tr / _)_tests" --gtest_brief=1
 done
 
 for tokens in ${FOREGATE_BATCHES:-16384 32768 65536}; do

@@ -4,8 +4,10 @@
 
 #include <vector>
 
+#include "nn/experts.h"
+#include "nn/linear.h"
+#include "nn/mlp.h"
 #include "nn/qkv.h"
-#include "nn/residual.h"
 #include "nn/rms_norm.h"
 #include "nn/router.h"
 

@@ -4,58 +4,17 @@
 
 #include <algorithm>
 
-#include "nn/cuda_ops.h"
+#include "nn/cuda/attention.h"
 #include "tensor/device/transfer.h"
 
 namespace foregate::nn {
 namespace {
 
-constexpr int64_t kMaxFlashHeadDim = 256;
-
-bool has_flash_attention(const torch::Tensor& qkv, const AttentionShape& shape) {
-  return qkv.is_cuda() && qkv.scalar_type() != torch::kFloat32 && shape.head_dim % 8 == 0 &&
-         shape.head_dim <= kMaxFlashHeadDim;
-}
-
-torch::Tensor flash_attention(const torch::Tensor& qkv, const PackedTexts& texts,
-                              const AttentionShape& shape) {
+// By a library's attention, one text after another: on a CPU, and on a GPU in float32 or with heads
+// of unusual sizes.
+torch::Tensor attention_by_text(const torch::Tensor& qkv, std::span<const int32_t> cu_seqlens,
+                                const AttentionShape& shape) {
   const int64_t tokens = qkv.size(0);
-  const auto heads = [&](int64_t first, int64_t count) {
-    return qkv.narrow(1, first * shape.head_dim, count * shape.head_dim)
-        .view({tokens, count, shape.head_dim});
-  };
-  const torch::Tensor mixed = std::get<0>(at::_flash_attention_forward(
-      heads(0, shape.num_heads), heads(shape.num_heads, shape.num_kv_heads),
-      heads(shape.num_heads + shape.num_kv_heads, shape.num_kv_heads), texts.cu_seqlens_on_device,
-      texts.cu_seqlens_on_device, texts.longest, texts.longest, /*dropout_p=*/0.0,
-      /*is_causal=*/true, /*return_debug_mask=*/false));
-  return mixed.reshape({tokens, shape.num_heads * shape.head_dim});
-}
-
-}  // namespace
-
-PackedTexts::PackedTexts(std::span<const int32_t> bounds, torch::Device device)
-    : cu_seqlens(bounds),
-      cu_seqlens_on_device(tensor::to_device(
-          torch::tensor(c10::ArrayRef<int32_t>(bounds.data(), bounds.size()), torch::kInt32),
-          device)) {
-  for (size_t i = 0; i + 1 < bounds.size(); ++i) {
-    longest = std::max<int64_t>(longest, bounds[i + 1] - bounds[i]);
-  }
-}
-
-torch::Tensor attention(const torch::Tensor& qkv, const PackedTexts& texts,
-                        const AttentionShape& shape) {
-  const std::span<const int32_t> cu_seqlens = texts.cu_seqlens;
-  const int64_t tokens = qkv.size(0);
-  TORCH_CHECK(qkv.dim() == 2 && qkv.size(1) == shape.qkv_size(), "attention: qkv is ", qkv.sizes(),
-              "; expected [T, ", shape.qkv_size(), "]");
-  TORCH_CHECK(!cu_seqlens.empty() && cu_seqlens.front() == 0 && cu_seqlens.back() == tokens,
-              "attention: cu_seqlens must run from 0 to ", tokens);
-  if constexpr (kCudaKernels) {
-    if (has_attention_cuda(qkv, texts, shape)) return attention_cuda(qkv, texts, shape);
-  }
-  if (tokens > 0 && has_flash_attention(qkv, shape)) return flash_attention(qkv, texts, shape);
   const int64_t group = shape.num_heads / shape.num_kv_heads;
   const int64_t kv_size = shape.num_kv_heads * shape.head_dim;
   torch::Tensor result = torch::empty({tokens, shape.num_heads * shape.head_dim}, qkv.options());
@@ -82,6 +41,30 @@ torch::Tensor attention(const torch::Tensor& qkv, const PackedTexts& texts,
         .copy_(mixed.permute({2, 0, 1, 3}));
   }
   return result;
+}
+
+}  // namespace
+
+PackedTexts::PackedTexts(std::span<const int32_t> bounds, torch::Device device)
+    : cu_seqlens(bounds),
+      cu_seqlens_on_device(tensor::to_device(
+          torch::tensor(c10::ArrayRef<int32_t>(bounds.data(), bounds.size()), torch::kInt32),
+          device)) {
+  for (size_t i = 0; i + 1 < bounds.size(); ++i) {
+    longest = std::max<int64_t>(longest, bounds[i + 1] - bounds[i]);
+  }
+}
+
+torch::Tensor attention(const torch::Tensor& qkv, const PackedTexts& texts,
+                        const AttentionShape& shape) {
+  const std::span<const int32_t> cu_seqlens = texts.cu_seqlens;
+  const int64_t tokens = qkv.size(0);
+  TORCH_CHECK(qkv.dim() == 2 && qkv.size(1) == shape.qkv_size(), "attention: qkv is ", qkv.sizes(),
+              "; expected [T, ", shape.qkv_size(), "]");
+  TORCH_CHECK(!cu_seqlens.empty() && cu_seqlens.front() == 0 && cu_seqlens.back() == tokens,
+              "attention: cu_seqlens must run from 0 to ", tokens);
+  if (has_attention_cuda(qkv, texts, shape)) return attention_cuda(qkv, texts, shape);
+  return attention_by_text(qkv, cu_seqlens, shape);
 }
 
 }  // namespace foregate::nn

@@ -8,6 +8,8 @@
 #include <numeric>
 #include <vector>
 
+#include "nn/cuda/available.h"
+#include "nn/cuda/experts.h"
 #include "nn/linear.h"
 #include "nn/mlp.h"
 
@@ -114,35 +116,10 @@ torch::Tensor experts_cpu(const torch::Tensor& x, const Routing& routing,
   return result;
 }
 
-// Any device, by ATen: pairs sorted by expert, one product an expert, added up in slots order.
-torch::Tensor experts_aten(const torch::Tensor& x, const Routing& routing,
-                           const ExpertWeights& weights) {
-  const int64_t num_experts = weights.gate_up.size(0);
-  const int64_t k = routing.experts.size(1);
-  const torch::Tensor chosen = routing.experts.reshape(-1);
-  const torch::Tensor slots =
-      std::get<1>(chosen.sort(/*stable=*/true, /*dim=*/0, /*descending=*/false));
-  const torch::Tensor counts = torch::bincount(chosen, {}, num_experts).cpu();
-  const torch::Tensor inputs = x.index_select(0, slots.floor_divide(k));
-  torch::Tensor outputs = torch::empty_like(inputs);
-  int64_t first = 0;
-  for (int64_t expert = 0; expert < num_experts; ++expert) {
-    const int64_t count = counts[expert].item<int64_t>();
-    if (count == 0) continue;
-    const torch::Tensor inner =
-        silu_and_multiply(linear(inputs.narrow(0, first, count), weights.gate_up[expert]));
-    outputs.narrow(0, first, count).copy_(linear(inner, weights.down[expert]));
-    first += count;
-  }
-  const torch::Tensor by_pair = torch::empty_like(outputs).index_copy_(0, slots, outputs);
-  const torch::Tensor ranked = by_pair.view({x.size(0), k, x.size(1)}).to(torch::kFloat32);
-  return (ranked * routing.gate_weights.unsqueeze(-1)).sum(1).to(x.scalar_type());
-}
-
 }  // namespace
 
-torch::Tensor experts(const torch::Tensor& x, const Routing& routing,
-                      const ExpertWeights& weights) {
+void add_experts(torch::Tensor& residual, const torch::Tensor& x, const Routing& routing,
+                 const ExpertWeights& weights) {
   TORCH_CHECK(x.dim() == 2 && routing.experts.dim() == 2 && x.size(0) == routing.experts.size(0),
               "experts: x is ", x.sizes(), ", experts ", routing.experts.sizes(),
               "; expected [T, H] and [T, k]");
@@ -150,8 +127,12 @@ torch::Tensor experts(const torch::Tensor& x, const Routing& routing,
                   weights.gate_up.size(2) == x.size(1) && weights.down.size(1) == x.size(1),
               "experts: weights are ", weights.gate_up.sizes(), " and ", weights.down.sizes(),
               "; expected [E, 2I, H] and [E, H, I]");
-  if (x.size(0) == 0) return torch::empty_like(x);
-  return x.device().is_cpu() ? experts_cpu(x, routing, weights) : experts_aten(x, routing, weights);
+  if (x.size(0) == 0) return;
+  if (has_cuda_kernels(x)) {
+    add_experts_cuda(residual, x, routing, weights);
+  } else {
+    residual.add_(experts_cpu(x, routing, weights));
+  }
 }
 
 }  // namespace foregate::nn

@@ -13,10 +13,12 @@ struct ExpertWeights {
   tensor::Weight down;     ///< [E, H, I]
 };
 
-/// Sum over each token's chosen experts of gate weight times expert output, accumulated in float32
-/// in rank order, so that it does not depend on threads. Work is grouped by expert.
-torch::Tensor experts(const torch::Tensor& x,         // [T, H] compute dtype
-                      const Routing& routing,         // of the same T tokens
-                      const ExpertWeights& weights);  // -> [T, H] compute dtype
+/// residual += the sum over each token's chosen experts of gate weight times expert output. The sum
+/// is taken in float32 in rank order, so that it does not depend on threads, and rounded: on a CPU
+/// before it is added, on a GPU after. Work is grouped by expert.
+void add_experts(torch::Tensor& residual,  // [T, H] compute dtype
+                 const torch::Tensor& x,   // [T, H] compute dtype
+                 const Routing& routing,   // of the same T tokens
+                 const ExpertWeights& weights);
 
 }  // namespace foregate::nn

@@ -18,4 +18,9 @@ torch::Tensor silu_and_multiply(const torch::Tensor& gate_up);  // [T, 2I] -> [T
 torch::Tensor mlp(const torch::Tensor& x,      // [T, H]
                   const MlpWeights& weights);  // -> [T, H]
 
+/// residual += mlp(x), times sigmoid(x * gate) if there is a gate.
+void add_mlp(torch::Tensor& residual,                                     // [T, H] compute dtype
+             const torch::Tensor& x,                                      // [T, H]
+             const MlpWeights& weights, const torch::Tensor& gate = {});  // [1, H], or undefined
+
 }  // namespace foregate::nn

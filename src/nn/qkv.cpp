@@ -2,7 +2,7 @@
 
 #include <torch/types.h>
 
-#include "nn/cuda_ops.h"
+#include "nn/cuda/grouped_linear.h"
 #include "nn/linear.h"
 #include "nn/qk_norm.h"
 
@@ -21,14 +21,12 @@ torch::Tensor rotated_qkv(const torch::Tensor& x, const QkvWeights& weights,
   const int64_t rotated_heads = shape.num_heads + shape.num_kv_heads;
   const bool has_norms = weights.query_norm.defined();
   const torch::Tensor projection = compute_weight(weights.projection, x.scalar_type());
-  if constexpr (kCudaKernels) {
-    const RotatedLinear rotated{.weight = projection,
-                                .bias = weights.bias,
-                                .positions = positions,
-                                .angles = rope.angles(max_position),
-                                .heads = rotated_heads};
-    if (!has_norms && has_rotated_linear_cuda(x, rotated)) return rotated_linear_cuda(x, rotated);
-  }
+  const RotatedLinear rotated{.weight = projection,
+                              .bias = weights.bias,
+                              .positions = positions,
+                              .angles = rope.angles(max_position),
+                              .heads = rotated_heads};
+  if (!has_norms && has_rotated_linear_cuda(x, rotated)) return rotated_linear_cuda(x, rotated);
   torch::Tensor qkv = nn::linear(x, projection, weights.bias);
   if (has_norms) qk_norm(qkv, weights.query_norm, weights.key_norm, shape, weights.epsilon);
   rope.apply(qkv, positions, rotated_heads, max_position);

@@ -6,7 +6,8 @@
 #include <array>
 #include <cmath>
 
-#include "nn/cuda_ops.h"
+#include "nn/cuda/available.h"
+#include "nn/cuda/norm.h"
 
 namespace foregate::nn {
 namespace {
@@ -54,9 +55,7 @@ torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, doub
   if (x.device().is_cpu() && x.scalar_type() == torch::kFloat32) {
     return rms_norm_cpu_float(x.contiguous(), weight.contiguous(), static_cast<float>(epsilon));
   }
-  if constexpr (kCudaKernels) {
-    if (x.is_cuda()) return rms_norm_cuda(x, weight, epsilon);
-  }
+  if (has_cuda_kernels(x)) return rms_norm_cuda(x, weight, epsilon);
   const torch::Tensor values = x.to(torch::kFloat32);
   const torch::Tensor variance = values.square().mean(-1, /*keepdim=*/true);
   return weight * (values * torch::rsqrt(variance + epsilon)).to(x.scalar_type());

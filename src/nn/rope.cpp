@@ -5,7 +5,8 @@
 
 #include <algorithm>
 
-#include "nn/cuda_ops.h"
+#include "nn/cuda/available.h"
+#include "nn/cuda/rope.h"
 
 namespace foregate::nn {
 namespace {
@@ -77,11 +78,9 @@ void Rope::apply(torch::Tensor& rows, const torch::Tensor& positions, int64_t he
     apply_cpu_float(rows, positions, heads, all_cos, all_sin);
     return;
   }
-  if constexpr (kCudaKernels) {
-    if (rows.is_cuda()) {
-      rope_cuda(rows, positions, all_cos, all_sin, heads);
-      return;
-    }
+  if (has_cuda_kernels(rows)) {
+    rope_cuda(rows, positions, all_cos, all_sin, heads);
+    return;
   }
   const torch::Tensor turned =
       rows.narrow(1, 0, heads * head_dim_).view({tokens, heads, head_dim_});

@@ -5,10 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <vector>
 
-#include "nn/cuda_ops.h"
+#include "nn/cuda/available.h"
+#include "nn/cuda/router.h"
 #include "nn/router_kernel.h"
 
 namespace foregate::nn {
@@ -90,16 +89,6 @@ Routing route_cpu(const torch::Tensor& logits, int64_t k, bool norm_topk) {
   return routing;
 }
 
-Routing route_aten(const torch::Tensor& logits, int64_t k, bool norm_topk) {
-  // A stable sort, because topk leaves the order of ties open.
-  const torch::Tensor ranked = logits.nan_to_num(-std::numeric_limits<double>::infinity());
-  torch::Tensor order = std::get<1>(ranked.sort(/*stable=*/true, /*dim=*/-1, /*descending=*/true));
-  torch::Tensor experts = order.narrow(1, 0, k).contiguous();
-  torch::Tensor gates = logits.softmax(-1).gather(1, experts);
-  if (norm_topk) gates = gates / gates.sum(-1, /*keepdim=*/true);
-  return {experts, gates};
-}
-
 }  // namespace
 
 torch::Tensor router_logits(const torch::Tensor& x, const torch::Tensor& weight) {
@@ -107,22 +96,15 @@ torch::Tensor router_logits(const torch::Tensor& x, const torch::Tensor& weight)
               "router_logits: x is ", x.sizes(), ", weight ", weight.sizes(),
               "; expected [T, H] and [E, H]");
   TORCH_CHECK(weight.scalar_type() == torch::kFloat32, "router_logits: weight must be float32");
-  if (x.device().is_cpu()) return router_logits_cpu(x, weight);
-  if constexpr (kCudaKernels) {
-    if (x.is_cuda()) return router_logits_cuda(x, weight);
-  }
-  return torch::matmul(x.to(torch::kFloat32), weight.t());
+  return has_cuda_kernels(x) ? router_logits_cuda(x, weight) : router_logits_cpu(x, weight);
 }
 
 Routing route(const torch::Tensor& logits, int64_t k, bool norm_topk) {
   TORCH_CHECK(logits.dim() == 2 && k >= 1 && k <= logits.size(1), "route: logits are ",
               logits.sizes(), " and k is ", k, "; expected [T, E] with 1 <= k <= E");
   TORCH_CHECK(logits.scalar_type() == torch::kFloat32, "route: logits must be float32");
-  if constexpr (kCudaKernels) {
-    if (logits.is_cuda()) return route_cuda(logits, k, norm_topk);
-  }
-  return logits.device().is_cpu() ? route_cpu(logits, k, norm_topk)
-                                  : route_aten(logits, k, norm_topk);
+  return has_cuda_kernels(logits) ? route_cuda(logits, k, norm_topk)
+                                  : route_cpu(logits, k, norm_topk);
 }
 
 }  // namespace foregate::nn

@@ -15,7 +15,6 @@ namespace foregate::nn {
 ///      sum[h % 16] = fma(x[h], w[h], sum[h % 16]), rounded once to float32.
 ///   2. They are added in pairs: sum[i] += sum[i + 8] for i < 8, then + 4, + 2, + 1; the logit is
 ///   sum[0].
-/// On a GPU without the kernels this is ATen's matrix product in float32, equal up to rounding.
 torch::Tensor router_logits(const torch::Tensor& x,        // [T, H] float32, bfloat16 or float16
                             const torch::Tensor& weight);  // [E, H] float32
 

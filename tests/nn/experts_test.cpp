@@ -1,6 +1,7 @@
 #include "nn/experts.h"
 
 #include "compare.h"
+#include "experts_aten.h"
 
 namespace foregate {
 namespace {
@@ -30,6 +31,14 @@ class ExpertsTest : public testing::DtypeTest {
     return result;
   }
 
+  // What add_experts adds.
+  static torch::Tensor experts(const torch::Tensor& x, const nn::Routing& routing,
+                               const nn::ExpertWeights& weights) {
+    torch::Tensor sum = torch::zeros_like(x);
+    nn::add_experts(sum, x, routing, weights);
+    return sum;
+  }
+
   static constexpr int64_t kHidden = 24;
   static constexpr int64_t kInner = 10;
 };
@@ -38,18 +47,37 @@ TEST_P(ExpertsTest, MatchesTheFormula) {
   for (const int64_t tokens : {0, 1, 31, 32, 33, 200}) {
     for (const int64_t k : {1, 4}) {
       const torch::Tensor x = random({tokens, kHidden});
-      const nn::ExpertWeights experts = weights(7);
+      const nn::ExpertWeights layer = weights(7);
       const nn::Routing routing = nn::route(torch::randn({tokens, 7}), k, false);
-      expect_close(nn::experts(x, routing, experts), reference(x, routing, experts), tolerance());
+      expect_close(experts(x, routing, layer), reference(x, routing, layer), tolerance());
     }
   }
 }
 
+// The same by other operations, whatever the sizes: what is left out of a sum shows.
+TEST_P(ExpertsTest, MatchesAten) {
+  for (const int64_t tokens : {1, 33, 500}) {
+    const torch::Tensor x = random({tokens, kHidden});
+    const nn::ExpertWeights layer = weights(60);
+    const nn::Routing routing = nn::route(torch::randn({tokens, 60}), 6, true);
+    expect_close(experts(x, routing, layer), testing::experts_aten(x, routing, layer), tolerance());
+  }
+}
+
+TEST_P(ExpertsTest, AddsToWhatIsThere) {
+  const torch::Tensor x = random({31, kHidden});
+  const nn::ExpertWeights layer = weights(7);
+  const nn::Routing routing = nn::route(torch::randn({31, 7}), 2, false);
+  torch::Tensor residual = x.clone();
+  nn::add_experts(residual, x, routing, layer);
+  EXPECT_TRUE(torch::equal(residual, x + experts(x, routing, layer)));
+}
+
 TEST_P(ExpertsTest, AllTokensToOneExpert) {
   const torch::Tensor x = random({33, kHidden});
-  const nn::ExpertWeights experts = weights(5);
+  const nn::ExpertWeights layer = weights(5);
   const nn::Routing routing{torch::full({33, 1}, 4, torch::kInt64), torch::ones({33, 1})};
-  expect_close(nn::experts(x, routing, experts), reference(x, routing, experts), tolerance());
+  expect_close(experts(x, routing, layer), reference(x, routing, layer), tolerance());
 }
 
 TEST_P(ExpertsTest, QuantizedRunAsTheirDequantizedWeights) {
@@ -66,8 +94,8 @@ TEST_P(ExpertsTest, QuantizedRunAsTheirDequantizedWeights) {
     }
     const nn::ExpertWeights dense{quantized.gate_up.dequantize(x.scalar_type()),
                                   quantized.down.dequantize(x.scalar_type())};
-    const torch::Tensor result = nn::experts(x, routing, quantized);
-    EXPECT_TRUE(torch::equal(result, nn::experts(x, routing, dense)));
+    const torch::Tensor result = experts(x, routing, quantized);
+    EXPECT_TRUE(torch::equal(result, experts(x, routing, dense)));
     expect_close(result, reference(x, routing, dense), tolerance());
   }
 }

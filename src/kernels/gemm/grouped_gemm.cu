@@ -20,7 +20,7 @@ bool is_of_whole_heads(const GroupedGemm& problem) {
 
 }  // namespace
 
-bool is_hopper(int device) {
+bool has_fused_gemm(int device) {
   int major = 0;
   return cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
          major == kHopper;
@@ -42,7 +42,7 @@ cudaError_t grouped_gemm(const GroupedGemm& problem, cudaStream_t stream) {
   int device = 0;
   const cudaError_t error = cudaGetDevice(&device);
   if (error != cudaSuccess) return error;
-  if (is_hopper(device)) return grouped_gemm_sm90(problem, stream);
+  if (has_fused_gemm(device)) return grouped_gemm_sm90(problem, stream);
   return grouped_gemm_sm80(problem, stream);
 }
 

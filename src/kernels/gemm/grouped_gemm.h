@@ -37,9 +37,9 @@ struct GroupedGemm {
   const void* bias = nullptr;  ///< [n], or null; with rotation only
 };
 
-/// Hopper takes `x_rows` and `rotation`, and its products of one group too are faster than a
-/// library's with a kernel behind it.
-bool is_hopper(int device);
+/// Whether the device's products fuse what is around them: they take `x_rows` and `rotation`, and
+/// those of one group too are faster than a library's with a kernel behind it. Hopper's do.
+bool has_fused_gemm(int device);
 
 /// Whether sizes and addresses are whole 16 bytes, which the copies and stores work in.
 bool can_run(const GroupedGemm& problem);

@@ -1,7 +1,8 @@
 #include "gpu_test.h"
-#include "nn/cuda_ops.h"
+#include "nn/cuda/activation.h"
 #include "nn/gather_rms_norm.h"
-#include "nn/residual.h"
+#include "nn/linear.h"
+#include "nn/mlp.h"
 #include "nn/rms_norm.h"
 #include "nn/rope.h"
 

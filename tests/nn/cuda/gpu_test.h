@@ -5,7 +5,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include "../nn/compare.h"
+#include "../compare.h"
 
 namespace foregate::testing {
 

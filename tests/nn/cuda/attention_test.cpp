@@ -1,7 +1,7 @@
 #include "nn/attention.h"
 
 #include "gpu_test.h"
-#include "nn/cuda_ops.h"
+#include "nn/cuda/attention.h"
 
 namespace foregate {
 namespace {
@@ -73,7 +73,7 @@ TEST_P(AttentionOnGpu, TextsWithoutTokens) {
 TEST_P(AttentionOnGpu, OurKernelTakesHeadsOf64And128In16Bits) {
   const std::vector<int32_t> cu_seqlens = {0, 3};
   const auto takes = [&](const torch::Tensor& qkv, const nn::AttentionShape& shape) {
-    return nn::has_attention_cuda(qkv, {cu_seqlens, torch::kCUDA}, shape);
+    return nn::has_packed_attention_cuda(qkv, {cu_seqlens, torch::kCUDA}, shape);
   };
   for (const int64_t head_dim : {8, 34, 64, 128}) {
     const nn::AttentionShape shape{4, 2, head_dim};

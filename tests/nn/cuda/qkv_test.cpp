@@ -1,8 +1,9 @@
 #include "nn/qkv.h"
 
-#include "../nn/qkv_case.h"
+#include "../qkv_case.h"
 #include "gpu_test.h"
-#include "nn/cuda_ops.h"
+#include "kernels/gemm/grouped_gemm.h"
+#include "nn/cuda/grouped_linear.h"
 
 namespace foregate {
 namespace {
@@ -50,7 +51,7 @@ TEST_P(QkvOnGpu, HopperRotatesHeadsOf128InTheProduct) {
                                            .angles = rope.angles(8),
                                            .heads = 2});
   };
-  EXPECT_EQ(takes(128), nn::is_hopper_cuda(x) && GetParam() == torch::kBFloat16);
+  EXPECT_EQ(takes(128), kernels::has_fused_gemm(0) && GetParam() == torch::kBFloat16);
   EXPECT_FALSE(takes(64));
 }
 

@@ -1,0 +1,89 @@
+// Stands in for nn/cuda/*.cpp in a build without CUDA: see nn/cuda/available.h.
+#include <fmt/core.h>
+#include <torch/types.h>
+
+#include <stdexcept>
+
+#include "nn/cuda/activation.h"
+#include "nn/cuda/attention.h"
+#include "nn/cuda/available.h"
+#include "nn/cuda/experts.h"
+#include "nn/cuda/grouped_linear.h"
+#include "nn/cuda/norm.h"
+#include "nn/cuda/rope.h"
+#include "nn/cuda/router.h"
+#include "nn/cuda/weight.h"
+
+namespace foregate::nn {
+namespace {
+
+[[noreturn]] void not_in_this_build(const char* operation) {
+  throw std::logic_error(fmt::format("{}: this build has no CUDA kernels", operation));
+}
+
+}  // namespace
+
+bool has_cuda_kernels(const torch::Tensor& /*tensor*/) {
+  return false;
+}
+
+torch::Tensor rms_norm_cuda(const torch::Tensor& /*x*/, const torch::Tensor& /*weight*/,
+                            double /*epsilon*/) {
+  not_in_this_build("rms_norm_cuda");
+}
+
+torch::Tensor gather_rms_norm_cuda(const torch::Tensor& /*states*/, const torch::Tensor& /*tokens*/,
+                                   double /*epsilon*/, torch::ScalarType /*dtype*/) {
+  not_in_this_build("gather_rms_norm_cuda");
+}
+
+void rope_cuda(torch::Tensor& /*rows*/, const torch::Tensor& /*positions*/,
+               const torch::Tensor& /*cos*/, const torch::Tensor& /*sin*/, int64_t /*heads*/) {
+  not_in_this_build("rope_cuda");
+}
+
+bool has_attention_cuda(const torch::Tensor& /*qkv*/, const PackedTexts& /*texts*/,
+                        const AttentionShape& /*shape*/) {
+  return false;
+}
+
+torch::Tensor attention_cuda(const torch::Tensor& /*qkv*/, const PackedTexts& /*texts*/,
+                             const AttentionShape& /*shape*/) {
+  not_in_this_build("attention_cuda");
+}
+
+torch::Tensor router_logits_cuda(const torch::Tensor& /*x*/, const torch::Tensor& /*weight*/) {
+  not_in_this_build("router_logits_cuda");
+}
+
+Routing route_cuda(const torch::Tensor& /*logits*/, int64_t /*k*/, bool /*norm_topk*/) {
+  not_in_this_build("route_cuda");
+}
+
+torch::Tensor dequantize_cuda(const tensor::Weight& /*weight*/, torch::ScalarType /*dtype*/) {
+  not_in_this_build("dequantize_cuda");
+}
+
+torch::Tensor sigmoid_gate_cuda(const torch::Tensor& /*x*/, const torch::Tensor& /*weight*/) {
+  not_in_this_build("sigmoid_gate_cuda");
+}
+
+torch::Tensor silu_linear_cuda(const torch::Tensor& /*x*/, const torch::Tensor& /*weight*/,
+                               const torch::Tensor& /*row_scale*/) {
+  not_in_this_build("silu_linear_cuda");
+}
+
+bool has_rotated_linear_cuda(const torch::Tensor& /*x*/, const RotatedLinear& /*linear*/) {
+  return false;
+}
+
+torch::Tensor rotated_linear_cuda(const torch::Tensor& /*x*/, const RotatedLinear& /*linear*/) {
+  not_in_this_build("rotated_linear_cuda");
+}
+
+void add_experts_cuda(torch::Tensor& /*residual*/, const torch::Tensor& /*x*/,
+                      const Routing& /*routing*/, const ExpertWeights& /*weights*/) {
+  not_in_this_build("add_experts_cuda");
+}
+
+}  // namespace foregate::nn
