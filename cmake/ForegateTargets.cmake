@@ -70,6 +70,7 @@ function(foregate_test NAME)
   if(ARG_TORCH)
     foregate_use_torch(foregate_${NAME}_tests)
   endif()
+  target_include_directories(foregate_${NAME}_tests PRIVATE "${CMAKE_SOURCE_DIR}/tests")
   target_compile_definitions(foregate_${NAME}_tests PRIVATE
     FOREGATE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   # One process a folder: starting libtorch for every single test would take longer than the tests.

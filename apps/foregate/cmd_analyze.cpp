@@ -8,8 +8,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
-#include "base/interrupt.h"
-#include "base/progress.h"
+#include "base/number_text.h"
+#include "base/run_context.h"
 #include "commands.h"
 #include "output.h"
 #include "predict/evaluation/evaluate.h"
@@ -49,24 +49,30 @@ struct Arguments {
   std::filesystem::path svg;
 };
 
-stats::RoutingStatistics statistics_of(const trace::TraceDirectory& traces) {
-  Progress progress("analyze", "traces", traces.manifest().num_traces(), /*per_minute=*/true);
+stats::RoutingStatistics statistics_of(const trace::TraceDirectory& traces, const RunContext& run) {
+  const auto progress = run.progress.start({.label = "analyze",
+                                            .unit = "traces",
+                                            .total = traces.manifest().num_traces(),
+                                            .per_minute = true});
   stats::RoutingStatistics statistics = stats::compute_statistics(traces, [&](int64_t done) {
-    check_interrupted("no report was written");
-    progress.update(done);
+    run.stop.check("no report was written");
+    progress->update(done);
   });
-  progress.finish();
+  progress->finish();
   return statistics;
 }
 
 stats::TraceAgreement agreement_of(const trace::TraceDirectory& traces,
-                                   const trace::TraceDirectory& other) {
-  Progress progress("compare", "traces", traces.manifest().num_traces(), /*per_minute=*/true);
+                                   const trace::TraceDirectory& other, const RunContext& run) {
+  const auto progress = run.progress.start({.label = "compare",
+                                            .unit = "traces",
+                                            .total = traces.manifest().num_traces(),
+                                            .per_minute = true});
   stats::TraceAgreement agreement = stats::compute_agreement(traces, other, [&](int64_t done) {
-    check_interrupted("no report was written");
-    progress.update(done);
+    run.stop.check("no report was written");
+    progress->update(done);
   });
-  progress.finish();
+  progress->finish();
   return agreement;
 }
 
@@ -90,7 +96,7 @@ std::function<std::string(int32_t)> token_text_of(const trace::TraceDirectory& t
   return [loaded](int32_t id) { return loaded->decoded_token(id); };
 }
 
-void run_analyze(const Arguments& arguments) {
+void run_analyze(const Arguments& arguments, const RunContext& run) {
   const trace::TraceDirectory traces(arguments.traces);
   if (arguments.output.has_parent_path()) make_output_directory(arguments.output.parent_path());
   report::ReportInput input;
@@ -99,9 +105,9 @@ void run_analyze(const Arguments& arguments) {
   input.token_text = token_text_of(traces, arguments.tokenizer);
   std::optional<trace::TraceDirectory> other;  // Opened early: what is wrong with it shows at once.
   if (!arguments.compare.empty()) other.emplace(arguments.compare);
-  input.statistics = statistics_of(traces);
+  input.statistics = statistics_of(traces, run);
   if (other) {
-    input.agreement = agreement_of(traces, *other);
+    input.agreement = agreement_of(traces, *other, run);
     input.compared_with = arguments.compare.string();
   }
   if (!arguments.predictors.empty()) {
@@ -110,8 +116,7 @@ void run_analyze(const Arguments& arguments) {
     options.predictors = arguments.predictors;
     options.cross_domain = arguments.cross_domain;
     options.examples = kExamples;
-    options.progress = true;
-    input.evaluations.push_back(predict::evaluate(options));
+    input.evaluations.push_back(predict::evaluate(options, run));
   }
   if (!arguments.tables.empty()) {
     make_output_directory(arguments.tables);
@@ -128,7 +133,7 @@ void run_analyze(const Arguments& arguments) {
 
 }  // namespace
 
-void add_analyze_command(CLI::App& app) {
+void add_analyze_command(CLI::App& app, const RunContext& run) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("analyze", "Write a report on the routing, one HTML page");
   command->footer(kFooter);
@@ -150,7 +155,7 @@ void add_analyze_command(CLI::App& app) {
   command->add_option("--tables", arguments->tables,
                       "Folder for every chart's data as CSV and JSON");
   command->add_option("--svg", arguments->svg, "Folder for every chart as SVG");
-  command->callback([arguments] { run_analyze(*arguments); });
+  command->callback([arguments, &run] { run_analyze(*arguments, run); });
 }
 
 }  // namespace foregate

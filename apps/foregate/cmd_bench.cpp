@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "collect/benchmark.h"
 #include "commands.h"
 #include "models/geometries.h"
@@ -83,19 +83,19 @@ void print_table(const collect::BenchmarkResult& result, const collect::Benchmar
   }
 }
 
-void run_bench_collect(Arguments& arguments) {
+void run_bench_collect(Arguments& arguments, const RunContext& run) {
   collect::BenchmarkOptions& options = arguments.options;
   if (!arguments.random_weights) {
     throw UsageError("bench collect measures random weights; say so with --random-weights");
   }
-  options.device = tensor::choose_device(options.device);
+  options.device = tensor::choose_device(options.device, run.log);
   if (!arguments.max_memory.empty()) {
     options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
   }
   options.dtype = !arguments.dtype.empty()  ? arguments.dtype
                   : options.device == "cpu" ? "float32"
                                             : "bfloat16";
-  const collect::BenchmarkResult result = collect::benchmark_collect(options);
+  const collect::BenchmarkResult result = collect::benchmark_collect(options, run);
   if (arguments.json) {
     print_json(to_json(result, options));
   } else {
@@ -105,7 +105,7 @@ void run_bench_collect(Arguments& arguments) {
 
 }  // namespace
 
-void add_bench_command(CLI::App& app) {
+void add_bench_command(CLI::App& app, const RunContext& run) {
   auto arguments = std::make_shared<Arguments>();
   collect::BenchmarkOptions& options = arguments->options;
   options.work = fs::temp_directory_path() / "foregate-bench";
@@ -146,7 +146,7 @@ void add_bench_command(CLI::App& app) {
   collect->add_option("--work", options.work, "Directory to make for texts and traces, and remove")
       ->capture_default_str();
   collect->add_flag("--json", arguments->json, "Print the result as one JSON document");
-  collect->callback([arguments] { run_bench_collect(*arguments); });
+  collect->callback([arguments, &run] { run_bench_collect(*arguments, run); });
 }
 
 }  // namespace foregate

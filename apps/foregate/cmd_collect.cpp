@@ -7,8 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "base/log.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "collect/collector.h"
 #include "commands.h"
 #include "hub/resolve.h"
@@ -90,7 +89,7 @@ void print_summary(const collect::CollectSummary& summary, const collect::Collec
   }
 }
 
-void run_collect(Arguments& arguments) {
+void run_collect(Arguments& arguments, const RunContext& run) {
   collect::CollectOptions& options = arguments.options;
   const hub::Environment environment = hub::read_environment();
   for (const std::string& data : arguments.data) {
@@ -105,16 +104,16 @@ void run_collect(Arguments& arguments) {
   if (!arguments.max_memory.empty()) {
     options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
   }
-  options.device = tensor::choose_device(options.device);
+  options.device = tensor::choose_device(options.device, run.log);
   options.dtype = !arguments.dtype.empty()  ? arguments.dtype
                   : options.device == "cpu" ? "float32"
                                             : "bfloat16";
-  print_summary(collect::collect(options), options, arguments.json);
+  print_summary(collect::collect(options, run), options, arguments.json);
 }
 
 }  // namespace
 
-void add_collect_command(CLI::App& app) {
+void add_collect_command(CLI::App& app, const RunContext& run) {
   auto arguments = std::make_shared<Arguments>();
   collect::CollectOptions& options = arguments->options;
   CLI::App* command =
@@ -174,7 +173,7 @@ void add_collect_command(CLI::App& app) {
                    "Tokens run at once; 0 chooses for the device and its free memory")
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");
-  command->callback([arguments] { run_collect(*arguments); });
+  command->callback([arguments, &run] { run_collect(*arguments, run); });
 }
 
 }  // namespace foregate

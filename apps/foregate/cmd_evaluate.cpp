@@ -31,15 +31,14 @@ struct Arguments {
   bool json = false;
 };
 
-void run_evaluate(Arguments& arguments) {
+void run_evaluate(Arguments& arguments, const RunContext& run) {
   predict::EvaluateOptions& options = arguments.options;
   for (const std::string& lead : arguments.leads)
     options.leads.push_back(scoring::parse_lead(lead));
   options.all_texts = arguments.split == "all";
-  options.device = tensor::choose_device(options.device);
+  options.device = tensor::choose_device(options.device, run.log);
   options.routers = routers_of_model(arguments.model);
-  options.progress = true;
-  const stats::Evaluation evaluation = predict::evaluate(options);
+  const stats::Evaluation evaluation = predict::evaluate(options, run);
   if (arguments.json) {
     print_json(evaluation.to_json());
   } else {
@@ -49,7 +48,7 @@ void run_evaluate(Arguments& arguments) {
 
 }  // namespace
 
-void add_evaluate_command(CLI::App& app) {
+void add_evaluate_command(CLI::App& app, const RunContext& run) {
   auto arguments = std::make_shared<Arguments>();
   predict::EvaluateOptions& options = arguments->options;
   CLI::App* command =
@@ -103,7 +102,7 @@ void add_evaluate_command(CLI::App& app) {
                    "the bootstrap")
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "Print one JSON document");
-  command->callback([arguments] { run_evaluate(*arguments); });
+  command->callback([arguments, &run] { run_evaluate(*arguments, run); });
 }
 
 }  // namespace foregate

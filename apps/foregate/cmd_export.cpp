@@ -3,8 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "base/log.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "commands.h"
 #include "output.h"
 #include "trace/export/export.h"
@@ -27,7 +26,7 @@ struct Arguments {
 
 }  // namespace
 
-void add_export_command(CLI::App& app) {
+void add_export_command(CLI::App& app, const RunContext& run) {
   auto arguments = std::make_shared<Arguments>();
   trace::ExportOptions& options = arguments->options;
   CLI::App* command = app.add_subcommand("export", "Write a trace as npy arrays or JSON lines");
@@ -37,12 +36,11 @@ void add_export_command(CLI::App& app) {
       ->check(CLI::IsMember({"npy", "jsonl"}));
   command->add_option("traces", options.traces, "Trace directory")->required();
   command->add_option("-o,--output", options.output, "Folder to make")->required();
-  command->callback([arguments] {
+  command->callback([arguments, &run] {
     trace::ExportOptions& chosen = arguments->options;
     chosen.format =
         arguments->format == "npy" ? trace::ExportFormat::kNpy : trace::ExportFormat::kJsonl;
-    chosen.progress = log::level() != log::Level::kQuiet;
-    const trace::ExportSummary summary = trace::export_traces(chosen);
+    const trace::ExportSummary summary = trace::export_traces(chosen, run);
     print_line(fmt::format("{}: {} traces, {} tokens", chosen.output.string(),
                            with_commas(summary.traces), with_commas(summary.tokens)));
   });

@@ -5,8 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "base/log.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "commands.h"
 #include "output.h"
 #include "trace/geometry.h"
@@ -66,7 +65,7 @@ void print_summary(const trace::ImportSummary& summary, const Arguments& argumen
 
 }  // namespace
 
-void add_import_command(CLI::App& app) {
+void add_import_command(CLI::App& app, const RunContext& run) {
   auto arguments = std::make_shared<Arguments>();
   trace::ImportOptions& options = arguments->options;
   CLI::App* command =
@@ -91,14 +90,13 @@ void add_import_command(CLI::App& app) {
                     "vllm, csv: keep what is before a missing decision (csv: drop the text) "
                     "instead of refusing");
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");
-  command->callback([arguments] {
+  command->callback([arguments, &run] {
     const std::map<std::string, trace::ImportFormat> formats = {
         {"vllm", trace::ImportFormat::kVllm},
         {"npy", trace::ImportFormat::kNpy},
         {"csv", trace::ImportFormat::kCsv}};
     arguments->options.format = formats.at(arguments->format);
-    arguments->options.progress = log::level() != log::Level::kQuiet;
-    print_summary(trace::import_traces(arguments->options), *arguments);
+    print_summary(trace::import_traces(arguments->options, run), *arguments);
   });
 }
 

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "commands.h"
 #include "engine/geometry.h"
 #include "hub/resolve.h"
@@ -184,11 +184,11 @@ void print_fields(const Json& json, int indent, bool bytes) {
   }
 }
 
-void run_inspect(Arguments& arguments) {
+void run_inspect(Arguments& arguments, const RunContext& run) {
   const std::filesystem::path path =
       hub::find_model(arguments.path, {.files = {"config.json"}}, hub::read_environment());
   if (arguments.fidelity.wanted) {
-    run_fidelity(path, arguments.fidelity, arguments.json);
+    run_fidelity(path, arguments.fidelity, arguments.json, run);
     return;
   }
   const Json result = inspect_path(path);
@@ -201,7 +201,7 @@ void run_inspect(Arguments& arguments) {
 
 }  // namespace
 
-void add_inspect_command(CLI::App& app) {
+void add_inspect_command(CLI::App& app, const RunContext& run) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command =
       app.add_subcommand("inspect", "Show what a model, trace, predictor or tokenizer is");
@@ -213,7 +213,7 @@ void add_inspect_command(CLI::App& app) {
       ->required();
   command->add_flag("--json", arguments->json, "Print one JSON document");
   add_fidelity_options(*command, arguments->fidelity);
-  command->callback([arguments] { run_inspect(*arguments); });
+  command->callback([arguments, &run] { run_inspect(*arguments, run); });
 }
 
 }  // namespace foregate

@@ -4,8 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "base/log.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "commands.h"
 #include "hub/pull.h"
 #include "output.h"
@@ -60,30 +59,30 @@ Json to_json(const hub::PullSummary& summary, const hub::PullOptions& options) {
           {"seconds", summary.seconds}};
 }
 
-void run_pull(Arguments& arguments) {
+void run_pull(Arguments& arguments, const RunContext& run) {
   hub::PullOptions& options = arguments.options;
   const auto kind = arguments.dataset ? hub::RepoKind::kDataset : hub::RepoKind::kModel;
   options.repo = hub::RepoId::parse(kind, arguments.name);
   if (arguments.dataset) options.usual = usual_dataset_files;
-  const hub::PullSummary summary = hub::pull(options, hub::read_environment());
+  const hub::PullSummary summary = hub::pull(options, hub::read_environment(), run);
   if (arguments.json) {
     print_json(to_json(summary, options));
     return;
   }
   if (!summary.offline) {
-    log::info("{} received in {}{}", human_bytes(static_cast<uint64_t>(summary.received_bytes)),
-              clock_time(summary.seconds),
-              summary.resumed_bytes > 0
-                  ? fmt::format(", {} were there from before",
-                                human_bytes(static_cast<uint64_t>(summary.resumed_bytes)))
-                  : "");
+    run.log.info("{} received in {}{}", human_bytes(static_cast<uint64_t>(summary.received_bytes)),
+                 clock_time(summary.seconds),
+                 summary.resumed_bytes > 0
+                     ? fmt::format(", {} were there from before",
+                                   human_bytes(static_cast<uint64_t>(summary.resumed_bytes)))
+                     : "");
   }
   print_line(summary.snapshot.string());
 }
 
 }  // namespace
 
-void add_pull_command(CLI::App& app) {
+void add_pull_command(CLI::App& app, const RunContext& run) {
   auto arguments = std::make_shared<Arguments>();
   hub::PullOptions& options = arguments->options;
   CLI::App* command =
@@ -109,7 +108,7 @@ void add_pull_command(CLI::App& app) {
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");
-  command->callback([arguments] { run_pull(*arguments); });
+  command->callback([arguments, &run] { run_pull(*arguments, run); });
 }
 
 }  // namespace foregate

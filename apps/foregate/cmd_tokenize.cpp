@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/interrupt.h"
+#include "base/run_context.h"
 #include "commands.h"
 #include "hub/resolve.h"
 #include "output.h"
@@ -35,14 +35,14 @@ std::string text_of(const std::string& line, int64_t number) {
   return JsonReader(json, where).string("text");
 }
 
-void run_tokenize(const Arguments& arguments) {
+void run_tokenize(const Arguments& arguments, const StopToken& stop) {
   fs::path path =
       hub::find_model(arguments.tokenizer, {.files = {"tokenizer.json"}}, hub::read_environment());
   if (fs::is_directory(path)) path /= "tokenizer.json";
   const text::Tokenizer tokenizer = text::Tokenizer::load(path);
   std::string line;
   for (int64_t number = 1; std::getline(std::cin, line); ++number) {
-    check_interrupted("lines printed so far are whole");
+    stop.check("lines printed so far are whole");
     const std::string text = arguments.json ? text_of(line, number) : line;
     const std::vector<int32_t> ids = tokenizer.encode(text, !arguments.no_special);
     if (arguments.json) {
@@ -60,7 +60,7 @@ void run_tokenize(const Arguments& arguments) {
 
 }  // namespace
 
-void add_tokenize_command(CLI::App& app) {
+void add_tokenize_command(CLI::App& app, const RunContext& run) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command =
       app.add_subcommand("tokenize", "Show the token ids of lines of text from standard input");
@@ -73,7 +73,7 @@ void add_tokenize_command(CLI::App& app) {
   command->add_flag("--no-special", arguments->no_special,
                     "Without the tokens a post-processor adds");
   command->add_flag("--json", arguments->json, "JSON lines in and out");
-  command->callback([arguments] { run_tokenize(*arguments); });
+  command->callback([arguments, &run] { run_tokenize(*arguments, run.stop); });
 }
 
 }  // namespace foregate

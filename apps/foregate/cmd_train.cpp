@@ -60,8 +60,9 @@ void print_summary(const predict::TrainSummary& summary) {
                          scoring::lead_name(summary.info.lead), measured));
 }
 
-void run_sweep(const Arguments& arguments) {
-  const std::vector<predict::SweepRow> rows = predict::sweep(arguments.options, arguments.grid);
+void run_sweep(const Arguments& arguments, const RunContext& run) {
+  const std::vector<predict::SweepRow> rows =
+      predict::sweep(arguments.options, arguments.grid, run);
   if (!arguments.json) {
     print_line(predict::sweep_table(rows));
     return;
@@ -75,7 +76,7 @@ void run_sweep(const Arguments& arguments) {
   print_json({{"sweep", std::move(result)}});
 }
 
-void run_live(Arguments& arguments) {
+void run_live(Arguments& arguments, const RunContext& run) {
   const predict::TrainOptions& shared = arguments.options;
   if (!shared.learn_from.empty())
     throw UsageError("--learn-from needs --traces; --live learns from all of --data");
@@ -91,8 +92,7 @@ void run_live(Arguments& arguments) {
   options.tensorboard = shared.tensorboard;
   options.dtype = shared.dtype;
   options.seed = shared.seed;
-  options.progress = true;
-  const std::vector<predict::TrainSummary> summaries = live::train_live(options);
+  const std::vector<predict::TrainSummary> summaries = live::train_live(options, run);
   Json result = Json::array();
   for (const predict::TrainSummary& summary : summaries) {
     if (arguments.json) {
@@ -104,16 +104,16 @@ void run_live(Arguments& arguments) {
   if (arguments.json) print_json({{"predictors", std::move(result)}});
 }
 
-void run_train(Arguments& arguments) {
+void run_train(Arguments& arguments, const RunContext& run) {
   predict::TrainOptions& options = arguments.options;
   for (const std::string& predictor : arguments.predictors) {
     if (predict::find_predictor_kind(predictor) != nullptr) continue;
     throw UsageError(
         fmt::format("there is no predictor '{}'; expected one of {}", predictor, predictor_list()));
   }
-  options.device = tensor::choose_device(options.device);
+  options.device = tensor::choose_device(options.device, run.log);
   if (arguments.live.live) {
-    run_live(arguments);
+    run_live(arguments, run);
     return;
   }
   if (options.traces.empty()) throw UsageError("name the --traces to learn from, or go --live");
@@ -123,12 +123,11 @@ void run_train(Arguments& arguments) {
   options.predictor = arguments.predictors.front();
   options.lead = scoring::parse_lead(arguments.leads.front());
   options.routers = routers_of_model(arguments.model);
-  options.progress = true;
   if (!arguments.grid.empty()) {
-    run_sweep(arguments);
+    run_sweep(arguments, run);
     return;
   }
-  const predict::TrainSummary summary = predict::train_predictor(options);
+  const predict::TrainSummary summary = predict::train_predictor(options, run);
   if (arguments.json) {
     print_json(to_json(summary));
   } else {
@@ -138,7 +137,7 @@ void run_train(Arguments& arguments) {
 
 }  // namespace
 
-void add_train_command(CLI::App& app) {
+void add_train_command(CLI::App& app, const RunContext& run) {
   auto arguments = std::make_shared<Arguments>();
   predict::TrainOptions& options = arguments->options;
   CLI::App* command =
@@ -188,7 +187,7 @@ void add_train_command(CLI::App& app) {
   add_live_options(*command, arguments->live);
   command->get_option("--live")->excludes("--traces");
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");
-  command->callback([arguments] { run_train(*arguments); });
+  command->callback([arguments, &run] { run_train(*arguments, run); });
 }
 
 }  // namespace foregate

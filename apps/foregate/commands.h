@@ -1,7 +1,7 @@
 #pragma once
 
-// One function a subcommand: it declares the options and sets what runs when the subcommand was
-// given.
+// One function a subcommand: it declares the options and sets what runs, in the terminal's `run`,
+// when the subcommand was given.
 
 namespace CLI {
 class App;
@@ -9,15 +9,17 @@ class App;
 
 namespace foregate {
 
-void add_bench_command(CLI::App& app);
-void add_collect_command(CLI::App& app);
-void add_pull_command(CLI::App& app);
-void add_tokenize_command(CLI::App& app);
-void add_inspect_command(CLI::App& app);
-void add_import_command(CLI::App& app);
-void add_export_command(CLI::App& app);
-void add_train_command(CLI::App& app);
-void add_evaluate_command(CLI::App& app);
-void add_analyze_command(CLI::App& app);
+struct RunContext;
+
+void add_bench_command(CLI::App& app, const RunContext& run);
+void add_collect_command(CLI::App& app, const RunContext& run);
+void add_pull_command(CLI::App& app, const RunContext& run);
+void add_tokenize_command(CLI::App& app, const RunContext& run);
+void add_inspect_command(CLI::App& app, const RunContext& run);
+void add_import_command(CLI::App& app, const RunContext& run);
+void add_export_command(CLI::App& app, const RunContext& run);
+void add_train_command(CLI::App& app, const RunContext& run);
+void add_evaluate_command(CLI::App& app, const RunContext& run);
+void add_analyze_command(CLI::App& app, const RunContext& run);
 
 }  // namespace foregate

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "output.h"
 
 namespace foregate {
@@ -81,7 +81,8 @@ void add_fidelity_options(CLI::App& command, FidelityArguments& arguments) {
   only_here(command.add_option("--seed", options.seed, "Chooses the texts")->capture_default_str());
 }
 
-void run_fidelity(const std::filesystem::path& model, FidelityArguments& arguments, bool json) {
+void run_fidelity(const std::filesystem::path& model, FidelityArguments& arguments, bool json,
+                  const RunContext& run) {
   collect::FidelityOptions& options = arguments.options;
   if (arguments.data.empty()) {
     throw UsageError("--fidelity needs texts; name at least one dataset with --data NAME=PATH");
@@ -89,7 +90,7 @@ void run_fidelity(const std::filesystem::path& model, FidelityArguments& argumen
   options.model = model;
   for (const std::string& data : arguments.data)
     options.data.push_back(text::DatasetSpec::parse(data));
-  const collect::Fidelity fidelity = collect::measure_fidelity(options);
+  const collect::Fidelity fidelity = collect::measure_fidelity(options, run);
   if (json) {
     print_json(to_json(fidelity, options));
   } else {

@@ -21,6 +21,7 @@ struct FidelityArguments {
 void add_fidelity_options(CLI::App& command, FidelityArguments& arguments);
 
 /// Compares the model's routing with float32 and prints it.
-void run_fidelity(const std::filesystem::path& model, FidelityArguments& arguments, bool json);
+void run_fidelity(const std::filesystem::path& model, FidelityArguments& arguments, bool json,
+                  const RunContext& run);
 
 }  // namespace foregate

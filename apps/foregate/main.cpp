@@ -4,9 +4,8 @@
 #include <string>
 
 #include "base/error.h"
-#include "base/interrupt.h"
-#include "base/log.h"
 #include "commands.h"
+#include "terminal/terminal.h"
 #include "version.h"
 
 namespace foregate {
@@ -45,27 +44,27 @@ void require_known_command(const CLI::App& app, int argc, char** argv) {
                    commands);
 }
 
-int run(int argc, char** argv) {
+int run(Terminal& terminal, int argc, char** argv) {
   CLI::App app(kDescription, "foregate");
   app.footer(kFooter);
   app.set_version_flag("--version", std::string("foregate ") + kVersion);
   app.add_flag_callback(
-      "-v,--verbose", [] { log::set_level(log::Level::kVerbose); }, "Say more on stderr");
+      "-v,--verbose", [&] { terminal.set_verbosity(Verbosity::kVerbose); }, "Say more on stderr");
   app.add_flag_callback(
-      "-q,--quiet", [] { log::set_level(log::Level::kQuiet); },
+      "-q,--quiet", [&] { terminal.set_verbosity(Verbosity::kQuiet); },
       "Only warnings and errors on stderr");
   app.require_subcommand(1);
   app.fallthrough();
-  add_pull_command(app);
-  add_collect_command(app);
-  add_import_command(app);
-  add_export_command(app);
-  add_tokenize_command(app);
-  add_inspect_command(app);
-  add_train_command(app);
-  add_evaluate_command(app);
-  add_analyze_command(app);
-  add_bench_command(app);
+  add_pull_command(app, terminal.context());
+  add_collect_command(app, terminal.context());
+  add_import_command(app, terminal.context());
+  add_export_command(app, terminal.context());
+  add_tokenize_command(app, terminal.context());
+  add_inspect_command(app, terminal.context());
+  add_train_command(app, terminal.context());
+  add_evaluate_command(app, terminal.context());
+  add_analyze_command(app, terminal.context());
+  add_bench_command(app, terminal.context());
   require_known_command(app, argc, argv);
   try {
     app.parse(argc, argv);
@@ -74,7 +73,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     std::string command = "foregate";
     for (const CLI::App* parsed : app.get_subcommands()) command += " " + parsed->get_name();
-    log::write_error(first_line(error.what()) + " (see " + command + " --help)");
+    terminal.print_error(first_line(error.what()) + " (see " + command + " --help)");
     return static_cast<int>(ExitCode::kUsage);
   }
   return static_cast<int>(ExitCode::kDone);
@@ -84,18 +83,17 @@ int run(int argc, char** argv) {
 }  // namespace foregate
 
 int main(int argc, char** argv) {
-  foregate::install_interrupt_handler();
+  foregate::Terminal terminal;
   try {
-    return foregate::run(argc, argv);
+    return foregate::run(terminal, argc, argv);
   } catch (const foregate::Error& error) {
-    foregate::log::write_error(error.what());
+    terminal.print_error(error.what());
     return static_cast<int>(error.exit_code());
   } catch (const std::bad_alloc&) {
-    foregate::log::write_error(
+    terminal.print_error(
         "out of memory; close other programs, or use smaller batches (--batch-tokens)");
   } catch (const std::exception& error) {
-    foregate::log::write_error("internal error, please report it: " +
-                               foregate::first_line(error.what()));
+    terminal.print_error("internal error, please report it: " + foregate::first_line(error.what()));
   }
   return static_cast<int>(foregate::ExitCode::kFailed);
 }

@@ -54,7 +54,7 @@ double BenchmarkResult::gemm_share() const {
   return tokens_per_second() * flops_per_token / gemm_rate;
 }
 
-BenchmarkResult benchmark_collect(const BenchmarkOptions& options) {
+BenchmarkResult benchmark_collect(const BenchmarkOptions& options, const RunContext& run) {
   check_benchmark_options(options);
   const torch::Device device = tensor::parse_device(options.device);
   const std::string config_text = models::geometry_config(options.geometry);
@@ -82,7 +82,7 @@ BenchmarkResult benchmark_collect(const BenchmarkOptions& options) {
   collecting.batch_tokens = options.batch_tokens;
   collecting.max_memory = options.max_memory;
   collecting.random_weights = true;
-  result.summary = collect(collecting);
+  result.summary = collect(collecting, run);
   const double length = static_cast<double>(result.tokens()) /
                         static_cast<double>(result.summary.manifest.num_traces());
   result.flops_per_token = engine::routing_flops_per_token(config, length);

@@ -39,6 +39,7 @@ struct BenchmarkResult {
 
 /// Collects traces of synthetic texts from a model of random weights: the same code as collect(),
 /// from reading to the written shards.
-BenchmarkResult benchmark_collect(const BenchmarkOptions& options);
+BenchmarkResult benchmark_collect(const BenchmarkOptions& options,
+                                  const RunContext& run = silent_run());
 
 }  // namespace foregate::collect

@@ -4,8 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/log.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "base/stopwatch.h"
 #include "collect/pipeline.h"
 #include "collect/session.h"
@@ -41,32 +40,32 @@ void write_routers(const std::filesystem::path& directory, const engine::Engine&
 
 }  // namespace
 
-CollectSummary collect(const CollectOptions& options) {
+CollectSummary collect(const CollectOptions& options, const RunContext& run) {
   Stopwatch clock;
   clock.start();
   check_options(options);
   make_output_directory(options.output);
-  Source source = open_source(options);
+  Source source = open_source(options, run);
   const text::SamplingPlan& plan = source.plan;
   engine::Engine& engine = source.engine;
 
   CollectSummary summary;
   summary.manifest =
-      resume_or_start(options.output, planned_manifest(source.options, engine, plan));
+      resume_or_start(options.output, planned_manifest(source.options, engine, plan), run.log);
   if (summary.manifest.complete) {
     summary.already_complete = true;
     return summary;
   }
   summary.resumed_traces = summary.manifest.num_traces();
   if (summary.resumed_traces > 0) {
-    log::info("continuing {}: {} of {} traces are there", options.output.string(),
-              with_commas(summary.resumed_traces), with_commas(plan.num_texts()));
+    run.log.info("continuing {}: {} of {} traces are there", options.output.string(),
+                 with_commas(summary.resumed_traces), with_commas(plan.num_texts()));
   }
   // The manifest is there from the start, so that a directory is never without its settings.
   trace::write_manifest(options.output, summary.manifest);
   if (options.feature_fraction > 0) write_routers(options.output, engine);
 
-  Pipeline pipeline({source.tokenizer, engine, plan, options.output}, summary.manifest);
+  Pipeline pipeline({source.tokenizer, engine, plan, options.output, run}, summary.manifest);
   pipeline.run();
   summary.manifest = pipeline.manifest();
   summary.stages = pipeline.stage_times();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/run_context.h"
 #include "collect/options.h"
 #include "collect/stage_times.h"
 #include "trace/manifest.h"
@@ -18,6 +19,6 @@ struct CollectSummary {
 /// pass, and encoding and writing run at the same time, joined by bounded queues. Stopped at any
 /// moment and called again with the same options it continues and ends with the same files. Throws
 /// the errors of its parts, and InterruptedError after an orderly stop.
-CollectSummary collect(const CollectOptions& options);
+CollectSummary collect(const CollectOptions& options, const RunContext& run = silent_run());
 
 }  // namespace foregate::collect

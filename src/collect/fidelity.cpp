@@ -6,8 +6,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/interrupt.h"
-#include "base/progress.h"
 #include "engine/engine.h"
 #include "text/datasets/sampling.h"
 #include "text/tokenizer/tokenizer.h"
@@ -32,17 +30,17 @@ class Listener : public engine::EngineObserver {
   RoutedBatch batch;
 };
 
-RoutedBatch route(engine::Engine& engine, const engine::PackedBatch& batch) {
-  check_interrupted("nothing was written");
+RoutedBatch route(engine::Engine& engine, const engine::PackedBatch& batch, const StopToken& stop) {
+  stop.check("nothing was written");
   Listener listener;
   engine.forward(batch, listener);
   return std::move(listener.batch);
 }
 
-std::vector<engine::PackedBatch> read_texts(const FidelityOptions& options) {
+std::vector<engine::PackedBatch> read_texts(const FidelityOptions& options, Logger& log) {
   const text::Tokenizer tokenizer = text::Tokenizer::load(options.model / "tokenizer.json");
   const text::SamplingPlan plan =
-      text::plan_sampling(options.data, options.texts, options.seed, /*strict=*/false);
+      text::plan_sampling(options.data, options.texts, options.seed, /*strict=*/false, log);
   text::PlannedTexts texts(plan);
   std::vector<engine::PackedBatch> batches;
   text::PlannedText text;
@@ -112,11 +110,11 @@ FidelityRow mean(const std::vector<FidelityRow>& rows) {
 
 std::vector<RoutedBatch> route_exactly(const FidelityOptions& options,
                                        const std::vector<engine::PackedBatch>& batches,
-                                       Progress& progress) {
+                                       const StopToken& stop, ProgressTask& progress) {
   engine::Engine engine(options.model, {.device = options.device});
   std::vector<RoutedBatch> routed;
   for (const engine::PackedBatch& batch : batches) {
-    routed.push_back(route(engine, batch));
+    routed.push_back(route(engine, batch, stop));
     progress.update(static_cast<int64_t>(routed.size()));
   }
   return routed;
@@ -124,12 +122,13 @@ std::vector<RoutedBatch> route_exactly(const FidelityOptions& options,
 
 }  // namespace
 
-Fidelity measure_fidelity(const FidelityOptions& options) {
-  const std::vector<engine::PackedBatch> batches = read_texts(options);
+Fidelity measure_fidelity(const FidelityOptions& options, const RunContext& run) {
+  const std::vector<engine::PackedBatch> batches = read_texts(options, run.log);
   if (batches.empty()) throw DataError("the datasets have no text that gives a token");
   const auto count = static_cast<int64_t>(batches.size());
-  Progress progress("compare", "batches", 2 * count);
-  const std::vector<RoutedBatch> exact = route_exactly(options, batches, progress);
+  const auto progress =
+      run.progress.start({.label = "compare", .unit = "batches", .total = 2 * count});
+  const std::vector<RoutedBatch> exact = route_exactly(options, batches, run.stop, *progress);
 
   engine::Engine engine(
       options.model,
@@ -137,16 +136,16 @@ Fidelity measure_fidelity(const FidelityOptions& options) {
   std::vector<Sums> sums(static_cast<size_t>(engine.geometry().num_moe_layers));
   Fidelity fidelity;
   for (size_t i = 0; i < batches.size(); ++i) {
-    const RoutedBatch routed = route(engine, batches[i]);
+    const RoutedBatch routed = route(engine, batches[i], run.stop);
     for (size_t layer = 0; layer < sums.size(); ++layer) {
       sums[layer].add(exact[i].logits[layer], exact[i].experts[layer], routed.logits[layer],
                       routed.experts[layer]);
     }
     fidelity.texts += batches[i].num_texts();
     fidelity.tokens += batches[i].num_tokens();
-    progress.update(count + static_cast<int64_t>(i) + 1);
+    progress->update(count + static_cast<int64_t>(i) + 1);
   }
-  progress.finish();
+  progress->finish();
   for (const Sums& layer : sums) fidelity.layers.push_back(layer.row());
   fidelity.all = mean(fidelity.layers);
   return fidelity;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/run_context.h"
 #include "text/datasets/dataset.h"
 
 namespace foregate::collect {
@@ -40,6 +41,6 @@ struct Fidelity {
 /// Routes the texts twice, unquantised in float32 and as asked, and compares. Weights are loaded
 /// one after the other; float32's logits of all tokens stay in host memory (4 bytes a token, MoE
 /// layer and expert).
-Fidelity measure_fidelity(const FidelityOptions& options);
+Fidelity measure_fidelity(const FidelityOptions& options, const RunContext& run = silent_run());
 
 }  // namespace foregate::collect

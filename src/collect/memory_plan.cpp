@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/host_memory.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "engine/memory_needs.h"
 #include "tensor/device/device_memory.h"
 #include "tensor/dtype.h"

@@ -8,9 +8,7 @@
 #include <thread>
 
 #include "base/error.h"
-#include "base/interrupt.h"
-#include "base/log.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "collect/session.h"
 
 namespace foregate::collect {
@@ -100,22 +98,26 @@ void Pipeline::read_texts() {
 
 void Pipeline::forward_shards() {
   const int64_t before = settings_.num_traces();
-  Progress progress("collect", "traces", inputs_.plan.num_texts(), /*per_minute=*/true, before);
+  const auto progress = inputs_.run.progress.start({.label = "collect",
+                                                    .unit = "traces",
+                                                    .total = inputs_.plan.num_texts(),
+                                                    .per_minute = true,
+                                                    .done_before = before});
   const auto start = std::chrono::steady_clock::now();
   int64_t done = before;
   while (const auto work = work_.pop()) {
     const auto ranges = cut_batches(**work, settings_.batch_tokens);
     for (const BatchRange& range : ranges) {
-      check_interrupted(kKept);
+      inputs_.run.stop.check(kKept);
       forward_range(*work, range, &range == &ranges.back());
       done += static_cast<int64_t>(range.num_texts);
       const double seconds =
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      progress.update(done, remark(seconds));
+      progress->update(done, remark(seconds));
     }
   }
   results_.close();
-  progress.finish();
+  progress->finish();
 }
 
 std::string Pipeline::remark(double seconds) const {
@@ -142,8 +144,8 @@ void Pipeline::forward_range(const Work& work, BatchRange range, bool last_of_sh
     if (range.num_texts < 2) throw;
   }
   most_tokens_ = tokens / 2;
-  log::warning("out of memory with {} tokens at once; going on with at most {}",
-               with_commas(tokens), with_commas(most_tokens_));
+  inputs_.run.log.warning("out of memory with {} tokens at once; going on with at most {}",
+                          with_commas(tokens), with_commas(most_tokens_));
   forward_halves(work, range, last_of_shard);
 }
 

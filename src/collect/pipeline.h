@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/run_context.h"
 #include "base/stopwatch.h"
 #include "base/threads.h"
 #include "collect/recorder.h"
@@ -20,6 +21,7 @@ struct PipelineInputs {
   engine::Engine& engine;
   const text::SamplingPlan& plan;
   std::filesystem::path output;
+  RunContext run;
 };
 
 /// The three stages of collecting, each on its own thread: read and tokenise -> forward (the

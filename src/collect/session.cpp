@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "collect/source.h"
 #include "trace/features.h"
 
@@ -54,7 +53,8 @@ std::string first_difference(const Json& there, const Json& asked, const std::st
 
 /// Parquet and feature files that no manifest names come from a run that was killed in the middle
 /// of a shard.
-void remove_leftovers(const std::filesystem::path& directory, const trace::Manifest& manifest) {
+void remove_leftovers(const std::filesystem::path& directory, const trace::Manifest& manifest,
+                      Logger& log) {
   std::set<std::string> known;
   for (const trace::ShardEntry& shard : manifest.shards) {
     known.insert(shard.file);
@@ -64,7 +64,7 @@ void remove_leftovers(const std::filesystem::path& directory, const trace::Manif
     const std::string name = entry.path().filename().string();
     const bool of_a_shard = name.starts_with("part-");
     if (of_a_shard && !known.contains(name)) {
-      log::debug("removing {}, left by a run that was stopped", entry.path().string());
+      log.debug("removing {}, left by a run that was stopped", entry.path().string());
       fs::remove(entry.path());
     }
   }
@@ -107,7 +107,7 @@ trace::Manifest planned_manifest(const CollectOptions& options, const engine::En
 }
 
 trace::Manifest resume_or_start(const std::filesystem::path& directory,
-                                const trace::Manifest& planned) {
+                                const trace::Manifest& planned, Logger& log) {
   if (!fs::exists(directory / trace::kManifestName)) {
     const bool foreign =
         std::any_of(fs::directory_iterator(directory), fs::directory_iterator(),
@@ -116,7 +116,7 @@ trace::Manifest resume_or_start(const std::filesystem::path& directory,
       throw UsageError(fmt::format("{} holds Parquet files but no {}; choose another --output",
                                    directory.string(), trace::kManifestName));
     }
-    remove_leftovers(directory, planned);
+    remove_leftovers(directory, planned, log);
     return planned;
   }
   trace::Manifest manifest = trace::read_manifest(directory);
@@ -127,7 +127,7 @@ trace::Manifest resume_or_start(const std::filesystem::path& directory,
                     "started with, or choose another --output",
                     directory.string(), difference));
   }
-  remove_leftovers(directory, manifest);
+  remove_leftovers(directory, manifest, log);
   return manifest;
 }
 

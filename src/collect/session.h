@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/run_context.h"
 #include "collect/options.h"
 #include "engine/engine.h"
 #include "text/datasets/sampling.h"
@@ -18,7 +19,7 @@ trace::Manifest planned_manifest(const CollectOptions& options, const engine::En
 /// `planned` (otherwise UsageError naming the setting that differs), or `planned` itself for a
 /// directory without one. Removes what an interrupted run left half-written.
 trace::Manifest resume_or_start(const std::filesystem::path& directory,
-                                const trace::Manifest& planned);
+                                const trace::Manifest& planned, Logger& log);
 
 /// Whether the trace keeps the hidden states of this text: a share `fraction` of them, chosen by
 /// hash so that neither order nor resuming matters.

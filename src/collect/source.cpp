@@ -4,9 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/interrupt.h"
-#include "base/log.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "base/stopwatch.h"
 #include "collect/memory_plan.h"
 #include "models/config.h"
@@ -18,30 +16,30 @@
 namespace foregate::collect {
 namespace {
 
-void report_plan(const text::SamplingPlan& plan, int64_t target) {
+void report_plan(const text::SamplingPlan& plan, int64_t target, Logger& log) {
   for (const text::DatasetPlan& dataset : plan.datasets) {
-    log::info(
+    log.info(
         "{}: {} of {} usable texts{}", dataset.spec.name,
         with_commas(static_cast<int64_t>(dataset.ordinals.size())), with_commas(dataset.available),
         dataset.skipped > 0 ? fmt::format(", {} rows skipped", with_commas(dataset.skipped)) : "");
-    for (const std::string& reason : dataset.skip_reasons) log::info("  skipped {}", reason);
+    for (const std::string& reason : dataset.skip_reasons) log.info("  skipped {}", reason);
   }
   if (plan.num_texts() < target) {
-    log::warning(
+    log.warning(
         "the datasets hold {} usable texts, fewer than the {} traces asked for; collecting them "
         "all",
         with_commas(plan.num_texts()), with_commas(target));
   }
 }
 
-text::SamplingPlan make_plan(const CollectOptions& options) {
-  Progress progress("count texts", "rows", 0);
+text::SamplingPlan make_plan(const CollectOptions& options, const RunContext& run) {
+  const auto progress = run.progress.start({.label = "count texts", .unit = "rows"});
   text::SamplingPlan plan = text::plan_sampling(options.data, options.traces, options.seed,
-                                                options.strict, [&](int64_t rows) {
-                                                  check_interrupted("nothing was written yet");
-                                                  progress.update(rows);
+                                                options.strict, run.log, [&](int64_t rows) {
+                                                  run.stop.check("nothing was written yet");
+                                                  progress->update(rows);
                                                 });
-  report_plan(plan, options.traces);
+  report_plan(plan, options.traces, run.log);
   return plan;
 }
 
@@ -51,12 +49,12 @@ struct Choices {
 };
 
 /// What is left open, chosen: by the run that is continued, or by the memory there is.
-Choices with_choices(const CollectOptions& options) {
+Choices with_choices(const CollectOptions& options, Logger& log) {
   CollectOptions chosen = options;
   const models::ModelConfig config = models::read_model_config(options.model / "config.json");
   if (options.max_length > config.max_positions) {
-    log::warning("--max-length {} is more than the {} positions of the model; texts are cut there",
-                 options.max_length, config.max_positions);
+    log.warning("--max-length {} is more than the {} positions of the model; texts are cut there",
+                options.max_length, config.max_positions);
     chosen.max_length = config.max_positions;
   }
   if (!options.output.empty() && fs::exists(options.output / trace::kManifestName)) {
@@ -75,7 +73,7 @@ Choices with_choices(const CollectOptions& options) {
   request.memory = usable_memory(request.device, options.max_memory);
   request.host_memory = usable_memory(torch::kCPU, 0);
   const MemoryPlan plan = choose_memory_plan(config, request, options.model.string());
-  log::info("{}", description(plan, request.memory, request.device));
+  log.info("{}", description(plan, request.memory, request.device));
   chosen.quantization = tensor::quantization_name(plan.quantization);
   chosen.batch_tokens = plan.batch_tokens;
   return {chosen, plan.offloaded_layers};
@@ -83,24 +81,24 @@ Choices with_choices(const CollectOptions& options) {
 
 /// Where to read the weights from: a folder of quantised ones that is made now or was before, or
 /// the model's.
-fs::path weights_folder(const CollectOptions& options) {
+fs::path weights_folder(const CollectOptions& options, const RunContext& run) {
   if (options.save_quantized.empty()) return options.model;
   const tensor::Quantization quantization = tensor::parse_quantization(options.quantization);
   if (quantization == tensor::Quantization::kNone) {
     throw UsageError("--save-quantized needs --quantize int8 or nf4");
   }
   if (models::is_saved_quantized(options.save_quantized, options.model, quantization)) {
-    log::info("reading the quantised weights in {}", options.save_quantized.string());
+    run.log.info("reading the quantised weights in {}", options.save_quantized.string());
   } else {
-    models::save_quantized(options.model, quantization, options.save_quantized);
-    log::info("saved the quantised weights in {}", options.save_quantized.string());
+    models::save_quantized(options.model, quantization, options.save_quantized, run.stop);
+    run.log.info("saved the quantised weights in {}", options.save_quantized.string());
   }
   return options.save_quantized;
 }
 
 }  // namespace
 
-Source open_source(const CollectOptions& options) {
+Source open_source(const CollectOptions& options, const RunContext& run) {
   Stopwatch clock;
   clock.start();
   if (!fs::is_directory(options.model)) {
@@ -110,15 +108,15 @@ Source open_source(const CollectOptions& options) {
                     options.model.string()));
   }
   text::Tokenizer tokenizer = text::Tokenizer::load(options.model / "tokenizer.json");
-  auto [chosen, offloaded_layers] = with_choices(options);
+  auto [chosen, offloaded_layers] = with_choices(options, run.log);
   if (options.max_memory > 0) {
     tensor::limit_device_memory(tensor::parse_device(options.device), options.max_memory);
   }
   const double ready = clock.seconds();
   // Before the weights, which take longer: a wrong path or column is told at once.
-  text::SamplingPlan plan = make_plan(chosen);
+  text::SamplingPlan plan = make_plan(chosen, run);
   const double planned = clock.seconds();
-  const fs::path weights = weights_folder(chosen);
+  const fs::path weights = weights_folder(chosen, run);
   const double found = clock.seconds();
   engine::Engine engine(weights, {.device = options.device,
                                   .dtype = options.dtype,
@@ -126,7 +124,7 @@ Source open_source(const CollectOptions& options) {
                                   .offloaded_layers = offloaded_layers,
                                   .random_weights = options.random_weights});
   const double loaded = clock.seconds();
-  log::info("weights loaded in {:.2f} s", loaded - found);
+  run.log.info("weights loaded in {:.2f} s", loaded - found);
   const double plan_seconds = planned - ready;
   return {std::move(chosen), std::move(tokenizer),  std::move(engine),
           std::move(plan),   loaded - plan_seconds, plan_seconds};

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "base/run_context.h"
 #include "collect/options.h"
 #include "engine/engine.h"
 #include "text/datasets/sampling.h"
@@ -23,7 +24,7 @@ struct Source {
 /// Chooses what the options leave open by the memory there is, or takes it from the manifest of a
 /// run in options.output that is continued; loads the model and samples the texts. Throws
 /// UsageError, EnvironmentError, DataError, DeviceError or InterruptedError.
-Source open_source(const CollectOptions& options);
+Source open_source(const CollectOptions& options, const RunContext& run);
 
 /// For the manifest, or a predictor: the name that was given, or the model directory's.
 std::string model_name_of(const CollectOptions& options);

@@ -10,7 +10,6 @@
 #include <thread>
 
 #include "base/files.h"
-#include "base/log.h"
 
 namespace foregate::hub {
 namespace {
@@ -35,22 +34,23 @@ bool has_name(int descriptor) {
 
 }  // namespace
 
-BlobLock::BlobLock(const fs::path& path, const std::string& what, const StopCheck& stop) {
+BlobLock::BlobLock(const fs::path& path, const std::string& what, const StopToken& stop,
+                   Logger& log) {
   for (int polls = 0;; ++polls) {
     descriptor_ = open_lock(path);
     const int result = ::flock(descriptor_, LOCK_EX | LOCK_NB);
     const int error = errno;
     if (result == 0 && has_name(descriptor_)) return;
     if (result != 0 && error != EWOULDBLOCK && error != EACCES && error != EINTR) {
-      log::warning("{} cannot be locked (the file system has no locks?); {} is downloaded anyway",
-                   path.string(), what);
+      log.warning("{} cannot be locked (the file system has no locks?); {} is downloaded anyway",
+                  path.string(), what);
       return;
     }
     ::close(descriptor_);
     descriptor_ = -1;
-    if (stop()) throw Stopped();
+    if (stop.stop_requested()) throw Stopped();
     if (polls == kPollsBeforeSaying) {
-      log::info("waiting for another process that downloads {}", what);
+      log.info("waiting for another process that downloads {}", what);
     }
     std::this_thread::sleep_for(kPoll);
   }

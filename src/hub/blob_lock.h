@@ -12,10 +12,11 @@ namespace foregate::hub {
 /// processes and other threads out.
 class BlobLock {
  public:
-  /// Waits until the lock is free; after a moment says on stderr that it waits for `what`. On file
+  /// Waits until the lock is free; after a moment says in `log` that it waits for `what`. On file
   /// systems without locks it goes on without one: a blob is checked before it gets its name, so
   /// that two at once only download it twice. Throws EnvironmentError, Stopped.
-  BlobLock(const std::filesystem::path& path, const std::string& what, const StopCheck& stop);
+  BlobLock(const std::filesystem::path& path, const std::string& what, const StopToken& stop,
+           Logger& log);
   ~BlobLock();
   BlobLock(const BlobLock&) = delete;
   BlobLock& operator=(const BlobLock&) = delete;

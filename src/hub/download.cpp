@@ -10,7 +10,6 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "hub/blob_lock.h"
 #include "hub/errors.h"
 #include "hub/partial_file.h"
@@ -68,7 +67,7 @@ class FileSink : public Sink {
   FileMeter& meter_;
 };
 
-std::string hash_of(const PartialFile& partial, const RemoteFile& file, const StopCheck& stop) {
+std::string hash_of(const PartialFile& partial, const RemoteFile& file, const StopToken& stop) {
   const bool is_lfs = file.hash.size() == 64;
   const std::unique_ptr<Digest> digest = is_lfs
                                              ? std::unique_ptr<Digest>(std::make_unique<Sha256>())
@@ -78,7 +77,7 @@ std::string hash_of(const PartialFile& partial, const RemoteFile& file, const St
   while (const size_t count = partial.read_at(offset, buffer)) {
     digest->update(std::span(buffer).first(count));
     offset += count;
-    if (stop()) throw Stopped();
+    if (stop.stop_requested()) throw Stopped();
   }
   return digest->hex_digest();
 }
@@ -123,7 +122,7 @@ void fill(HttpClient& client, const Request& request, const RemoteFile& file, Pa
     // forever.
     if (partial.size() > best) backoff.succeeded();
     best = std::max(best, partial.size());
-    wait_or_give_up(backoff, result.problem, result.headers, client.stop());
+    wait_or_give_up(backoff, result.problem, result.headers, client);
   }
 }
 
@@ -148,7 +147,7 @@ void fill_and_check(HttpClient& client, const Request& request, const RemoteFile
           fmt::format("{}: {}. It came wrong twice; something between here and the hub changes it",
                       shown(request.url), problem));
     }
-    log::warning("{}: {}; downloading it from the start", file.path, problem);
+    client.log().warning("{}: {}; downloading it from the start", file.path, problem);
   }
 }
 
@@ -157,7 +156,7 @@ void fill_and_check(HttpClient& client, const Request& request, const RemoteFile
 void download_file(HttpClient& client, const RepoCache& cache, const Source& source,
                    const RemoteFile& file, FileMeter& meter) {
   if (!cache.has_blob(file.hash, file.size)) {
-    const BlobLock lock(cache.lock(file.hash), file.path, client.stop());
+    const BlobLock lock(cache.lock(file.hash), file.path, client.stop(), client.log());
     // Whoever held the lock may have brought it.
     if (!cache.has_blob(file.hash, file.size)) {
       const Request request{

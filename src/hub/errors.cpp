@@ -5,8 +5,7 @@
 #include <ctime>
 
 #include "base/error.h"
-#include "base/log.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "hub/url.h"
 
 namespace foregate::hub {
@@ -86,7 +85,7 @@ void throw_refusal(const Response& response, const Request& request,
 }
 
 void wait_or_give_up(Backoff& backoff, const std::string& problem, const Headers& headers,
-                     const StopCheck& stop) {
+                     const HttpClient& client) {
   const auto requested = requested_wait(headers, std::time(nullptr));
   const auto wait = backoff.next(requested);
   if (!wait && requested > Backoff::kLongestWait) {
@@ -101,11 +100,11 @@ void wait_or_give_up(Backoff& backoff, const std::string& problem, const Headers
                     "command again: it continues",
                     problem, backoff.failures()));
   }
-  log::warning("{}; trying again in {:.0f} s ({} of {})", problem,
-               static_cast<double>(wait->count()) / 1000, backoff.failures(),
-               Backoff::kMaxTries - 1);
-  wait_for(*wait, stop);
-  if (stop()) throw Stopped();
+  client.log().warning("{}; trying again in {:.0f} s ({} of {})", problem,
+                       static_cast<double>(wait->count()) / 1000, backoff.failures(),
+                       Backoff::kMaxTries - 1);
+  wait_for(*wait, client.stop());
+  if (client.stop().stop_requested()) throw Stopped();
 }
 
 std::string describe(const Response& response, const Request& request) {

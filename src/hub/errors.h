@@ -21,10 +21,10 @@ struct Request {
 [[noreturn]] void throw_refusal(const Response& response, const Request& request,
                                 const Environment& environment);
 
-/// Waits before the next try, or gives up with an EnvironmentError that names `problem`. Says so on
-/// stderr. Throws Stopped.
+/// Waits before the client's next try and says so in its log, or gives up with an EnvironmentError
+/// that names `problem`. Throws Stopped.
 void wait_or_give_up(Backoff& backoff, const std::string& problem, const Headers& headers,
-                     const StopCheck& stop);
+                     const HttpClient& client);
 
 /// "503 Service Unavailable from https://...", for an answer that is temporary.
 std::string describe(const Response& response, const Request& request);

@@ -59,7 +59,7 @@ bool is_certificate_problem(CURLcode code) {
 struct HttpClient::Transfer {
   CURL* handle;
   Sink& sink;
-  const StopCheck& stop;
+  const StopToken& stop;
   Response response;
   bool started = false;
   std::exception_ptr error;
@@ -112,7 +112,7 @@ struct HttpClient::Transfer {
         size * count, [&] { transfer.take_body(std::as_bytes(std::span(data, size * count))); });
   }
   static int on_progress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-    return static_cast<Transfer*>(self)->stop() ? 1 : 0;
+    return static_cast<Transfer*>(self)->stop.stop_requested() ? 1 : 0;
   }
 };
 
@@ -121,8 +121,8 @@ struct HttpClient::Impl {
   ~Impl() { curl_easy_cleanup(handle); }
 };
 
-HttpClient::HttpClient(const Environment& environment, StopCheck stop)
-    : environment_(environment), stop_(std::move(stop)) {
+HttpClient::HttpClient(const Environment& environment, const StopToken& stop, Logger& log)
+    : environment_(environment), stop_(stop), log_(log) {
   initialize_curl();
   impl_ = std::make_unique<Impl>();
   if (impl_->handle == nullptr) throw EnvironmentError("libcurl cannot be used: no memory");

@@ -2,12 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <stdexcept>
 #include <string>
 
+#include "base/run_context.h"
 #include "hub/environment.h"
 #include "hub/retry.h"
 
@@ -35,10 +35,7 @@ class ConnectionError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Whether the work is to be given up; asked at least once a second while a transfer runs.
-using StopCheck = std::function<bool()>;
-
-/// Thrown out of a transfer when StopCheck says so.
+/// Thrown out of a transfer, or a wait, when its StopToken says so.
 class Stopped : public std::runtime_error {
  public:
   Stopped() : std::runtime_error("stopped") {}
@@ -48,7 +45,9 @@ class Stopped : public std::runtime_error {
 /// threads at once.
 class HttpClient {
  public:
-  HttpClient(const Environment& environment, StopCheck stop);
+  /// `stop` outlives the client and is asked at least once a second while a transfer runs; `log`
+  /// says what is tried again.
+  HttpClient(const Environment& environment, const StopToken& stop, Logger& log);
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
@@ -60,7 +59,8 @@ class HttpClient {
   Response get(const std::string& url, uint64_t first_byte, Sink& sink);
 
   const Environment& environment() const { return environment_; }
-  const StopCheck& stop() const { return stop_; }
+  const StopToken& stop() const { return stop_; }
+  Logger& log() const { return log_; }
 
  private:
   struct Transfer;
@@ -68,7 +68,8 @@ class HttpClient {
   Response get_once(const std::string& url, uint64_t first_byte, Sink& sink);
 
   Environment environment_;
-  StopCheck stop_;
+  const StopToken& stop_;
+  Logger& log_;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -68,7 +68,7 @@ Page get_page(HttpClient& client, const Request& request) {
     } catch (const ConnectionError& error) {
       problem = error.what();
     }
-    wait_or_give_up(backoff, problem, headers, client.stop());
+    wait_or_give_up(backoff, problem, headers, client);
   }
 }
 

@@ -13,9 +13,7 @@
 #include <thread>
 
 #include "base/error.h"
-#include "base/interrupt.h"
-#include "base/log.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "base/stopwatch.h"
 #include "hub/download.h"
 #include "hub/http.h"
@@ -35,14 +33,19 @@ struct Job {
   uint64_t resumed = 0;
 };
 
-/// Threads that work off the jobs; the first error ends all of them.
-class Workers {
+/// Threads that work off the jobs; the first error ends all of them, as a stop does.
+class Workers : private StopToken {
  public:
   Workers(const Environment& environment, const RepoCache& cache, const Source& source,
-          const std::vector<Job>& jobs, Meter& meter)
-      : environment_(environment), cache_(cache), source_(source), jobs_(jobs), meter_(meter) {}
+          const std::vector<Job>& jobs, const RunContext& run, Meter& meter)
+      : environment_(environment),
+        cache_(cache),
+        source_(source),
+        jobs_(jobs),
+        run_(run),
+        meter_(meter) {}
 
-  ~Workers() {
+  ~Workers() override {
     failed_ = true;
     for (std::thread& thread : threads_) thread.join();
   }
@@ -64,16 +67,18 @@ class Workers {
   }
 
  private:
+  bool stop_requested() const override { return failed_ || run_.stop.stop_requested(); }
+
   void work() {
     try {
-      HttpClient client(environment_, [this] { return failed_ || interrupted(); });
+      HttpClient client(environment_, *this, run_.log);
       for (size_t i = next_++; i < jobs_.size(); i = next_++) {
         FileMeter meter(meter_, jobs_[i].resumed);
         download_file(client, cache_, source_, jobs_[i].file, meter);
         ++meter_.files;
       }
     } catch (const Stopped&) {
-      // Another's error, or Ctrl-C: whoever waits knows.
+      // Another's error, or a stop: whoever waits knows.
     } catch (...) {
       const std::lock_guard lock(mutex_);
       if (!error_) error_ = std::current_exception();
@@ -88,6 +93,7 @@ class Workers {
   const RepoCache& cache_;
   const Source& source_;
   const std::vector<Job>& jobs_;
+  const RunContext run_;
   Meter& meter_;
   std::atomic<size_t> next_{0};
   std::atomic<bool> failed_{false};
@@ -124,9 +130,10 @@ std::vector<RemoteFile> chosen_files(const Listing& listing, const PullOptions& 
   return files;
 }
 
-/// Downloads with the progress shown. Throws InterruptedError if Ctrl-C ended it.
+/// Downloads with the progress shown. Throws InterruptedError if a stop ended it.
 void run_jobs(std::vector<Job>& jobs, const PullOptions& options, const Environment& environment,
-              const RepoCache& cache, const Source& source, PullSummary& summary) {
+              const RepoCache& cache, const Source& source, const RunContext& run,
+              PullSummary& summary) {
   // The largest first: the end is not spent waiting for one of them.
   std::ranges::stable_sort(jobs, std::greater(), [](const Job& job) { return job.file.size; });
   int64_t total = 0;
@@ -137,25 +144,24 @@ void run_jobs(std::vector<Job>& jobs, const PullOptions& options, const Environm
   check_space(cache, static_cast<uint64_t>(std::max<int64_t>(total - summary.resumed_bytes, 0)));
   Meter meter;
   meter.done = summary.resumed_bytes;
-  Progress progress("pulling", "B", total, false, summary.resumed_bytes);
+  const auto progress = run.progress.start(
+      {.label = "pulling", .unit = "B", .total = total, .done_before = summary.resumed_bytes});
   const auto files_done = [&] {
     return fmt::format("{}/{} files", meter.files.load(), jobs.size());
   };
-  Workers workers(environment, cache, source, jobs, meter);
+  Workers workers(environment, cache, source, jobs, run, meter);
   workers.start(std::min<int>(options.jobs, static_cast<int>(jobs.size())));
-  while (!workers.wait()) progress.update(meter.done, files_done());
+  while (!workers.wait()) progress->update(meter.done, files_done());
   summary.received_bytes = meter.received;
   workers.rethrow_error();
-  check_interrupted(fmt::format("{} and {} of {} are in the cache; run the same command again to "
-                                "continue",
-                                files_done(), human_bytes(static_cast<uint64_t>(meter.done)),
-                                human_bytes(static_cast<uint64_t>(total)))
-                        .c_str());
-  progress.update(meter.done, files_done());
-  progress.finish();
+  run.stop.check(fmt::format(
+      "{} and {} of {} are in the cache; run the same command again to continue", files_done(),
+      human_bytes(static_cast<uint64_t>(meter.done)), human_bytes(static_cast<uint64_t>(total))));
+  progress->update(meter.done, files_done());
+  progress->finish();
 }
 
-PullSummary find_offline(const PullOptions& options, const RepoCache& cache) {
+PullSummary find_offline(const PullOptions& options, const RepoCache& cache, Logger& log) {
   const auto commit = cache.commit_of(options.revision);
   if (!commit || !fs::is_directory(cache.snapshot(*commit))) {
     throw EnvironmentError(
@@ -163,7 +169,7 @@ PullSummary find_offline(const PullOptions& options, const RepoCache& cache) {
                     "download it; unset HF_HUB_OFFLINE",
                     options.repo.description(), cache.folder().string(), options.revision));
   }
-  log::warning(
+  log.warning(
       "HF_HUB_OFFLINE is set: the hub is not asked, what is in the cache is taken as it is");
   PullSummary summary;
   summary.commit = *commit;
@@ -172,9 +178,10 @@ PullSummary find_offline(const PullOptions& options, const RepoCache& cache) {
   return summary;
 }
 
-Listing list_or_stop(const PullOptions& options, const Environment& environment) {
+Listing list_or_stop(const PullOptions& options, const Environment& environment,
+                     const RunContext& run) {
   try {
-    HttpClient client(environment, interrupted);
+    HttpClient client(environment, run.stop, run.log);
     return list_repository(client, options.repo, options.revision);
   } catch (const Stopped&) {
     throw InterruptedError("interrupted; nothing was downloaded yet");
@@ -183,16 +190,17 @@ Listing list_or_stop(const PullOptions& options, const Environment& environment)
 
 }  // namespace
 
-PullSummary pull(const PullOptions& options, const Environment& environment) {
+PullSummary pull(const PullOptions& options, const Environment& environment,
+                 const RunContext& run) {
   Stopwatch clock;
   clock.start();
   if (!is_revision(options.revision)) {
     throw UsageError(fmt::format("--revision '{}' is no name that git allows", options.revision));
   }
   const RepoCache cache(environment.cache, options.repo);
-  if (environment.offline) return find_offline(options, cache);
+  if (environment.offline) return find_offline(options, cache, run.log);
 
-  const Listing listing = list_or_stop(options, environment);
+  const Listing listing = list_or_stop(options, environment, run);
   const std::vector<RemoteFile> files = chosen_files(listing, options);
   cache.prepare();
   PullSummary summary;
@@ -206,11 +214,11 @@ PullSummary pull(const PullOptions& options, const Environment& environment) {
     bytes += file.size;
     if (!cached) jobs.push_back({file, std::min(cache.incomplete_size(file.hash), file.size)});
   }
-  log::info("{} at {}: {}, {}; {} already in the cache", options.repo.description(),
-            listing.commit.substr(0, 12), counted(files.size(), "file"), human_bytes(bytes),
-            files.size() - jobs.size());
+  run.log.info("{} at {}: {}, {}; {} already in the cache", options.repo.description(),
+               listing.commit.substr(0, 12), counted(files.size(), "file"), human_bytes(bytes),
+               files.size() - jobs.size());
   const Source source{options.repo, options.revision, listing.commit};
-  if (!jobs.empty()) run_jobs(jobs, options, environment, cache, source, summary);
+  if (!jobs.empty()) run_jobs(jobs, options, environment, cache, source, run, summary);
   // Last: until here the name of the revision led to what was whole before.
   cache.write_ref(options.revision, listing.commit);
   summary.seconds = clock.seconds();

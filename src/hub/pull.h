@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/run_context.h"
 #include "hub/environment.h"
 #include "hub/repo_id.h"
 #include "hub/selection.h"
@@ -40,11 +41,12 @@ struct PullSummary {
   double seconds = 0;
 };
 
-/// Downloads files of a repository into the cache of huggingface_hub, several at once, with
-/// progress on stderr; files that are there are not downloaded again. The name of the revision
-/// leads to the new commit only when all of them are there. With Environment::offline it finds what
-/// is in the cache. Throws UsageError (nothing matches), EnvironmentError (not reachable, refused,
-/// too little space), DataError (wrong content), InterruptedError; what came stays.
-PullSummary pull(const PullOptions& options, const Environment& environment);
+/// Downloads files of a repository into the cache of huggingface_hub, several at once; files that
+/// are there are not downloaded again. The name of the revision leads to the new commit only when
+/// all of them are there. With Environment::offline it finds what is in the cache. Throws
+/// UsageError (nothing matches), EnvironmentError (not reachable, refused, too little space),
+/// DataError (wrong content), InterruptedError; what came stays.
+PullSummary pull(const PullOptions& options, const Environment& environment,
+                 const RunContext& run = silent_run());
 
 }  // namespace foregate::hub

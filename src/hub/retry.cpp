@@ -52,9 +52,9 @@ std::optional<std::chrono::milliseconds> Backoff::next(
   return *requested;
 }
 
-void wait_for(std::chrono::milliseconds time, const std::function<bool()>& stop) {
+void wait_for(std::chrono::milliseconds time, const StopToken& stop) {
   const auto end = std::chrono::steady_clock::now() + time;
-  while (!stop() && std::chrono::steady_clock::now() < end) {
+  while (!stop.stop_requested() && std::chrono::steady_clock::now() < end) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
 }

@@ -1,10 +1,11 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
+
+#include "base/run_context.h"
 
 namespace foregate::hub {
 
@@ -38,7 +39,7 @@ class Backoff {
   int failures_ = 0;
 };
 
-/// Sleeps; ends early when `stop` turns true.
-void wait_for(std::chrono::milliseconds time, const std::function<bool()>& stop);
+/// Sleeps; ends early when a stop is asked for.
+void wait_for(std::chrono::milliseconds time, const StopToken& stop);
 
 }  // namespace foregate::hub

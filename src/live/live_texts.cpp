@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include "base/interrupt.h"
-
 namespace foregate::live {
 namespace {
 
@@ -47,9 +45,11 @@ predict::RoutedText routed_text(const LiveTexts::Waiting& waiting,
 
 }  // namespace
 
-LiveTexts::LiveTexts(collect::Source source, const std::string& held_out, int64_t batch_tokens)
-    : source_(std::move(source)),
-      index_(index_texts(source_, held_out)),
+LiveTexts::LiveTexts(collect::Source source, const std::string& held_out, int64_t batch_tokens,
+                     const RunContext& run)
+    : stop_(run.stop),
+      source_(std::move(source)),
+      index_(index_texts(source_, held_out, run)),
       batch_tokens_(batch_tokens) {
   const engine::RouterWeights routers = source_.engine.router_weights();
   set_routers({routers.weight, routers.norm_weight, routers.norm_epsilon}, "the model's routers");
@@ -94,7 +94,7 @@ void LiveTexts::for_each(const predict::TextSelection& selection,
   const bool features = selection.features != predict::TextSelection::Features::kLeaveOut;
   LiveReader reader(*this, selection.split);
   for (auto batch = reader.next(); !batch.empty(); batch = reader.next()) {
-    check_interrupted("run the same command again to continue");
+    stop_.check("run the same command again to continue");
     for (const predict::RoutedText& text : route(batch, features, /*states_stay=*/false))
       visit(text);
   }

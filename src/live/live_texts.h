@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/run_context.h"
 #include "collect/recorder.h"
 #include "collect/source.h"
 #include "live/text_index.h"
@@ -17,8 +18,10 @@ namespace foregate::live {
 class LiveTexts : public predict::RoutedTexts {
  public:
   /// Takes over a source. With `held_out`, all texts of that dataset are the test split. Texts go
-  /// through the model in batches of about `batch_tokens`, the same ones at every visit.
-  LiveTexts(collect::Source source, const std::string& held_out, int64_t batch_tokens);
+  /// through the model in batches of about `batch_tokens`, the same ones at every visit. What `run`
+  /// refers to outlives the texts.
+  LiveTexts(collect::Source source, const std::string& held_out, int64_t batch_tokens,
+            const RunContext& run);
 
   std::string name() const override;
   const trace::Geometry& geometry() const override { return source_.engine.geometry(); }
@@ -45,6 +48,7 @@ class LiveTexts : public predict::RoutedTexts {
                                          bool states_stay) const;
 
  private:
+  const StopToken& stop_;
   mutable collect::Source source_;  // Running the engine changes nothing that can be seen.
   TextIndex index_;
   int64_t batch_tokens_;

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <set>
 
-#include "base/interrupt.h"
-#include "base/progress.h"
 #include "predict/texts/routed_texts.h"
 
 namespace foregate::live {
@@ -28,20 +26,22 @@ std::vector<int32_t> token_ids_of(const collect::Source& source, const text::Pla
   return ids;
 }
 
-TextIndex index_texts(const collect::Source& source, const std::string& held_out) {
+TextIndex index_texts(const collect::Source& source, const std::string& held_out,
+                      const RunContext& run) {
   std::vector<trace::SplitText> texts;
   TextIndex index;
   text::PlannedTexts planned(source.plan);
-  Progress progress("tokenise", "texts", source.plan.num_texts());
+  const auto progress =
+      run.progress.start({.label = "tokenise", .unit = "texts", .total = source.plan.num_texts()});
   for (text::PlannedText text; planned.next(text);) {
-    check_interrupted("nothing was written");
+    run.stop.check("nothing was written");
     const std::string& dataset = source.plan.datasets[static_cast<size_t>(text.dataset)].spec.name;
     texts.push_back({dataset, text.row, token_ids_of(source, text)});
     index.lengths.push_back(static_cast<int32_t>(texts.back().token_ids.size()));
     index.hashes.push_back(predict::hash_of(texts.back().token_ids));
-    progress.update(static_cast<int64_t>(texts.size()));
+    progress->update(static_cast<int64_t>(texts.size()));
   }
-  progress.finish();
+  progress->finish();
   index.splits = trace::split_texts(texts, source.options.seed);
   if (!held_out.empty()) {
     std::vector<std::string> datasets;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/run_context.h"
 #include "collect/source.h"
 #include "trace/split/split.h"
 
@@ -26,7 +27,8 @@ struct TextIndex {
 /// Tokenises all texts once, so that they can be split exactly as the recorded trace of the same
 /// options is. Holds all token ids in memory while it runs. With `held_out`, see
 /// hold_out_dataset(). Throws InterruptedError, or the errors of reading the texts.
-TextIndex index_texts(const collect::Source& source, const std::string& held_out);
+TextIndex index_texts(const collect::Source& source, const std::string& held_out,
+                      const RunContext& run);
 
 /// The ids of a text as collect would record them: cut to --max-length.
 std::vector<int32_t> token_ids_of(const collect::Source& source, const text::PlannedText& text);

@@ -10,9 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
-#include "base/interrupt.h"
-#include "base/log.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "live/live_stream.h"
 #include "predict/calibration.h"
 #include "predict/registry.h"
@@ -127,9 +125,9 @@ void fit_or_start(Job& job, const predict::FitInputs& inputs) {
 
 /// Takes steps by turns, always where the smallest share is done, so that all look at about the
 /// same part of the stream.
-void run_trainings(std::vector<Job>& jobs, bool progress_bar) {
-  std::optional<Progress> progress;
-  if (progress_bar) progress.emplace("training", "permille", kProgressSteps);
+void run_trainings(std::vector<Job>& jobs, ProgressSink& sink) {
+  const auto progress =
+      sink.start({.label = "training", .unit = "permille", .total = kProgressSteps});
   while (true) {
     Job* next = nullptr;
     for (Job& job : jobs) {
@@ -145,11 +143,9 @@ void run_trainings(std::vector<Job>& jobs, bool progress_bar) {
       }
       throw;
     }
-    if (progress) {
-      progress->update(std::llround(next->training->share() * static_cast<double>(kProgressSteps)));
-    }
+    progress->update(std::llround(next->training->share() * static_cast<double>(kProgressSteps)));
   }
-  if (progress) progress->finish();
+  progress->finish();
   for (Job& job : jobs) {
     if (job.training) job.predictor->end_training(*job.training);
   }
@@ -189,12 +185,14 @@ void check_options(const TrainLiveOptions& options) {
 
 }  // namespace
 
-std::vector<predict::TrainSummary> train_live(const TrainLiveOptions& options) {
+std::vector<predict::TrainSummary> train_live(const TrainLiveOptions& options,
+                                              const RunContext& run) {
   check_options(options);
   collect::CollectOptions request = options.texts;
   request.batch_tokens = std::max<int64_t>(1, options.buffer_tokens / kBatches);
   request.output.clear();
-  const LiveTexts texts(collect::open_source(request), options.held_out, request.batch_tokens);
+  const LiveTexts texts(collect::open_source(request, run), options.held_out, request.batch_tokens,
+                        run);
 
   const auto pairs = wanted(options);
   std::vector<Job> jobs;
@@ -218,11 +216,14 @@ std::vector<predict::TrainSummary> train_live(const TrainLiveOptions& options) {
   if (jobs.empty()) return summaries;
 
   const TextIndex& index = texts.index();
-  log::info("{} training texts with {} tokens, {} validation texts; {} pass{} over them",
-            with_commas(index.texts_of(trace::Split::kTrain)),
-            with_commas(index.tokens_of(trace::Split::kTrain)),
-            with_commas(index.texts_of(trace::Split::kValidation)), passes,
-            passes == 1 ? "" : "es");
+  run.log.info("{} training texts with {} tokens, {} validation texts; {} pass{} over them",
+               with_commas(index.texts_of(trace::Split::kTrain)),
+               with_commas(index.tokens_of(trace::Split::kTrain)),
+               with_commas(index.texts_of(trace::Split::kValidation)), passes,
+               passes == 1 ? "" : "es");
+  // One training shows its own steps; of several, only how far they are together is shown.
+  const bool alone = jobs.size() == 1;
+  const RunContext each{alone ? run.progress : silent_run().progress, run.stop, run.log};
   LiveStream stream(texts, stream_options(jobs, passes, options));
   predict::SharedCounts counts(texts);
   for (Job& job : jobs) {
@@ -234,11 +235,9 @@ std::vector<predict::TrainSummary> train_live(const TrainLiveOptions& options) {
     environment.checkpoint = job.output / predict::kCheckpointFile;
     environment.tensorboard = job.tensorboard;
     environment.identity = predict::identity_of(job.info);
-    environment.progress = options.progress && jobs.size() == 1;
-    environment.should_stop = options.should_stop ? options.should_stop : interrupted;
-    fit_or_start(job, {texts, counts, environment, &stream});
+    fit_or_start(job, {texts, counts, environment, &stream, each});
   }
-  run_trainings(jobs, options.progress && jobs.size() > 1);
+  run_trainings(jobs, alone ? silent_run().progress : run.progress);
   write_results(jobs, texts);
   for (const Job& job : jobs) summaries.push_back({job.info, false, job.output});
   return summaries;

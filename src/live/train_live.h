@@ -2,10 +2,10 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
+#include "base/run_context.h"
 #include "collect/options.h"
 #include "predict/runs/train.h"
 
@@ -28,8 +28,6 @@ struct TrainLiveOptions {
   uint64_t seed = 0;                  ///< of initial weights and batches
   int64_t buffer_tokens = kDefaultBufferTokens;  ///< whose hidden states are in memory at a time
   int64_t passes = 0;  ///< over the training texts; 0: a token is drawn four times a pass or so
-  std::function<bool()> should_stop;  ///< asks for an orderly stop; empty: Ctrl-C does
-  bool progress = false;
 };
 
 /// Trains predictors straight from a running model: what the recorded features would hold goes
@@ -40,6 +38,7 @@ struct TrainLiveOptions {
 /// uninterrupted one.
 ///
 /// Throws UsageError, DataError, EnvironmentError, DeviceError or InterruptedError.
-std::vector<predict::TrainSummary> train_live(const TrainLiveOptions& options);
+std::vector<predict::TrainSummary> train_live(const TrainLiveOptions& options,
+                                              const RunContext& run = silent_run());
 
 }  // namespace foregate::live

@@ -3,12 +3,12 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 
 #include "base/json.h"
+#include "base/run_context.h"
 #include "predict/counting/routing_counts.h"
 #include "predict/texts/routed_text.h"
 #include "predict/texts/routed_texts.h"
@@ -29,8 +29,6 @@ struct TrainingEnvironment {
   std::filesystem::path checkpoint;   ///< where an unfinished training is kept; empty: nowhere
   std::filesystem::path tensorboard;  ///< folder for event files; empty: none
   std::string identity;               ///< of the data; a checkpoint of other data is refused
-  bool progress = false;
-  std::function<bool()> should_stop;  ///< asks for an orderly stop; empty: never
 };
 
 /// What a predictor learns from: the texts of the training split and, to choose settings or weights
@@ -42,6 +40,7 @@ struct FitInputs {
   /// Where training by gradient draws its texts from instead of `corpus`, if there is one. It may
   /// be shared by trainings that take steps by turns.
   TextStream* stream = nullptr;
+  RunContext run = silent_run();
 };
 
 /// Scores every expert for each (token, MoE layer) of a text at one lead.

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "base/progress.h"
+#include "base/number_text.h"
 
 namespace foregate::stats {
 namespace {

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "trace/reader.h"
 
 namespace foregate::trace {

@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "trace/geometry.h"
 #include "trace/parquet/row_group.h"
 #include "trace/parquet/schema.h"

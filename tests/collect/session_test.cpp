@@ -30,13 +30,14 @@ class SessionTest : public ::testing::Test {
         {.name = "a", .source = "a.csv", .traces = 8, .available = 9, .skipped = 0}};
   }
   void TearDown() override { fs::remove_all(folder_); }
+  trace::Manifest resume() const { return resume_or_start(folder_, planned_, silent_run().log); }
 
   fs::path folder_;
   trace::Manifest planned_;
 };
 
 TEST_F(SessionTest, StartsInAnEmptyDirectory) {
-  EXPECT_EQ(resume_or_start(folder_, planned_).model, "m");
+  EXPECT_EQ(resume().model, "m");
 }
 
 TEST_F(SessionTest, RemovesWhatNoManifestNames) {
@@ -44,7 +45,7 @@ TEST_F(SessionTest, RemovesWhatNoManifestNames) {
   write_file_atomically(folder_ / "part-00000.parquet", "whole, but not named");
   write_file_atomically(folder_ / "part-00000.parquet.tmp", "half");
   write_file_atomically(folder_ / "notes.txt", "the user's");
-  resume_or_start(folder_, planned_);
+  resume();
   EXPECT_FALSE(fs::exists(folder_ / "part-00000.parquet"));
   EXPECT_FALSE(fs::exists(folder_ / "part-00000.parquet.tmp"));
   EXPECT_TRUE(fs::exists(folder_ / "notes.txt"));
@@ -53,14 +54,14 @@ TEST_F(SessionTest, RemovesWhatNoManifestNames) {
 TEST_F(SessionTest, AnotherSpellingOfThePathIsTheSameRun) {
   trace::write_manifest(folder_, planned_);
   planned_.datasets[0].source = "./a.csv";
-  EXPECT_NO_THROW(resume_or_start(folder_, planned_));
+  EXPECT_NO_THROW(resume());
 }
 
 TEST_F(SessionTest, OtherSettingsAreRefusedByName) {
   trace::write_manifest(folder_, planned_);
   planned_.seed = 7;
   try {
-    resume_or_start(folder_, planned_);
+    resume();
     FAIL() << "no error";
   } catch (const UsageError& error) {
     EXPECT_THAT(error.what(),
@@ -70,7 +71,7 @@ TEST_F(SessionTest, OtherSettingsAreRefusedByName) {
 
 TEST_F(SessionTest, ForeignParquetIsNotTouched) {
   write_file_atomically(folder_ / "part-00000.parquet", "somebody's data");
-  EXPECT_THROW(resume_or_start(folder_, planned_), UsageError);
+  EXPECT_THROW(resume(), UsageError);
   EXPECT_TRUE(fs::exists(folder_ / "part-00000.parquet"));
 }
 

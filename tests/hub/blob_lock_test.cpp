@@ -7,13 +7,10 @@
 
 #include "base/error.h"
 #include "scratch.h"
+#include "support/recorded_run.h"
 
 namespace foregate::hub {
 namespace {
-
-bool never() {
-  return false;
-}
 
 TEST(BlobLock, KeepsOthersOut) {
   const Scratch scratch;
@@ -22,7 +19,7 @@ TEST(BlobLock, KeepsOthersOut) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
-      const BlobLock lock(scratch.path() / "x.lock", "x", never);
+      const BlobLock lock(scratch.path() / "x.lock", "x", silent_run().stop, silent_run().log);
       most = std::max<int>(most, ++inside);
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       --inside;
@@ -35,13 +32,17 @@ TEST(BlobLock, KeepsOthersOut) {
 
 TEST(BlobLock, WaitingCanBeStopped) {
   const Scratch scratch;
-  const BlobLock held(scratch.path() / "x.lock", "x", never);
-  EXPECT_THROW(BlobLock(scratch.path() / "x.lock", "x", [] { return true; }), Stopped);
+  const BlobLock held(scratch.path() / "x.lock", "x", silent_run().stop, silent_run().log);
+  testing::RecordedRun run;
+  run.stop_after(0);
+  EXPECT_THROW(BlobLock(scratch.path() / "x.lock", "x", run.context().stop, run.context().log),
+               Stopped);
 }
 
 TEST(BlobLock, NoFolderIsAnError) {
   const Scratch scratch;
-  EXPECT_THROW(BlobLock(scratch.path() / "none/x.lock", "x", never), EnvironmentError);
+  EXPECT_THROW(BlobLock(scratch.path() / "none/x.lock", "x", silent_run().stop, silent_run().log),
+               EnvironmentError);
 }
 
 }  // namespace

@@ -8,6 +8,15 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+/// Asks for a stop when it is asked for the third time.
+class StopsAtThird : public StopToken {
+ public:
+  bool stop_requested() const override { return ++asked_ > 2; }
+
+ private:
+  mutable int asked_ = 0;
+};
+
 TEST(IsTemporary, OverloadAndRestarts) {
   for (const int status : {408, 429, 500, 502, 503, 504}) EXPECT_TRUE(is_temporary(status));
   for (const int status : {200, 301, 400, 401, 403, 404, 410, 416, 501}) {
@@ -66,8 +75,7 @@ TEST(Backoff, TheServersWishCounts) {
 
 TEST(WaitFor, EndsWhenStopped) {
   const auto begin = std::chrono::steady_clock::now();
-  int asked = 0;
-  wait_for(std::chrono::minutes(1), [&] { return ++asked > 2; });
+  wait_for(std::chrono::minutes(1), StopsAtThird());
   EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(10));
 }
 

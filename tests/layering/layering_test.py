@@ -1,7 +1,8 @@
 """The direction of dependency of docs/architecture.md, checked over every #include of the sources.
 
-Two things are checked: a folder includes only the folders it may use, and the heavy libraries stay
-out of headers and out of the folders that promise to do without them.
+Three things are checked: a folder includes only the folders it may use; the heavy libraries stay
+out of headers and out of the folders that promise to do without them; and no library talks to the
+terminal or looks for signals: whoever starts a job hands in a RunContext (base/run_context.h).
 """
 import pathlib
 import re
@@ -33,6 +34,14 @@ USES = {
 NO_TORCH = ["base", "hub", "text", "trace", "stats", "scoring", "report", "kernels", "capi"]
 HEAVY_IN_HEADERS = re.compile(r"^(arrow/|parquet/|CLI/|nlohmann/json\.hpp|spdlog/|pcre2|utf8proc|curl/|torch/torch\.h)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+
+
+# What belongs to the program: its terminal, its signals, its messages.
+TERMINAL = re.compile(
+    r"\b(stderr|stdout|STDERR_FILENO|STDOUT_FILENO|isatty|TIOCGWINSZ|cerr|clog|cout|perror|printf|puts|putchar"
+    r"|signal|sigaction|sigprocmask|raise|SIG[A-Z]+|csignal|spdlog)\b")
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+STRING = re.compile(r'"(?:\\.|[^"\\\n])*"')
 
 
 def reachable(folder):
@@ -88,6 +97,28 @@ def test_includes_point_up(path):
     wrong = [f"#include {target}: {why}" for quote, target in includes(path)
              for why in violations(folder, path.name, quote, target)]
     assert not wrong
+
+
+def terminal_words(source):
+    """The words of TERMINAL in a source, comments and strings left out but for the names of headers."""
+    code = COMMENT.sub("", source)
+    headers = " ".join(target for _, target in INCLUDE.findall(code))
+    return TERMINAL.findall(STRING.sub('""', code)) + TERMINAL.findall(headers)
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(SRC)))
+def test_no_library_talks_to_the_terminal(path):
+    assert not terminal_words(path.read_text())
+
+
+def test_the_terminal_check_can_fail():
+    for planted in ("std::fprintf(stderr, text);", "std::cerr << text;", "if (::isatty(2)) return;",
+                    "std::signal(SIGINT, stop);", "struct sigaction action {};", "#include <csignal>",
+                    "#include <spdlog/spdlog.h>", '#include "spdlog/spdlog.h"', "std::puts(text);"):
+        assert terminal_words(planted), planted
+    for harmless in ("// says it on stderr", '/* a signal\n comes */', 'throw UsageError("see stderr");',
+                     "#include <cerrno>", "std::snprintf(buffer, size, text);", "CURLOPT_NOSIGNAL"):
+        assert not terminal_words(harmless), harmless
 
 
 def test_the_check_can_fail():

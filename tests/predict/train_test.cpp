@@ -12,12 +12,15 @@
 #include "base/hash.h"
 #include "predict/calibration.h"
 #include "predict/registry.h"
+#include "support/recorded_run.h"
 #include "synthetic_trace.h"
 
 namespace foregate::predict {
 namespace {
 
+using ::testing::Contains;
 using ::testing::HasSubstr;
+using testing::RecordedRun;
 using testing::TemporaryDirectory;
 
 class Train : public ::testing::Test {
@@ -61,14 +64,13 @@ class Train : public ::testing::Test {
     options.lead = lead;
     options.output = directory_.path() / output;
     options.config = config();
-    options.should_stop = [] { return false; };
     return options;
   }
 
   template <typename ErrorType = Error>
-  static std::string error_of(const TrainOptions& options) {
+  static std::string error_of(const TrainOptions& options, const RunContext& run = silent_run()) {
     try {
-      train_predictor(options);
+      train_predictor(options, run);
     } catch (const ErrorType& error) {
       return error.what();
     }
@@ -82,18 +84,33 @@ std::string weights_of(const TrainOptions& options) {
   return sha256_of_file(options.output / scoring::kPredictorWeightsFile);
 }
 
+TEST_F(Train, TellsItsRunContextAndNobodyElse) {
+  RecordedRun run;
+  ::testing::internal::CaptureStderr();
+  train_predictor(options("told"), run.context());
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  ASSERT_EQ(run.jobs().size(), 1U);
+  const RecordedRun::Job job = run.jobs().front();
+  EXPECT_EQ(job.info.label, "training gate-adapter at layer-1");
+  EXPECT_EQ(job.info.unit, "steps");
+  EXPECT_EQ(job.done, job.info.total);
+  EXPECT_EQ(job.updates, job.info.total);
+  EXPECT_TRUE(job.finished);
+  EXPECT_THAT(run.messages(), Contains(HasSubstr("best validation recall")));
+}
+
 TEST_F(Train, AResumedTrainingEqualsAnUninterruptedOne) {
   for (const char* predictor : {"gate-adapter", "gate-mlp", "mlp", "transformer"}) {
     const TrainOptions whole = options((std::string(predictor) + "-whole").c_str(), predictor);
     train_predictor(whole);
-    TrainOptions stopped = options((std::string(predictor) + "-stopped").c_str(), predictor);
+    const TrainOptions stopped = options((std::string(predictor) + "-stopped").c_str(), predictor);
     for (const int stop_after : {1, 9, 7}) {
-      int calls = 0;
-      stopped.should_stop = [&] { return ++calls > stop_after; };
-      EXPECT_THAT(error_of<InterruptedError>(stopped), HasSubstr("run the same command again"));
+      RecordedRun run;
+      run.stop_after(stop_after);
+      EXPECT_THAT(error_of<InterruptedError>(stopped, run.context()),
+                  HasSubstr("run the same command again"));
       EXPECT_FALSE(is_predictor_directory(stopped.output));
     }
-    stopped.should_stop = [] { return false; };
     train_predictor(stopped);
     EXPECT_EQ(weights_of(stopped), weights_of(whole));
     EXPECT_FALSE(fs::exists(stopped.output / "checkpoint.safetensors"));
@@ -123,14 +140,13 @@ TEST_F(Train, AFinishedTrainingIsNotRepeated) {
 }
 
 TEST_F(Train, HowOftenTheStateIsKeptMayChange) {
-  TrainOptions wanted = options("kept");
-  int calls = 0;
-  wanted.should_stop = [&] { return ++calls > 10; };
-  EXPECT_THROW(train_predictor(wanted), InterruptedError);
+  const TrainOptions wanted = options("kept");
+  RecordedRun run;
+  run.stop_after(10);
+  EXPECT_THROW(train_predictor(wanted, run.context()), InterruptedError);
   write_file_atomically(config(),
                         R"({"steps": 30, "batch_tokens": 64, "validate_every": 4,
                             "checkpoint_seconds": 7})");
-  wanted.should_stop = [] { return false; };
   EXPECT_FALSE(train_predictor(wanted).already_done);
   write_file_atomically(config(),
                         R"({"steps": 30, "batch_tokens": 64, "validate_every": 4,
@@ -139,10 +155,10 @@ TEST_F(Train, HowOftenTheStateIsKeptMayChange) {
 }
 
 TEST_F(Train, ACheckpointOfOtherSettingsIsNotGoneOnWith) {
-  TrainOptions stopped = options("stopped");
-  int calls = 0;
-  stopped.should_stop = [&] { return ++calls > 3; };
-  EXPECT_THROW(train_predictor(stopped), InterruptedError);
+  const TrainOptions stopped = options("stopped");
+  RecordedRun run;
+  run.stop_after(3);
+  EXPECT_THROW(train_predictor(stopped, run.context()), InterruptedError);
   write_file_atomically(config(), R"({"steps": 31, "batch_tokens": 64})");
   EXPECT_THAT(error_of<UsageError>(stopped), HasSubstr("other settings"));
 }
@@ -199,10 +215,9 @@ TEST_F(Train, LearnsTheSameOnAGpu) {
     const TrainSummary cpu = train_predictor(options((name + std::string("-cpu")).c_str(), name));
     TrainOptions there = options((name + std::string("-gpu")).c_str(), name);
     there.device = "cuda";
-    int calls = 0;
-    there.should_stop = [&] { return ++calls > 70; };
-    EXPECT_THROW(train_predictor(there), InterruptedError);
-    there.should_stop = [] { return false; };
+    RecordedRun run;
+    run.stop_after(70);
+    EXPECT_THROW(train_predictor(there, run.context()), InterruptedError);
     const TrainSummary gpu = train_predictor(there);
     EXPECT_NEAR(gpu.info.validation[0].second, cpu.info.validation[0].second, 0.02) << name;
   }

@@ -39,10 +39,10 @@ TEST(ParseDevice, CudaThatIsThere) {
 }
 
 TEST(ChooseDevice, LeavesTheCpuAndChecksTheRest) {
-  EXPECT_EQ(choose_device("cpu"), "cpu");
-  EXPECT_THROW(choose_device("gpu"), UsageError);
+  EXPECT_EQ(choose_device("cpu", silent_run().log), "cpu");
+  EXPECT_THROW(choose_device("gpu", silent_run().log), UsageError);
   if (!torch::cuda::is_available()) return;
-  EXPECT_EQ(choose_device("cuda").substr(0, 5), "cuda:");
+  EXPECT_EQ(choose_device("cuda", silent_run().log).substr(0, 5), "cuda:");
 }
 
 TEST(Gpus, TheFreestIsTheFirstOfEquals) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "support/recorded_run.h"
 #include "text/text_fixture.h"
 
 namespace foregate::text {
@@ -22,6 +23,8 @@ class SamplingTest : public TextTest {
     }
     return {name, write(name + ".txt", usable), ""};
   }
+
+  Logger& log_ = silent_run().log;
 };
 
 std::vector<int64_t> counts(const SamplingPlan& plan) {
@@ -45,7 +48,7 @@ TEST(BalancedShares, EqualWithRemainderFirstAndShortfallMoved) {
 }
 
 TEST_F(SamplingTest, PlansAndStreams) {
-  const auto plan = plan_sampling({dataset("a", 50), dataset("b", 50)}, 21, 1, false);
+  const auto plan = plan_sampling({dataset("a", 50), dataset("b", 50)}, 21, 1, false, log_);
   EXPECT_THAT(counts(plan), ElementsAre(11, 10));
   EXPECT_EQ(plan.num_texts(), 21);
   EXPECT_EQ(plan.datasets[0].available, 50);
@@ -70,9 +73,9 @@ TEST_F(SamplingTest, PlansAndStreams) {
 
 TEST_F(SamplingTest, SameSeedSameTexts) {
   const std::vector<DatasetSpec> specs{dataset("a", 200), dataset("b", 200)};
-  const auto first = plan_sampling(specs, 50, 7, false);
-  const auto again = plan_sampling(specs, 50, 7, false);
-  const auto other = plan_sampling(specs, 50, 8, false);
+  const auto first = plan_sampling(specs, 50, 7, false, log_);
+  const auto again = plan_sampling(specs, 50, 7, false, log_);
+  const auto other = plan_sampling(specs, 50, 8, false, log_);
   EXPECT_EQ(first.datasets[0].ordinals, again.datasets[0].ordinals);
   EXPECT_EQ(first.datasets[1].ordinals, again.datasets[1].ordinals);
   EXPECT_NE(first.datasets[0].ordinals, other.datasets[0].ordinals);
@@ -82,16 +85,18 @@ TEST_F(SamplingTest, SameSeedSameTexts) {
 
 TEST_F(SamplingTest, ShortDatasetsGiveAllOrFailIfStrict) {
   const std::vector<DatasetSpec> specs{dataset("a", 5), dataset("b", 100)};
-  EXPECT_THAT(counts(plan_sampling(specs, 40, 1, false)), ElementsAre(5, 35));
-  EXPECT_THAT(counts(plan_sampling(specs, 500, 1, false)), ElementsAre(5, 100));
-  EXPECT_THAT(message_of([&] { plan_sampling(specs, 40, 1, true); }),
+  testing::RecordedRun run;
+  EXPECT_THAT(counts(plan_sampling(specs, 40, 1, false, run.context().log)), ElementsAre(5, 35));
+  EXPECT_THAT(run.messages(), ElementsAre(HasSubstr("warning: dataset 'a' has 5 usable texts")));
+  EXPECT_THAT(counts(plan_sampling(specs, 500, 1, false, log_)), ElementsAre(5, 100));
+  EXPECT_THAT(message_of([&] { plan_sampling(specs, 40, 1, true, log_); }),
               ::testing::AllOf(HasSubstr("'a'"), HasSubstr("5"), HasSubstr("20")));
-  EXPECT_THAT(counts(plan_sampling(specs, 10, 1, true)), ElementsAre(5, 5));
+  EXPECT_THAT(counts(plan_sampling(specs, 10, 1, true, log_)), ElementsAre(5, 5));
 }
 
 TEST_F(SamplingTest, CountsProgress) {
   int64_t last = 0;
-  plan_sampling({dataset("a", 3), dataset("b", 3)}, 2, 1, false, [&](int64_t rows) {
+  plan_sampling({dataset("a", 3), dataset("b", 3)}, 2, 1, false, log_, [&](int64_t rows) {
     EXPECT_GT(rows, last);
     last = rows;
   });
@@ -100,19 +105,19 @@ TEST_F(SamplingTest, CountsProgress) {
 
 TEST_F(SamplingTest, RefusesWhatCannotBeMeant) {
   const DatasetSpec a = dataset("a", 3);
-  EXPECT_THROW(plan_sampling({}, 5, 1, false), UsageError);
-  EXPECT_THROW(plan_sampling({a}, 0, 1, false), UsageError);
-  EXPECT_THROW(plan_sampling({a, a}, 5, 1, false), UsageError);
+  EXPECT_THROW(plan_sampling({}, 5, 1, false, log_), UsageError);
+  EXPECT_THROW(plan_sampling({a}, 0, 1, false, log_), UsageError);
+  EXPECT_THROW(plan_sampling({a, a}, 5, 1, false, log_), UsageError);
   const DatasetSpec blank{"blank", write("blank.txt", "\n \n"), ""};
   EXPECT_THAT(message_of([&] {
-                plan_sampling({a, blank}, 5, 1, false);
+                plan_sampling({a, blank}, 5, 1, false, log_);
               }),
               ::testing::AllOf(HasSubstr("'blank'"), HasSubstr("2 rows: blank text")));
 }
 
 TEST_F(SamplingTest, NoticesDataThatChanged) {
   const DatasetSpec a = dataset("a", 30);
-  const auto plan = plan_sampling({a}, 30, 1, false);
+  const auto plan = plan_sampling({a}, 30, 1, false, log_);
   write("a.txt", "only one left\n");
   PlannedTexts texts(plan);
   PlannedText text;

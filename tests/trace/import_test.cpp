@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/error.h"
 #include "base/files.h"
 #include "base/half.h"
 #include "fixture.h"
 #include "npy_fixture.h"
+#include "support/recorded_run.h"
 #include "trace/reader.h"
 #include "trace/split/split.h"
 #include "trace/token_names.h"
@@ -29,11 +31,12 @@ class ImportTest : public ::testing::Test {
   void put(const std::string& name, const std::string& bytes) const {
     overwrite(folder_.path() / "in" / name, bytes);
   }
-  ImportSummary run(ImportFormat format, const std::string& path = "in") {
+  ImportSummary run(ImportFormat format, const std::string& path = "in",
+                    const RunContext& context = silent_run()) {
     options_.format = format;
     options_.path = folder_.path() / path;
     options_.output = output();
-    return import_traces(options_);
+    return import_traces(options_, context);
   }
   /// The message of an import that fails; nothing may be left of it.
   std::string problem(ImportFormat format, const std::string& path = "in") {
@@ -98,6 +101,31 @@ TEST_F(RequestArraysTest, ReadsAnArrayARequest) {
   EXPECT_THAT(texts[1].token_ids, ElementsAre(1));
   EXPECT_EQ(texts[1].sample, 1);
   EXPECT_EQ(bytes_of(output() / kTokensName), "[\n  \"x\",\n  \"y\"\n]\n");
+}
+
+TEST_F(RequestArraysTest, TellsItsRunContextAndNobodyElse) {
+  testing::RecordedRun recorded;
+  ::testing::internal::CaptureStderr();
+  run(ImportFormat::kNpy, "in", recorded.context());
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  ASSERT_EQ(recorded.jobs().size(), 1);
+  const auto job = recorded.jobs().front();
+  EXPECT_EQ(job.info.label, "importing");
+  EXPECT_EQ(job.info.unit, "texts");
+  EXPECT_EQ(job.info.total, 2);
+  EXPECT_EQ(job.done, 2);
+  EXPECT_TRUE(job.finished);
+  EXPECT_THAT(recorded.messages(), ElementsAre(HasSubstr("8 experts inferred")));
+}
+
+TEST_F(RequestArraysTest, StopsWhenAskedTo) {
+  for (const int64_t updates : {0, 1}) {
+    testing::RecordedRun recorded;
+    recorded.stop_after(updates);
+    EXPECT_THROW(run(ImportFormat::kNpy, "in", recorded.context()), InterruptedError) << updates;
+    EXPECT_FALSE(fs::exists(output()));
+    EXPECT_FALSE(fs::exists(output().string() + ".tmp"));
+  }
 }
 
 TEST_F(RequestArraysTest, DuplicatePromptsStayOnOneSide) {
@@ -296,9 +324,9 @@ TEST_F(ImportTest, ANewStartIsANewText) {
     }
   }
   put("log.jsonl", log);
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   run(ImportFormat::kVllm);
-  const std::string said = testing::internal::GetCapturedStderr();
+  const std::string said = ::testing::internal::GetCapturedStderr();
   EXPECT_THAT(said, HasSubstr("--skip 40"));
   EXPECT_THAT(said, HasSubstr("begin again 2 times"));
   ASSERT_EQ(traces().size(), 3);
@@ -306,9 +334,9 @@ TEST_F(ImportTest, ANewStartIsANewText) {
 
   fs::remove_all(output());
   options_.skip = 40;
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   run(ImportFormat::kVllm);
-  EXPECT_THAT(testing::internal::GetCapturedStderr(), Not(HasSubstr("--skip")));
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), Not(HasSubstr("--skip")));
   EXPECT_EQ(traces().size(), 2);
   fs::remove_all(output());
   options_.skip = 48;

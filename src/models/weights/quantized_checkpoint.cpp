@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
-#include "base/interrupt.h"
 #include "base/json.h"
 #include "models/config.h"
 #include "models/registry.h"
@@ -49,10 +48,10 @@ class Converter {
     });
   }
 
-  void write(const fs::path& path) const {
+  void write(const fs::path& path, const StopToken& stop) const {
     tensor::SafetensorsWriter writer(path, entries(), {{"format", "pt"}});
     for (const ExpectedTensor& tensor : plan_) {
-      check_interrupted("nothing was saved");
+      stop.check("nothing was saved");
       if (tensor.quantizable) {
         convert(tensor, writer);
       } else {
@@ -110,12 +109,12 @@ class Converter {
 }  // namespace
 
 void save_quantized(const fs::path& model, tensor::Quantization quantization,
-                    const fs::path& output) {
+                    const fs::path& output, const StopToken& stop) {
   const fs::path config_path = model / "config.json";
   Json config = read_json(config_path);
   const Converter converter(model, read_model_config(config_path), quantization);
   AtomicFolder folder(output);
-  converter.write(folder.temporary_path() / kWeightsFile);
+  converter.write(folder.temporary_path() / kWeightsFile, stop);
   config["quantization_config"] = quantization_config(quantization);
   config["quantization_config"][kSourceDigest] = sha256_of_file(config_path);
   write_json_atomically(folder.temporary_path() / "config.json", config);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "base/run_context.h"
 #include "tensor/weight/quantization.h"
 
 namespace foregate::models {
@@ -14,9 +15,10 @@ namespace foregate::models {
 /// A matrix NAME becomes NAME with the codes and NAME.scale (int8) or NAME.absmax (nf4) with the
 /// scales, laid out as in weight.h; every other tensor is copied.
 ///
-/// Throws UsageError if there is something else at `output`, and the errors of loading.
+/// Throws UsageError if there is something else at `output`, InterruptedError, and the errors of
+/// loading.
 void save_quantized(const std::filesystem::path& model, tensor::Quantization quantization,
-                    const std::filesystem::path& output);
+                    const std::filesystem::path& output, const StopToken& stop);
 
 /// Whether `folder` is what save_quantized() makes of `model` as it is now. Throws UsageError,
 /// saying what differs, if there is something else at `folder`.

@@ -4,7 +4,6 @@
 #include <optional>
 #include <tuple>
 
-#include "base/progress.h"
 #include "predict/evaluation/predictor_evaluator.h"
 #include "predict/registry.h"
 #include "predict/texts/dataset_texts.h"
@@ -32,14 +31,15 @@ EvaluateOptions only_named_learners(EvaluateOptions options, const Corpus& corpu
 
 std::vector<stats::TransferRow> measure_transfers(const EvaluateOptions& options,
                                                   const Corpus& corpus,
-                                                  const TextSelection& test_texts) {
+                                                  const TextSelection& test_texts,
+                                                  const RunContext& run) {
   std::vector<stats::TransferRow> transfers;
   const EvaluateOptions learners = only_named_learners(options, corpus);
   if (learners.predictors.empty()) return transfers;
   const auto& datasets = corpus.manifest().datasets;
-  std::optional<Progress> progress;
-  if (options.progress)
-    progress.emplace("cross-domain", "datasets", static_cast<int64_t>(datasets.size()));
+  const auto progress = run.progress.start({.label = "cross-domain",
+                                            .unit = "datasets",
+                                            .total = static_cast<int64_t>(datasets.size())});
   for (const trace::DatasetEntry& dataset : datasets) {
     const DatasetTexts texts(corpus, dataset.name);
     std::vector<Candidate> candidates = choose_candidates(learners, corpus);
@@ -48,7 +48,8 @@ std::vector<stats::TransferRow> measure_transfers(const EvaluateOptions& options
     environment.seed = options.seed;
     std::vector<PredictorEvaluator> scorers;
     for (const Candidate& candidate : candidates) {
-      candidate.predictor->fit({texts, counts, environment});
+      candidate.predictor->fit(
+          {.corpus = texts, .counts = counts, .environment = environment, .run = run});
       scorers.emplace_back(*candidate.predictor, candidate.label);
     }
     corpus.for_each(test_texts, [&](const RoutedText& text) {
@@ -60,9 +61,9 @@ std::vector<stats::TransferRow> measure_transfers(const EvaluateOptions& options
       const stats::EvaluationRow row = scorer.row(options.seed);
       transfers.push_back({row.predictor, row.lead, dataset.name, row.recall_by_dataset});
     }
-    if (progress) progress->update(&dataset - datasets.data() + 1);
+    progress->update(&dataset - datasets.data() + 1);
   }
-  if (progress) progress->finish();
+  progress->finish();
   return transfers;
 }
 

@@ -15,7 +15,8 @@ namespace foregate::predict {
 /// are in memory at a time. Throws what evaluate() throws.
 std::vector<stats::TransferRow> measure_transfers(const EvaluateOptions& options,
                                                   const Corpus& corpus,
-                                                  const TextSelection& test_texts);
+                                                  const TextSelection& test_texts,
+                                                  const RunContext& run);
 
 /// `transfers` with the rows of the evaluation itself beside them, sorted into matrices: for every
 /// predictor and lead that learned from parts, first what learned from all.

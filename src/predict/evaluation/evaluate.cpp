@@ -6,8 +6,6 @@
 #include <optional>
 
 #include "base/error.h"
-#include "base/log.h"
-#include "base/progress.h"
 #include "predict/evaluation/candidates.h"
 #include "predict/evaluation/control.h"
 #include "predict/evaluation/cross_domain.h"
@@ -38,15 +36,16 @@ TextSelection select_texts(const EvaluateOptions& options, const Corpus& corpus,
 }
 
 void fit_named(std::vector<Candidate>& candidates, const EvaluateOptions& options,
-               const Corpus& corpus) {
+               const Corpus& corpus, const RunContext& run) {
   SharedCounts counts(corpus);
   TrainingEnvironment environment;
   environment.seed = options.seed;
   for (const Candidate& candidate : candidates) {
     if (!candidate.to_fit) continue;
-    log::debug("fitting {} at {}", candidate.label,
-               scoring::lead_name(candidate.predictor->lead()));
-    candidate.predictor->fit({corpus, counts, environment});
+    run.log.debug("fitting {} at {}", candidate.label,
+                  scoring::lead_name(candidate.predictor->lead()));
+    candidate.predictor->fit(
+        {.corpus = corpus, .counts = counts, .environment = environment, .run = run});
   }
   // What they learned from, to label what is not held out.
   if (!options.all_texts) return;
@@ -131,8 +130,8 @@ class EvaluationRun {
 
 }  // namespace
 
-stats::Evaluation evaluate(const EvaluateOptions& options) {
-  Corpus corpus(options.traces, options.held_out);
+stats::Evaluation evaluate(const EvaluateOptions& options, const RunContext& run) {
+  Corpus corpus(options.traces, options.held_out, run.stop);
   for (const int budget : options.budgets) {
     const int experts = corpus.geometry().num_experts;
     if (budget >= 1 && budget <= experts) continue;
@@ -142,19 +141,19 @@ stats::Evaluation evaluate(const EvaluateOptions& options) {
   if (options.routers) corpus.set_routers(*options.routers, "the model's routers");
   std::vector<Candidate> candidates = choose_candidates(options, corpus);
   const TextSelection selection = select_texts(options, corpus, candidates);
-  fit_named(candidates, options, corpus);
+  fit_named(candidates, options, corpus, run);
   const torch::Device device = tensor::parse_device(options.device);
   for (const Candidate& candidate : candidates) candidate.predictor->run_on(device);
 
   EvaluationRun contest(candidates, corpus, options);
-  std::optional<Progress> progress;
-  if (options.progress) progress.emplace("evaluating", "texts", corpus.count(selection));
+  const auto progress = run.progress.start(
+      {.label = "evaluating", .unit = "texts", .total = corpus.count(selection)});
   int64_t done = 0;
   corpus.for_each(selection, [&](const RoutedText& text) {
     contest.add(text);
-    if (progress) progress->update(++done);
+    progress->update(++done);
   });
-  if (progress) progress->finish();
+  progress->finish();
 
   stats::Evaluation evaluation;
   evaluation.trace = options.traces.string();
@@ -167,7 +166,7 @@ stats::Evaluation evaluate(const EvaluateOptions& options) {
   evaluation.num_moe_layers = corpus.geometry().num_moe_layers;
   contest.fill(evaluation, options.seed);
   std::vector<stats::TransferRow> transfers;
-  if (options.cross_domain) transfers = measure_transfers(options, corpus, selection);
+  if (options.cross_domain) transfers = measure_transfers(options, corpus, selection, run);
   evaluation.transfers = transfer_matrix_rows(std::move(transfers), candidates, evaluation.rows);
   return evaluation;
 }

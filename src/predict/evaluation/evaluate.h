@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/run_context.h"
 #include "predict/texts/routers.h"
 #include "scoring/lead.h"
 #include "stats/evaluation.h"
@@ -25,7 +26,6 @@ struct EvaluateOptions {
   std::optional<Routers> routers;       ///< the model's own; empty: those recorded with the trace
   std::string device = "cpu";           ///< that neural predictors run on
   uint64_t seed = 0;
-  bool progress = false;
 };
 
 /// Evaluates predictors and the own-router control on the same texts: those of the split, or, as
@@ -35,6 +35,6 @@ struct EvaluateOptions {
 /// Throws UsageError (a name that needs `foregate train`, a lead that does not fit, a predictor of
 /// another trace on the test split), DataError (wrong model or geometry, no features where they are
 /// needed, a control below 100%), EnvironmentError or InterruptedError.
-stats::Evaluation evaluate(const EvaluateOptions& options);
+stats::Evaluation evaluate(const EvaluateOptions& options, const RunContext& run = silent_run());
 
 }  // namespace foregate::predict

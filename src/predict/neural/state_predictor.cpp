@@ -45,7 +45,8 @@ std::unique_ptr<Training> TrainedStatePredictor::start_training(const FitInputs&
   require_inputs(*this, inputs.corpus);
   return std::make_unique<Training>(
       std::make_unique<StateTask>(*this, inputs, settings_), initial_parameters(inputs), settings_,
-      inputs.environment, fmt::format("training {} at {}", name(), scoring::lead_name(lead())));
+      inputs.environment, inputs.run,
+      fmt::format("training {} at {}", name(), scoring::lead_name(lead())));
 }
 
 void TrainedStatePredictor::end_training(Training& training) {

@@ -197,7 +197,7 @@ std::unique_ptr<Training> TransformerPredictor::start_training(const FitInputs& 
   ids_ = task->ids();
   const NamedTensors initial = initial_parameters(ids_.size(0), inputs.environment.seed);
   return std::make_unique<Training>(
-      std::move(task), initial, training_, inputs.environment,
+      std::move(task), initial, training_, inputs.environment, inputs.run,
       fmt::format("training {} at {}", name(), scoring::lead_name(lead())));
 }
 

@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "base/stopwatch.h"
 #include "predict/predictor_store.h"
 #include "predict/registry.h"
@@ -95,12 +94,13 @@ double recall_of(const SweepRow& row) {
 
 }  // namespace
 
-std::vector<SweepRow> sweep(const TrainOptions& options, const std::filesystem::path& grid_file) {
+std::vector<SweepRow> sweep(const TrainOptions& options, const std::filesystem::path& grid_file,
+                            const RunContext& run) {
   const Json grid = read_json(grid_file);
   const JsonReader reader(grid, grid_file.string());
   const std::vector<Json> points = points_of(reader.json(), reader.where());
   // What is wrong with a point is better found before the first training than before the last.
-  const Corpus corpus(options.traces, options.held_out);
+  const Corpus corpus(options.traces, options.held_out, run.stop);
   for (const Json& point : points) {
     const JsonReader settings(point, reader.where());
     require_inputs(*make_predictor(options.predictor, options.lead, corpus.geometry(), settings),
@@ -113,11 +113,11 @@ std::vector<SweepRow> sweep(const TrainOptions& options, const std::filesystem::
     single.output = options.output / row.settings;
     single.config = single.output / kConfigFile;
     if (!options.tensorboard.empty()) single.tensorboard = options.tensorboard / row.settings;
-    log::info("{} of {}: {}", rows.size() + 1, points.size(), row.settings);
+    run.log.info("{} of {}: {}", rows.size() + 1, points.size(), row.settings);
     keep_settings(point, single.output, single.config);
     Stopwatch clock;
     clock.start();
-    row.summary = train_predictor(single);
+    row.summary = train_predictor(single, run);
     row.seconds = clock.seconds();
     rows.push_back(std::move(row));
   }

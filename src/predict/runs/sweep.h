@@ -22,7 +22,8 @@ struct SweepRow {
 /// at.
 ///
 /// Throws UsageError (an empty list, more than 1,000 points) and what train_predictor() throws.
-std::vector<SweepRow> sweep(const TrainOptions& options, const std::filesystem::path& grid);
+std::vector<SweepRow> sweep(const TrainOptions& options, const std::filesystem::path& grid,
+                            const RunContext& run = silent_run());
 
 /// The rows as text: settings, validation metrics, seconds.
 std::string sweep_table(const std::vector<SweepRow>& rows);

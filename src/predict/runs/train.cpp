@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/interrupt.h"
 #include "predict/calibration.h"
 #include "predict/runs/training_output.h"
 #include "predict/texts/corpus.h"
@@ -38,8 +37,8 @@ PredictorInfo info_of(const Predictor& predictor, const TrainOptions& options,
 
 }  // namespace
 
-TrainSummary train_predictor(const TrainOptions& options) {
-  Corpus corpus(options.traces, options.held_out);
+TrainSummary train_predictor(const TrainOptions& options, const RunContext& run) {
+  Corpus corpus(options.traces, options.held_out, run.stop);
   if (options.routers) corpus.set_routers(*options.routers, "the model's routers");
   const auto predictor =
       make_configured(options.predictor, options.lead, corpus.geometry(), options.config);
@@ -56,13 +55,11 @@ TrainSummary train_predictor(const TrainOptions& options) {
   environment.checkpoint = options.output / kCheckpointFile;
   environment.tensorboard = options.tensorboard;
   environment.identity = identity_of(info);
-  environment.progress = options.progress;
-  environment.should_stop = options.should_stop ? options.should_stop : interrupted;
   std::optional<DatasetTexts> part;
   if (!options.learn_from.empty()) part.emplace(corpus, options.learn_from);
   const RoutedTexts& texts = part ? static_cast<const RoutedTexts&>(*part) : corpus;
   SharedCounts counts(texts);
-  predictor->fit({texts, counts, environment});
+  predictor->fit({.corpus = texts, .counts = counts, .environment = environment, .run = run});
 
   info.settings = predictor->settings().dump();
   info.validation = measure_on_validation({predictor.get()}, texts).front();

@@ -2,10 +2,10 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <string>
 
+#include "base/run_context.h"
 #include "predict/predictor_store.h"
 #include "predict/texts/routers.h"
 #include "scoring/lead.h"
@@ -24,9 +24,7 @@ struct TrainOptions {
   std::string device = "cpu";
   std::string dtype = "float32";  ///< of the matrix products
   uint64_t seed = 0;
-  std::optional<Routers> routers;     ///< the model's own; empty: those recorded with the trace
-  std::function<bool()> should_stop;  ///< asks for an orderly stop; empty: Ctrl-C does
-  bool progress = false;
+  std::optional<Routers> routers;  ///< the model's own; empty: those recorded with the trace
 };
 
 struct TrainSummary {
@@ -41,6 +39,6 @@ struct TrainSummary {
 ///
 /// Throws UsageError (unknown name, lead or setting, an output that holds something else),
 /// DataError, EnvironmentError, DeviceError or InterruptedError.
-TrainSummary train_predictor(const TrainOptions& options);
+TrainSummary train_predictor(const TrainOptions& options, const RunContext& run = silent_run());
 
 }  // namespace foregate::predict

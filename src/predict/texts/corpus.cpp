@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/half.h"
 #include "base/hash.h"
-#include "base/interrupt.h"
 #include "trace/features.h"
 
 namespace foregate::predict {
@@ -44,8 +43,10 @@ RoutedText to_tensors(const trace::Trace& trace, const trace::Geometry& geometry
 
 }  // namespace
 
-Corpus::Corpus(const std::filesystem::path& directory, const std::string& held_out)
-    : traces_(directory),
+Corpus::Corpus(const std::filesystem::path& directory, const std::string& held_out,
+               const StopToken& stop)
+    : stop_(stop),
+      traces_(directory),
       digest_(sha256_of_file(directory / trace::kManifestName)),
       splits_(trace::split_traces(traces_, split_options_)) {
   if (auto routers = load_routers(directory, geometry())) {
@@ -113,7 +114,7 @@ void Corpus::for_each(const TextSelection& selection,
     trace::Trace trace;
     for (int64_t row = 0; reader.next(trace); ++row, ++index) {
       if (!selected(selection, shard, row, index)) continue;
-      check_interrupted("nothing was written");
+      stop_.check("nothing was written");
       RoutedText text = to_tensors(trace, geometry());
       if (selection.features != TextSelection::Features::kLeaveOut) {
         attach_features(shard, row, text);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/run_context.h"
 #include "predict/texts/feature_shard.h"
 #include "predict/texts/routed_texts.h"
 #include "trace/reader.h"
@@ -20,8 +21,10 @@ class Corpus : public RoutedTexts {
  public:
   /// Throws EnvironmentError or DataError for a missing, broken or unfinished trace. With
   /// `held_out`, all texts of that dataset are the test split, and test texts of the others are
-  /// training texts; UsageError if there is no such dataset or no other.
-  explicit Corpus(const std::filesystem::path& directory, const std::string& held_out = "");
+  /// training texts; UsageError if there is no such dataset or no other. Visits end when `stop`
+  /// asks for it; it outlives the corpus.
+  explicit Corpus(const std::filesystem::path& directory, const std::string& held_out = "",
+                  const StopToken& stop = silent_run().stop);
 
   const std::filesystem::path& path() const { return traces_.path(); }
   const trace::Manifest& manifest() const { return traces_.manifest(); }
@@ -34,7 +37,7 @@ class Corpus : public RoutedTexts {
 
   bool has_features() const override;
   bool has_gate_weights() const override { return manifest().gate_weights; }
-  /// In reading order. Throws DataError if features do not belong to their text.
+  /// In reading order. Throws DataError if features do not belong to their text, InterruptedError.
   void for_each(const TextSelection& selection,
                 const std::function<void(const RoutedText&)>& visit) const override;
   int64_t count(const TextSelection& selection) const override;
@@ -44,6 +47,7 @@ class Corpus : public RoutedTexts {
   bool selected(const TextSelection& selection, size_t shard, int64_t row, size_t text) const;
   void attach_features(size_t shard, int64_t row, RoutedText& text) const;
 
+  const StopToken& stop_;
   trace::TraceDirectory traces_;
   std::string digest_;
   trace::SplitOptions split_options_;

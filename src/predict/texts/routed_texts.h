@@ -42,7 +42,7 @@ class RoutedTexts {
   virtual double mean_tokens() const = 0;
 
   /// Calls `visit` for each selected text, always in the same order, its tensors on the CPU. Memory
-  /// does not grow with the number of texts. Throws DataError or InterruptedError (Ctrl-C).
+  /// does not grow with the number of texts. Throws DataError or InterruptedError (a stop).
   virtual void for_each(const TextSelection& selection,
                         const std::function<void(const RoutedText&)>& visit) const = 0;
   virtual int64_t count(const TextSelection& selection) const = 0;

@@ -14,8 +14,6 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/log.h"
-#include "base/progress.h"
 #include "predict/training/adamw.h"
 #include "predict/training/event_file.h"
 #include "predict/training/training_state.h"
@@ -36,10 +34,11 @@ struct Training::Impl {
  public:
   Impl(std::unique_ptr<TrainingTask> task, const NamedTensors& initial,
        const TrainerSettings& settings, const TrainingEnvironment& environment,
-       const std::string& label)
+       const RunContext& run, const std::string& label)
       : task_(std::move(task)),
         settings_(settings),
         environment_(environment),
+        run_(run),
         label_(label),
         device_(tensor::parse_device(environment.device)),
         step_on_device_(device_),
@@ -54,13 +53,12 @@ struct Training::Impl {
     state_ = TrainingState::start(initial, device_);
     if (keeps_checkpoint() && fs::exists(environment_.checkpoint)) {
       load_training(environment_.checkpoint, identity_, state_);
-      log::info("{}: going on from step {} of {}", label_, state_.step, settings_.steps);
+      run_.log.info("{}: going on from step {} of {}", label_, state_.step, settings_.steps);
     }
     optimizer_.emplace(state_, device_, settings_);
     first_loss_ = state_.step;
-    if (environment_.progress) {
-      progress_.emplace(label_, "steps", settings_.steps, false, state_.step);
-    }
+    progress_ = run_.progress.start(
+        {.label = label_, .unit = "steps", .total = settings_.steps, .done_before = state_.step});
     if (!environment_.tensorboard.empty()) events_.emplace(environment_.tensorboard);
     last_checkpoint_ = Clock::now();
   }
@@ -76,10 +74,8 @@ struct Training::Impl {
     if (state_.step == 0) validate();  // The start may be the best there is.
     descend();
     if (state_.step % settings_.validate_every == 0 || state_.step == settings_.steps) validate();
-    if (progress_) {
-      progress_->update(state_.step, fmt::format("loss {:.3f}, validation recall {:.1f}% (best)",
-                                                 last_loss_, 100 * state_.best_recall));
-    }
+    progress_->update(state_.step, fmt::format("loss {:.3f}, validation recall {:.1f}% (best)",
+                                               last_loss_, 100 * state_.best_recall));
     checkpoint_if_due();
   }
 
@@ -90,9 +86,9 @@ struct Training::Impl {
   }
 
   NamedTensors result() {
-    if (progress_) progress_->finish();
-    log::debug("{}: best validation recall {:.4f} at step {}", label_, state_.best_recall,
-               state_.best_step);
+    progress_->finish();
+    run_.log.debug("{}: best validation recall {:.4f} at step {}", label_, state_.best_recall,
+                   state_.best_step);
     NamedTensors best;
     for (const auto& [name, tensor] : state_.best) best[name] = tensor.cpu();
     return best;
@@ -151,8 +147,8 @@ struct Training::Impl {
     read_losses();
     const torch::NoGradGuard no_grad;
     const double recall = task_->validate(state_.parameters);
-    log::debug("{}: step {}, loss {:.4f}, validation recall {:.4f}", label_, state_.step,
-               last_loss_, recall);
+    run_.log.debug("{}: step {}, loss {:.4f}, validation recall {:.4f}", label_, state_.step,
+                   last_loss_, recall);
     if (events_) events_->add("validation_recall", state_.step, recall);
     if (recall <= state_.best_recall) return;
     state_.best_recall = recall;
@@ -168,7 +164,7 @@ struct Training::Impl {
   }
 
   void stop_if_asked() {
-    if (!environment_.should_stop || !environment_.should_stop()) return;
+    if (!run_.stop.stop_requested()) return;
     if (!keeps_checkpoint()) throw InterruptedError("interrupted; nothing was kept");
     save();
     throw InterruptedError(fmt::format(
@@ -179,6 +175,7 @@ struct Training::Impl {
   const std::unique_ptr<TrainingTask> task_;
   const TrainerSettings settings_;
   const TrainingEnvironment environment_;
+  const RunContext run_;
   const std::string label_;
   const torch::Device device_;
   std::string identity_;
@@ -189,15 +186,15 @@ struct Training::Impl {
   torch::Tensor losses_;  // of the steps since first_loss_
   int64_t first_loss_ = 0;
   double last_loss_ = 0;
-  std::optional<Progress> progress_;
+  std::unique_ptr<ProgressTask> progress_;
   std::optional<EventFile> events_;
   Clock::time_point last_checkpoint_;
 };
 
 Training::Training(std::unique_ptr<TrainingTask> task, const NamedTensors& initial,
                    const TrainerSettings& settings, const TrainingEnvironment& environment,
-                   const std::string& label)
-    : impl_(std::make_unique<Impl>(std::move(task), initial, settings, environment, label)) {}
+                   const RunContext& run, const std::string& label)
+    : impl_(std::make_unique<Impl>(std::move(task), initial, settings, environment, run, label)) {}
 
 Training::~Training() = default;
 

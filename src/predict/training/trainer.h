@@ -36,7 +36,7 @@ class Training {
   /// Throws UsageError if the checkpoint was made with other settings. `settings` are copied.
   Training(std::unique_ptr<TrainingTask> task, const NamedTensors& initial,
            const TrainerSettings& settings, const TrainingEnvironment& environment,
-           const std::string& label);
+           const RunContext& run, const std::string& label);
   ~Training();
   Training(const Training&) = delete;
   Training& operator=(const Training&) = delete;

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/progress.h"
+#include "base/number_text.h"
 
 namespace foregate::report {
 namespace {

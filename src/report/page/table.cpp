@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "base/progress.h"
+#include "base/number_text.h"
 
 namespace foregate::report {
 namespace {

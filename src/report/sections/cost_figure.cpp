@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "report/charts/xy_chart.h"
 #include "report/sections/evaluation_figures.h"
 

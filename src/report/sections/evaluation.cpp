@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "report/charts/bar_chart.h"
 #include "report/charts/line_chart.h"
 #include "report/sections/evaluation_figures.h"

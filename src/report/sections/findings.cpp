@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "report/sections/layers.h"
 #include "report/sections/sections.h"
 #include "stats/balance.h"

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "report/charts/number_format.h"
 #include "report/sections/sections.h"
 

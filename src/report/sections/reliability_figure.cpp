@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "report/charts/xy_chart.h"
 #include "report/sections/evaluation_figures.h"
 

@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/log.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "tensor/device/gpus.h"
 
 namespace foregate::tensor {
@@ -56,14 +55,14 @@ torch::Device parse_device(const std::string& name) {
   return torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(index));
 }
 
-std::string choose_device(const std::string& name) {
+std::string choose_device(const std::string& name, Logger& log) {
   if (name != kCuda || !at::hasCUDA()) return parse_device(name).str();
   const std::vector<Gpu> gpus = visible_gpus();
   if (gpus.size() < 2) return parse_device(name).str();
   const Gpu& freest = freest_gpu(gpus);
-  log::info("using cuda:{}, {}: {} of {} free, the most of {} GPUs", freest.index, freest.name,
-            human_bytes(static_cast<uint64_t>(freest.free)),
-            human_bytes(static_cast<uint64_t>(freest.total)), gpus.size());
+  log.info("using cuda:{}, {}: {} of {} free, the most of {} GPUs", freest.index, freest.name,
+           human_bytes(static_cast<uint64_t>(freest.free)),
+           human_bytes(static_cast<uint64_t>(freest.total)), gpus.size());
   return parse_device(fmt::format("{}:{}", kCuda, freest.index)).str();
 }
 

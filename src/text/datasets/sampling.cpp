@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "base/random.h"
 
 namespace foregate::text {
@@ -41,7 +40,7 @@ std::vector<std::string> skip_reasons(const TextSource& source) {
 }
 
 /// Reads the dataset once.
-DatasetPlan count_texts(const DatasetSpec& spec, int64_t& rows_read,
+DatasetPlan count_texts(const DatasetSpec& spec, int64_t& rows_read, Logger& log,
                         const std::function<void(int64_t)>& on_row) {
   const auto source = open_dataset(spec);
   DatasetPlan plan;
@@ -61,14 +60,14 @@ DatasetPlan count_texts(const DatasetSpec& spec, int64_t& rows_read,
                                   : fmt::format("{}", fmt::join(plan.skip_reasons, ", "))));
   }
   if (source->num_repaired() > 0) {
-    log::warning("dataset '{}': {} texts held bytes that are not UTF-8; they read as U+FFFD",
-                 spec.name, source->num_repaired());
+    log.warning("dataset '{}': {} texts held bytes that are not UTF-8; they read as U+FFFD",
+                spec.name, source->num_repaired());
   }
   return plan;
 }
 
 /// A dataset that has less than an equal share of the target is an error if strict, else a warning.
-void report_short(const SamplingPlan& plan, int64_t target, bool strict) {
+void report_short(const SamplingPlan& plan, int64_t target, bool strict, Logger& log) {
   const auto count = static_cast<int64_t>(plan.datasets.size());
   for (int64_t i = 0; i < count; ++i) {
     const DatasetPlan& dataset = plan.datasets[static_cast<size_t>(i)];
@@ -78,7 +77,7 @@ void report_short(const SamplingPlan& plan, int64_t target, bool strict) {
         fmt::format("dataset '{}' has {} usable texts, fewer than its share of {}",
                     dataset.spec.name, dataset.available, share);
     if (strict) throw DataError(message + "; lower --traces, add data or leave --strict out");
-    log::warning("{}; the others give more", message);
+    log.warning("{}; the others give more", message);
   }
 }
 
@@ -116,16 +115,17 @@ std::vector<int64_t> balanced_shares(const std::vector<int64_t>& available, int6
 }
 
 SamplingPlan plan_sampling(const std::vector<DatasetSpec>& specs, int64_t target, uint64_t seed,
-                           bool strict, const std::function<void(int64_t rows)>& on_row) {
+                           bool strict, Logger& log,
+                           const std::function<void(int64_t rows)>& on_row) {
   check_specs(specs, target);
   SamplingPlan plan;
   std::vector<int64_t> available;
   int64_t rows_read = 0;
   for (const DatasetSpec& spec : specs) {
-    plan.datasets.push_back(count_texts(spec, rows_read, on_row));
+    plan.datasets.push_back(count_texts(spec, rows_read, log, on_row));
     available.push_back(plan.datasets.back().available);
   }
-  report_short(plan, target, strict);
+  report_short(plan, target, strict, log);
   const auto shares = balanced_shares(available, target);
   for (size_t i = 0; i < plan.datasets.size(); ++i) {
     // Seeded by name: what a dataset gives does not depend on those beside it.
@@ -133,8 +133,8 @@ SamplingPlan plan_sampling(const std::vector<DatasetSpec>& specs, int64_t target
     plan.datasets[i].ordinals = random.sample_sorted(available[i], shares[i]);
   }
   if (plan.num_texts() < target) {
-    log::warning("all datasets together have {} usable texts, fewer than the {} asked for",
-                 plan.num_texts(), target);
+    log.warning("all datasets together have {} usable texts, fewer than the {} asked for",
+                plan.num_texts(), target);
   }
   return plan;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/run_context.h"
 #include "text/datasets/dataset.h"
 
 namespace foregate::text {
@@ -30,10 +31,11 @@ struct SamplingPlan {
 };
 
 /// Reads every dataset once to count its usable rows (`on_row` for progress: rows read so far over
-/// all datasets), then chooses. Datasets that run short are reported as warnings. Throws UsageError
-/// for no dataset, two of one name or a target below 1, DataError for an empty dataset.
+/// all datasets), then chooses. Datasets that run short are reported as warnings to `log`. Throws
+/// UsageError for no dataset, two of one name or a target below 1, DataError for an empty dataset.
 SamplingPlan plan_sampling(const std::vector<DatasetSpec>& specs, int64_t target, uint64_t seed,
-                           bool strict, const std::function<void(int64_t rows)>& on_row = {});
+                           bool strict, Logger& log,
+                           const std::function<void(int64_t rows)>& on_row = {});
 
 /// `target` shared over datasets that have `available` texts each: as equal as they allow, the
 /// remainder to the first. Sums up to less than `target` only if there are not enough texts.

@@ -1,17 +1,13 @@
 #include "trace/export/export.h"
 
-#include <optional>
-
 #include "base/atomic_folder.h"
-#include "base/interrupt.h"
-#include "base/progress.h"
 #include "trace/export/exporter.h"
 #include "trace/reader.h"
 #include "trace/token_names.h"
 
 namespace foregate::trace {
 
-ExportSummary export_traces(const ExportOptions& options) {
+ExportSummary export_traces(const ExportOptions& options, const RunContext& run) {
   const TraceDirectory traces(options.traces);
   const Manifest& manifest = traces.manifest();
   AtomicFolder folder(options.output);
@@ -19,20 +15,20 @@ ExportSummary export_traces(const ExportOptions& options) {
                             ? export_arrays(folder.temporary_path(), manifest)
                             : export_lines(folder.temporary_path(), manifest);
   ExportSummary summary;
-  std::optional<Progress> progress;
-  if (options.progress) progress.emplace("exporting", "traces", manifest.num_traces());
+  const auto progress =
+      run.progress.start({.label = "exporting", .unit = "traces", .total = manifest.num_traces()});
   for (size_t shard = 0; shard < manifest.shards.size(); ++shard) {
     ShardReader reader = traces.open_shard(shard, {.gate_weights = manifest.gate_weights});
     Trace trace;
     while (reader.next(trace)) {
-      check_interrupted("nothing was exported");
+      run.stop.check("nothing was exported");
       exporter->add(trace);
       summary.tokens += trace.num_tokens();
       ++summary.traces;
-      if (progress) progress->update(summary.traces);
+      progress->update(summary.traces);
     }
   }
-  if (progress) progress->finish();
+  progress->finish();
   exporter->finish();
   if (manifest.token_ids == TokenIds::kByAppearance) {
     TokenNames::read(options.traces).write(folder.temporary_path());

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <filesystem>
 
+#include "base/run_context.h"
+
 namespace foregate::trace {
 
 enum class ExportFormat {
@@ -14,7 +16,6 @@ struct ExportOptions {
   ExportFormat format = ExportFormat::kNpy;
   std::filesystem::path traces;
   std::filesystem::path output;
-  bool progress = false;
 };
 
 struct ExportSummary {
@@ -26,6 +27,6 @@ struct ExportSummary {
 /// Router logits and features stay behind. The folder appears when it is whole; memory holds one
 /// text. Throws UsageError (an output that exists), EnvironmentError, DataError (a broken or
 /// unfinished trace), InterruptedError.
-ExportSummary export_traces(const ExportOptions& options);
+ExportSummary export_traces(const ExportOptions& options, const RunContext& run = silent_run());
 
 }  // namespace foregate::trace

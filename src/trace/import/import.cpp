@@ -2,13 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <optional>
-
 #include "base/atomic_folder.h"
 #include "base/error.h"
-#include "base/interrupt.h"
-#include "base/log.h"
-#include "base/progress.h"
 #include "trace/geometry.h"
 #include "trace/import/source.h"
 #include "trace/import/writer.h"
@@ -16,7 +11,7 @@
 namespace foregate::trace {
 namespace {
 
-std::unique_ptr<TraceSource> open_source(const ImportOptions& options) {
+std::unique_ptr<TraceSource> open_source(const ImportOptions& options, const RunContext& run) {
   if (options.skip != 0 && options.format != ImportFormat::kVllm) {
     throw UsageError("--skip leaves out rows of a log; it belongs to --format vllm");
   }
@@ -25,21 +20,21 @@ std::unique_ptr<TraceSource> open_source(const ImportOptions& options) {
   }
   switch (options.format) {
     case ImportFormat::kVllm:
-      return open_jsonl(options);
+      return open_jsonl(options, run);
     case ImportFormat::kNpy:
-      return open_npy(options);
+      return open_npy(options, run.stop);
     case ImportFormat::kCsv:
-      return open_csv(options);
+      return open_csv(options, run);
   }
   return nullptr;
 }
 
 /// The largest id seen plus one is a lower bound for the number of experts; the user may know more.
-void settle_experts(const ImportOptions& options, bool known, Geometry& geometry) {
+void settle_experts(const ImportOptions& options, bool known, Logger& log, Geometry& geometry) {
   const int found = geometry.num_experts;
   if (options.num_experts == 0) {
     if (known) return;
-    log::info(
+    log.info(
         "{} experts inferred from the largest expert id ({}); if the model has more, say so "
         "with --experts",
         found, found - 1);
@@ -80,26 +75,26 @@ Geometry plain_geometry(int64_t num_moe_layers, int64_t num_experts, int64_t top
   return geometry;
 }
 
-ImportSummary import_traces(const ImportOptions& options) {
+ImportSummary import_traces(const ImportOptions& options, const RunContext& run) {
   AtomicFolder folder(options.output);
-  const std::unique_ptr<TraceSource> source = open_source(options);
+  const std::unique_ptr<TraceSource> source = open_source(options, run);
   Manifest manifest = source->manifest();
   if (!options.model_name.empty()) manifest.model = options.model_name;
-  settle_experts(options, source->knows_experts(), manifest.geometry);
+  settle_experts(options, source->knows_experts(), run.log, manifest.geometry);
   check_geometry(manifest.geometry, options.path.string());
 
   ImportSummary summary;
   ImportWriter writer(folder.temporary_path(), std::move(manifest), options.path.string());
-  std::optional<Progress> progress;
-  if (options.progress) progress.emplace("importing", "texts", source->num_texts());
+  const auto progress =
+      run.progress.start({.label = "importing", .unit = "texts", .total = source->num_texts()});
   SourceText text;
   for (int64_t done = 0; source->next(text);) {
-    check_interrupted("nothing was imported");
+    run.stop.check("nothing was imported");
     writer.add(text);
     count_losses(text, summary);
-    if (progress) progress->update(++done);
+    progress->update(++done);
   }
-  if (progress) progress->finish();
+  progress->finish();
   if (!source->names().empty()) source->names().write(folder.temporary_path());
   summary.token_names = source->names().size();
   summary.manifest = writer.finish();

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "base/run_context.h"
 #include "trace/manifest.h"
 
 namespace foregate::trace {
@@ -22,7 +23,6 @@ struct ImportOptions {
   int num_experts = 0;         ///< 0: the largest id + 1
   int64_t skip = 0;            ///< vllm: routing rows to leave out at the beginning
   bool allow_missing = false;  ///< vllm, csv: leave out what is incomplete instead of refusing
-  bool progress = false;
 };
 
 struct ImportSummary {
@@ -40,6 +40,6 @@ struct ImportSummary {
 /// Throws UsageError (an output that exists, options that do not fit the format), EnvironmentError
 /// (files missing), DataError (anything in the data that cannot be meant, naming file and place),
 /// InterruptedError.
-ImportSummary import_traces(const ImportOptions& options);
+ImportSummary import_traces(const ImportOptions& options, const RunContext& run = silent_run());
 
 }  // namespace foregate::trace

@@ -11,21 +11,22 @@
 namespace foregate::trace {
 
 /// Both kinds of npy record are recognised by their files' names.
-std::unique_ptr<TraceSource> open_npy(const ImportOptions& options) {
+std::unique_ptr<TraceSource> open_npy(const ImportOptions& options, const StopToken& stop) {
   const fs::path& path = options.path;
   if (!fs::exists(path)) {
     throw EnvironmentError(fmt::format("no such file or directory: {}", path.string()));
   }
   if (!fs::is_directory(path)) {
-    if (path.extension() == ".npy") return open_stacked_arrays(path);
-    return open_request_arrays(path);
+    if (path.extension() == ".npy") return open_stacked_arrays(path, stop);
+    return open_request_arrays(path, stop);
   }
-  if (fs::exists(path / "requests.jsonl")) return open_request_arrays(path / "requests.jsonl");
+  if (fs::exists(path / "requests.jsonl"))
+    return open_request_arrays(path / "requests.jsonl", stop);
   std::vector<fs::path> stacks;
   for (const auto& entry : fs::directory_iterator(path)) {
     if (entry.path().string().ends_with(exported::kExpertsSuffix)) stacks.push_back(entry.path());
   }
-  if (stacks.size() == 1) return open_stacked_arrays(stacks.front());
+  if (stacks.size() == 1) return open_stacked_arrays(stacks.front(), stop);
   if (stacks.empty()) {
     throw UsageError(fmt::format("{} has neither requests.jsonl nor a file *{}", path.string(),
                                  exported::kExpertsSuffix));

@@ -35,7 +35,7 @@ bool has_texts(const fs::path& file) {
 
 }  // namespace
 
-std::unique_ptr<TraceSource> open_jsonl(const ImportOptions& options) {
+std::unique_ptr<TraceSource> open_jsonl(const ImportOptions& options, const RunContext& run) {
   const fs::path file = lines_file(options.path);
   if (has_texts(file)) {
     if (options.skip != 0 || options.allow_missing) {
@@ -44,15 +44,15 @@ std::unique_ptr<TraceSource> open_jsonl(const ImportOptions& options) {
                       "logs of a decision a line",
                       file.string()));
     }
-    return open_text_lines(file);
+    return open_text_lines(file, run.stop);
   }
-  return open_rows(read_json_rows(file, options.skip), options, file.stem().string());
+  return open_rows(read_json_rows(file, options.skip), options, file.stem().string(), run);
 }
 
-std::unique_ptr<TraceSource> open_csv(const ImportOptions& options) {
+std::unique_ptr<TraceSource> open_csv(const ImportOptions& options, const RunContext& run) {
   auto rows = read_csv_rows(options.path);
   const fs::path path = fs::weakly_canonical(options.path);
-  return open_rows(std::move(rows), options, path.stem().string());
+  return open_rows(std::move(rows), options, path.stem().string(), run);
 }
 
 }  // namespace foregate::trace

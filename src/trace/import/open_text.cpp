@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/half.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "trace/import/ranking.h"
 
 namespace foregate::trace {

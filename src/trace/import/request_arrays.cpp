@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "trace/import/arrays.h"
 #include "trace/import/json_lines.h"
 #include "trace/import/source.h"
@@ -17,7 +16,7 @@ namespace {
 /// (`routed_experts`) and may have `tokens` (strings) or `token_ids`, and `dataset`.
 class RequestArrays : public TraceSource {
  public:
-  explicit RequestArrays(const fs::path& list)
+  RequestArrays(const fs::path& list, const StopToken& stop)
       : lines_(list), folder_(fs::weakly_canonical(list).parent_path()), numbering_(names_) {
     const std::string name = folder_.filename().string();
     manifest_ = imported_manifest(name);
@@ -25,7 +24,7 @@ class RequestArrays : public TraceSource {
     int largest = 0;
     Json json;
     while (lines_.next(json)) {
-      check_interrupted("nothing was imported");
+      stop.check("nothing was imported");
       largest = std::max(largest, survey(JsonReader(json, lines_.where())));
       ++num_texts_;
     }
@@ -95,8 +94,8 @@ class RequestArrays : public TraceSource {
 
 }  // namespace
 
-std::unique_ptr<TraceSource> open_request_arrays(const fs::path& list) {
-  return std::make_unique<RequestArrays>(list);
+std::unique_ptr<TraceSource> open_request_arrays(const fs::path& list, const StopToken& stop) {
+  return std::make_unique<RequestArrays>(list, stop);
 }
 
 }  // namespace foregate::trace

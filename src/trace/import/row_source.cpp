@@ -3,12 +3,9 @@
 #include <algorithm>
 #include <climits>
 #include <map>
-#include <optional>
 
 #include "base/error.h"
-#include "base/interrupt.h"
-#include "base/log.h"
-#include "base/progress.h"
+#include "base/number_text.h"
 #include "trace/import/open_text.h"
 #include "trace/import/source.h"
 #include "trace/import/text_tracker.h"
@@ -23,12 +20,15 @@ constexpr int64_t kRowsBetweenChecks = 4096;  // For progress and interruption.
 /// texts together; a text is given when its last row has come.
 class RowSource : public TraceSource {
  public:
-  RowSource(std::unique_ptr<RoutingRows> rows, const ImportOptions& options, std::string name)
-      : rows_(std::move(rows)), options_(options), name_(std::move(name)), numbering_(names_) {
-    std::optional<Progress> progress;
-    if (options.progress) {
-      progress.emplace("reading", "kB", static_cast<int64_t>(rows_->size() / 1000));
-    }
+  RowSource(std::unique_ptr<RoutingRows> rows, const ImportOptions& options, std::string name,
+            const RunContext& run)
+      : rows_(std::move(rows)),
+        options_(options),
+        name_(std::move(name)),
+        log_(run.log),
+        numbering_(names_) {
+    const auto progress = run.progress.start(
+        {.label = "reading", .unit = "kB", .total = static_cast<int64_t>(rows_->size() / 1000)});
     WarmupDetector warmup;
     RoutingRow row;
     for (int64_t count = 0; rows_->next(row); ++count) {
@@ -36,13 +36,11 @@ class RowSource : public TraceSource {
       survey(row, text);
       warmup.add(text, row);
       if (count % kRowsBetweenChecks != 0) continue;
-      check_interrupted("nothing was imported");
-      if (progress) progress->update(static_cast<int64_t>(rows_->position() / 1000));
+      run.stop.check("nothing was imported");
+      progress->update(static_cast<int64_t>(rows_->position() / 1000));
     }
-    if (progress) {
-      progress->update(static_cast<int64_t>(rows_->size() / 1000));
-      progress->finish();
-    }
+    progress->update(static_cast<int64_t>(rows_->size() / 1000));
+    progress->finish();
     if (texts_.empty()) {
       throw DataError(fmt::format("{}: no routing rows{}", options.path.string(),
                                   options.skip > 0 ? " are left behind --skip" : " in it"));
@@ -127,21 +125,21 @@ class RowSource : public TraceSource {
 
   void say_what_was_found(int64_t warmup_rows) const {
     if (warmup_rows > 0) {
-      log::warning(
+      log_.warning(
           "the first {} rows{} look like warm-up, all their tokens are routed alike; leave "
           "them out with --skip {}",
           with_commas(warmup_rows), options_.skip > 0 ? " behind --skip" : "",
           options_.skip + warmup_rows);
     }
     if (restarts_ > 0) {
-      log::warning(
+      log_.warning(
           "the token positions of a request begin again {} times; each time is taken as a "
           "new text (a log that cannot tell requests apart counts the tokens of a forward "
           "pass)",
           with_commas(restarts_));
     }
     if (numbering_.kind() == TokenIds::kUnique) {
-      log::warning(
+      log_.warning(
           "the rows do not say which tokens were routed; every token gets an id of its "
           "own, so equal tokens and duplicate texts are not recognised");
     }
@@ -162,7 +160,7 @@ class RowSource : public TraceSource {
             cut ? "keeps of such texts what is before the gap" : "leaves out such texts"));
       }
       tokens = cut ? open.complete_tokens() : 0;
-      log::debug("{}: {} of {} tokens are kept", problem, tokens, open.num_tokens());
+      log_.debug("{}: {} of {} tokens are kept", problem, tokens, open.num_tokens());
     }
     text.cut = open.num_tokens() - tokens;
     open.fill(tokens, numbering_, text.trace);
@@ -171,6 +169,7 @@ class RowSource : public TraceSource {
   std::unique_ptr<RoutingRows> rows_;
   ImportOptions options_;
   std::string name_;
+  Logger& log_;
   TokenNumbering numbering_;
   TextTracker tracker_;
   std::vector<Extent> texts_;
@@ -186,8 +185,9 @@ class RowSource : public TraceSource {
 }  // namespace
 
 std::unique_ptr<TraceSource> open_rows(std::unique_ptr<RoutingRows> rows,
-                                       const ImportOptions& options, const std::string& name) {
-  return std::make_unique<RowSource>(std::move(rows), options, name);
+                                       const ImportOptions& options, const std::string& name,
+                                       const RunContext& run) {
+  return std::make_unique<RowSource>(std::move(rows), options, name, run);
 }
 
 }  // namespace foregate::trace

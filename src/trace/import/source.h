@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "base/run_context.h"
 #include "trace/import/import.h"
 #include "trace/import/rows.h"
 #include "trace/manifest.h"
@@ -50,13 +51,18 @@ Manifest imported_manifest(const std::string& model);
 /// Geometry of layers 0 to num_moe_layers - 1.
 Geometry plain_geometry(int64_t num_moe_layers, int64_t num_experts, int64_t top_k);
 
-std::unique_ptr<TraceSource> open_request_arrays(const std::filesystem::path& list);
-std::unique_ptr<TraceSource> open_stacked_arrays(const std::filesystem::path& experts);
-std::unique_ptr<TraceSource> open_text_lines(const std::filesystem::path& file);
+// All throw InterruptedError. What next() says goes to `run`, which outlives the source.
+std::unique_ptr<TraceSource> open_request_arrays(const std::filesystem::path& list,
+                                                 const StopToken& stop);
+std::unique_ptr<TraceSource> open_stacked_arrays(const std::filesystem::path& experts,
+                                                 const StopToken& stop);
+std::unique_ptr<TraceSource> open_text_lines(const std::filesystem::path& file,
+                                             const StopToken& stop);
 std::unique_ptr<TraceSource> open_rows(std::unique_ptr<RoutingRows> rows,
-                                       const ImportOptions& options, const std::string& name);
-std::unique_ptr<TraceSource> open_npy(const ImportOptions& options);
-std::unique_ptr<TraceSource> open_jsonl(const ImportOptions& options);
-std::unique_ptr<TraceSource> open_csv(const ImportOptions& options);
+                                       const ImportOptions& options, const std::string& name,
+                                       const RunContext& run);
+std::unique_ptr<TraceSource> open_npy(const ImportOptions& options, const StopToken& stop);
+std::unique_ptr<TraceSource> open_jsonl(const ImportOptions& options, const RunContext& run);
+std::unique_ptr<TraceSource> open_csv(const ImportOptions& options, const RunContext& run);
 
 }  // namespace foregate::trace

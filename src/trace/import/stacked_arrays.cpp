@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "trace/export/exported.h"
 #include "trace/import/arrays.h"
 #include "trace/import/json_lines.h"
@@ -46,7 +45,7 @@ TextRows read_rows(const JsonReader& line, const TokenList& tokens, int64_t rows
 /// writes has export.json beside it.
 class StackedArrays : public TraceSource {
  public:
-  explicit StackedArrays(const fs::path& file)
+  StackedArrays(const fs::path& file, const StopToken& stop)
       : folder_(fs::weakly_canonical(file).parent_path()),
         name_(stem_of(file)),
         experts_(file),
@@ -67,7 +66,7 @@ class StackedArrays : public TraceSource {
       ++num_texts_;
     }
     lines_.rewind();
-    check_interrupted("nothing was imported");
+    stop.check("nothing was imported");
     describe();
   }
 
@@ -159,8 +158,8 @@ class StackedArrays : public TraceSource {
 
 }  // namespace
 
-std::unique_ptr<TraceSource> open_stacked_arrays(const fs::path& experts) {
-  return std::make_unique<StackedArrays>(experts);
+std::unique_ptr<TraceSource> open_stacked_arrays(const fs::path& experts, const StopToken& stop) {
+  return std::make_unique<StackedArrays>(experts, stop);
 }
 
 }  // namespace foregate::trace

@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/half.h"
-#include "base/interrupt.h"
 #include "trace/export/exported.h"
 #include "trace/geometry.h"
 #include "trace/import/json_lines.h"
@@ -55,14 +54,14 @@ Shape visit_numbers(const JsonReader& line, const char* key, const Visit& visit)
 /// manifest in the first line), or "routed_experts" as vLLM names it in a request's output.
 class TextLines : public TraceSource {
  public:
-  explicit TextLines(const fs::path& file)
+  TextLines(const fs::path& file, const StopToken& stop)
       : lines_(file), numbering_(names_), folder_(fs::weakly_canonical(file).parent_path()) {
     manifest_ = imported_manifest(fs::weakly_canonical(file).stem().string());
     Json json;
     int largest = 0;
     SourceText text;
     while (lines_.next(json)) {
-      check_interrupted("nothing was imported");
+      stop.check("nothing was imported");
       const JsonReader line(json, lines_.where());
       if (line.has("manifest")) {
         read_header(line);
@@ -186,8 +185,8 @@ class TextLines : public TraceSource {
 
 }  // namespace
 
-std::unique_ptr<TraceSource> open_text_lines(const fs::path& file) {
-  return std::make_unique<TextLines>(file);
+std::unique_ptr<TraceSource> open_text_lines(const fs::path& file, const StopToken& stop) {
+  return std::make_unique<TextLines>(file, stop);
 }
 
 }  // namespace foregate::trace

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <atomic>
+
+namespace foregate {
+
+enum class Verbosity { kQuiet, kNormal, kVerbose };
+
+/// Standard error as progress and messages share it: how much is said, and whether a bar stands on
+/// the last line, which has to go before anything else is written.
+struct Screen {
+  std::atomic<Verbosity> verbosity{Verbosity::kNormal};
+  std::atomic<bool> bar_shown{false};
+
+  void clear_bar();
+};
+
+}  // namespace foregate
