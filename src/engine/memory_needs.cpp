@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "models/weights/layer_spec.h"
+
 namespace foregate::engine {
 namespace {
 
@@ -22,38 +24,40 @@ class Needs {
         qkv_(query_ + 2 * config.num_kv_heads * config.head_dim) {}
 
   int64_t weights() const {
+    int64_t bytes = bytes_of(models::describe_outer_weights(config_, {}).embedding);
     const int last = config_.moe_layers.back();
-    int64_t bytes = config_.vocab_size * config_.hidden_size * element_;
     for (int layer = 0; layer <= last; ++layer) {
-      bytes += attention_weights();
-      if (!config_.is_moe_layer(layer)) {
-        bytes += mlp_weights(config_.dense_intermediate_size);
-        continue;
+      for (const models::WeightSpec& spec : models::describe_layer(config_, {}, layer)) {
+        if (layer < last || spec.role == models::Role::kRouting) bytes += bytes_of(spec);
       }
-      bytes += config_.num_experts * config_.hidden_size * kFloatBytes;
-      if (layer == last) continue;
-      bytes += layer_experts();
-      if (config_.shared_intermediate_size > 0) {
-        bytes += mlp_weights(config_.shared_intermediate_size);
-      }
-      if (config_.shared_expert_gate) bytes += config_.hidden_size * element_;
     }
     return bytes;
   }
 
   int64_t layer_experts() const {
-    return config_.num_experts * mlp_weights(config_.expert_intermediate_size);
+    int64_t bytes = 0;
+    for (const models::WeightSpec& spec :
+         models::describe_layer(config_, {}, config_.moe_layers.back())) {
+      if (spec.role == models::Role::kRoutedExperts) bytes += bytes_of(spec);
+    }
+    return bytes;
   }
 
-  // The CPU dequantises an expert a thread, a GPU all experts of a layer together.
+  // The largest weight. The CPU dequantises an expert a thread, a GPU all experts of a layer
+  // together.
   int64_t scratch() const {
     if (quantization_ == tensor::Quantization::kNone) return 0;
-    const int64_t experts = on_cpu_ ? std::min<int64_t>(at::get_num_threads(), config_.num_experts)
-                                    : config_.num_experts;
-    const int64_t inner =
-        std::max(2 * std::max(config_.shared_intermediate_size, config_.dense_intermediate_size),
-                 experts * 2 * config_.expert_intermediate_size);
-    return std::max(inner, qkv_) * config_.hidden_size * element_;
+    int64_t largest = 0;
+    for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+      for (const models::WeightSpec& spec : models::describe_layer(config_, {}, layer)) {
+        if (spec.keep != models::Keep::kQuantizable) continue;
+        const int64_t stacked = spec.shape.size() == 3 ? spec.shape.front() : 1;
+        const int64_t together =
+            on_cpu_ ? std::min<int64_t>(at::get_num_threads(), stacked) : stacked;
+        largest = std::max(largest, spec.size() / stacked * together);
+      }
+    }
+    return largest * element_;
   }
 
   int64_t per_token() const {
@@ -74,18 +78,18 @@ class Needs {
   }
 
  private:
-  int64_t matrix(int64_t rows, int64_t columns) const {
-    return tensor::matrix_bytes(quantization_, rows, columns, element_);
-  }
-  int64_t mlp_weights(int64_t inner) const {
-    return matrix(2 * inner, config_.hidden_size) + matrix(config_.hidden_size, inner);
-  }
-  int64_t attention_weights() const {
-    int64_t vectors = 2 * config_.hidden_size + (config_.qkv_bias ? qkv_ : 0);
-    if (config_.qk_norm == models::QkNorm::kHead) vectors += 2 * config_.head_dim;
-    if (config_.qk_norm == models::QkNorm::kProjection) vectors += query_ + (qkv_ - query_) / 2;
-    return matrix(qkv_, config_.hidden_size) + matrix(config_.hidden_size, query_) +
-           vectors * element_;
+  int64_t bytes_of(const models::WeightSpec& spec) const {
+    switch (spec.keep) {
+      case models::Keep::kQuantizable: {
+        const int64_t columns = spec.shape.back();
+        return tensor::matrix_bytes(quantization_, spec.size() / columns, columns, element_);
+      }
+      case models::Keep::kComputeDtype:
+        return spec.size() * element_;
+      case models::Keep::kFloat32:
+        return spec.size() * kFloatBytes;
+    }
+    TORCH_CHECK(false, "a weight that is kept in no known way");
   }
 
   const models::ModelConfig& config_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/stopwatch.h"
+#include "models/weights/layer_spec.h"
 #include "tensor/device/transfer.h"
 
 namespace foregate::engine {
@@ -15,32 +16,28 @@ constexpr int64_t kCpuSize = 1024;
 constexpr int kRounds = 10;
 constexpr double kFused = 2;  // a multiplication and an addition
 
-double mlp_products(int64_t hidden, int64_t inner) {
-  return 3.0 * static_cast<double>(hidden) * static_cast<double>(inner);
+// Multiplications that one token takes with a weight. Vectors and the shared expert's gate are not
+// counted.
+double products(const models::WeightSpec& spec, const models::ModelConfig& config) {
+  if (spec.keep == models::Keep::kComputeDtype) return 0;
+  const auto size = static_cast<double>(spec.size());
+  if (spec.role != models::Role::kRoutedExperts) return size;
+  return size / static_cast<double>(config.num_experts) * static_cast<double>(config.top_k);
 }
 
 }  // namespace
 
 double routing_flops_per_token(const models::ModelConfig& config, double length) {
-  const auto hidden = static_cast<double>(config.hidden_size);
   const auto query = static_cast<double>(config.num_heads * config.head_dim);
-  const auto kv = static_cast<double>(config.num_kv_heads * config.head_dim);
-  const double attention = hidden * (query + 2 * kv) + query * hidden + query * length;
-  const double router = hidden * static_cast<double>(config.num_experts);
-  const double experts = static_cast<double>(config.top_k) *
-                             mlp_products(config.hidden_size, config.expert_intermediate_size) +
-                         mlp_products(config.hidden_size, config.shared_intermediate_size);
   const int last = config.moe_layers.back();
-  double products = 0;
+  double total = 0;
   for (int layer = 0; layer <= last; ++layer) {
-    products += attention;
-    if (!config.is_moe_layer(layer)) {
-      products += mlp_products(config.hidden_size, config.dense_intermediate_size);
-    } else {
-      products += router + (layer < last ? experts : 0);
+    total += query * length;  // queries with half the keys, and the values of these
+    for (const models::WeightSpec& spec : models::describe_layer(config, {}, layer)) {
+      if (layer < last || spec.role == models::Role::kRouting) total += products(spec, config);
     }
   }
-  return kFused * products;
+  return kFused * total;
 }
 
 double measured_gemm_rate(torch::Device device, torch::ScalarType dtype) {

@@ -18,7 +18,7 @@ struct LoadOptions {
   /// Leave out what no routing decision depends on: the last MoE layer's experts and all behind it.
   bool routing_only = true;
   /// Of the layers with experts, how many leave their experts in pinned host memory (see
-  /// make_layers).
+  /// assemble_weights).
   int64_t offloaded_layers = 0;
   /// Draw the weights instead of reading any (see random_weights).
   bool random = false;

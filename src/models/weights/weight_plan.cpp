@@ -12,79 +12,15 @@
 namespace foregate::models {
 namespace {
 
-using Shape = std::vector<int64_t>;
-
-// Collects one layer's tensors.
-class LayerPlan {
- public:
-  LayerPlan(const ModelConfig& config, const WeightNames& names, int64_t layer,
-            std::vector<ExpectedTensor>& plan)
-      : config_(config), names_(names), layer_(layer), plan_(plan) {}
-
-  void add_attention() {
-    const int64_t query = config_.num_heads * config_.head_dim;
-    const int64_t key = config_.num_kv_heads * config_.head_dim;
-    add(names_.input_norm, {config_.hidden_size});
-    add_projection(names_.query, query);
-    add_projection(names_.key, key);
-    add_projection(names_.value, key);
-    if (config_.qk_norm != QkNorm::kNone) {
-      const bool by_head = config_.qk_norm == QkNorm::kHead;
-      add(names_.query_norm, {by_head ? config_.head_dim : query});
-      add(names_.key_norm, {by_head ? config_.head_dim : key});
-    }
-    add_matrix(names_.attention_output + ".weight", {config_.hidden_size, query});
-    add(names_.post_attention_norm, {config_.hidden_size});
+void add(std::vector<ExpectedTensor>& plan, std::span<const WeightSpec> specs,
+         bool required = true) {
+  for (const PartTensor& tensor : tensors_of(specs)) {
+    plan.push_back({.name = tensor.name(),
+                    .shape = tensor.shape(),
+                    .required = required,
+                    .quantizable = tensor.weight->keep == Keep::kQuantizable});
   }
-
-  void add_dense() {
-    add_mlp(names_.dense_gate, names_.dense_up, names_.dense_down, config_.dense_intermediate_size);
-  }
-
-  void add_moe(const tensor::Checkpoint& checkpoint) {
-    const int64_t inner = config_.expert_intermediate_size;
-    add(names_.router, {config_.num_experts, config_.hidden_size});
-    if (checkpoint.find(weight_name(names_.fused_expert_gate_up, layer_)) != nullptr) {
-      add_matrix(names_.fused_expert_gate_up,
-                 {config_.num_experts, 2 * inner, config_.hidden_size});
-      add_matrix(names_.fused_expert_down, {config_.num_experts, config_.hidden_size, inner});
-    } else {
-      for (int64_t expert = 0; expert < config_.num_experts; ++expert) {
-        add_mlp(names_.expert_gate, names_.expert_up, names_.expert_down, inner, expert);
-      }
-    }
-    if (config_.shared_intermediate_size > 0) {
-      add_mlp(names_.shared_gate, names_.shared_up, names_.shared_down,
-              config_.shared_intermediate_size);
-    }
-    if (config_.shared_expert_gate) add(names_.shared_expert_gate, {1, config_.hidden_size});
-  }
-
- private:
-  void add(const std::string& pattern, Shape shape) {
-    plan_.push_back({weight_name(pattern, layer_), std::move(shape)});
-  }
-  void add_matrix(const std::string& pattern, Shape shape, int64_t expert = 0) {
-    plan_.push_back({.name = weight_name(pattern, layer_, expert),
-                     .shape = std::move(shape),
-                     .quantizable = true});
-  }
-  void add_projection(const std::string& pattern, int64_t size) {
-    add_matrix(pattern + ".weight", {size, config_.hidden_size});
-    if (config_.qkv_bias) add(pattern + ".bias", {size});
-  }
-  void add_mlp(const std::string& gate, const std::string& up, const std::string& down,
-               int64_t inner, int64_t expert = 0) {
-    add_matrix(gate, {inner, config_.hidden_size}, expert);
-    add_matrix(up, {inner, config_.hidden_size}, expert);
-    add_matrix(down, {config_.hidden_size, inner}, expert);
-  }
-
-  const ModelConfig& config_;
-  const WeightNames& names_;
-  int64_t layer_;
-  std::vector<ExpectedTensor>& plan_;
-};
+}
 
 // "3 missing (a, b, c)", with the first few names.
 void describe(const char* kind, const std::vector<std::string>& items,
@@ -134,23 +70,22 @@ WeightNames choose_names(const ModelConfig& config, std::vector<WeightNames> spe
   return std::move(spellings.front());
 }
 
+ExpertLayout expert_layout(const WeightNames& names, int64_t layer,
+                           const tensor::Checkpoint& checkpoint) {
+  const bool fused = checkpoint.find(weight_name(names.fused_expert_gate_up, layer)) != nullptr;
+  return fused ? ExpertLayout::kFused : ExpertLayout::kEach;
+}
+
 std::vector<ExpectedTensor> plan_weights(const ModelConfig& config, const WeightNames& names,
                                          const tensor::Checkpoint& checkpoint, bool routing_only) {
+  const OuterWeightSpecs outer = describe_outer_weights(config, names);
   std::vector<ExpectedTensor> plan;
-  plan.push_back({names.embedding, {config.vocab_size, config.hidden_size}});
+  add(plan, {&outer.embedding, 1});
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-    LayerPlan layer_plan(config, names, layer, plan);
-    layer_plan.add_attention();
-    if (config.is_moe_layer(layer)) {
-      layer_plan.add_moe(checkpoint);
-    } else {
-      layer_plan.add_dense();
-    }
+    add(plan, describe_layer(config, names, layer, expert_layout(names, layer, checkpoint)));
   }
-  plan.push_back({names.final_norm, {config.hidden_size}});
-  plan.push_back({names.lm_head,
-                  {config.vocab_size, config.hidden_size},
-                  /*required=*/!routing_only && !config.tie_word_embeddings});
+  add(plan, {&outer.final_norm, 1});
+  add(plan, {&outer.lm_head, 1}, /*required=*/!routing_only && !config.tie_word_embeddings);
   return plan;
 }
 

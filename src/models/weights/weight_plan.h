@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "models/config.h"
+#include "models/weights/layer_spec.h"
 #include "models/weights/weight_names.h"
 #include "tensor/files/checkpoint.h"
 
@@ -21,6 +22,10 @@ struct ExpectedTensor {
 /// The spelling that the checkpoint's routers have; the first one if it has none of them.
 WeightNames choose_names(const ModelConfig& config, std::vector<WeightNames> spellings,
                          const tensor::Checkpoint& checkpoint);
+
+/// How the checkpoint keeps this layer's experts: fused if the fused tensor is there.
+ExpertLayout expert_layout(const WeightNames& names, int64_t layer,
+                           const tensor::Checkpoint& checkpoint);
 
 /// Every tensor that the config asks for, by name and shape. A layer whose fused expert tensors are
 /// in the checkpoint is expected to be fused. lm_head may be absent if it is tied or if

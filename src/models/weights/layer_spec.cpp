@@ -1,0 +1,247 @@
+#include "models/weights/layer_spec.h"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <numeric>
+
+namespace foregate::models {
+namespace {
+
+using Shape = std::vector<int64_t>;
+using Setter = void (*)(LayerWeights&, tensor::Weight);
+
+/// Where the two matrices of a gated MLP belong.
+struct MlpSlots {
+  Setter gate_up;
+  Setter down;
+};
+
+MoeWeights& moe_of(LayerWeights& layer) {
+  if (!layer.moe) layer.moe.emplace();
+  return *layer.moe;
+}
+
+nn::MlpWeights& dense_of(LayerWeights& layer) {
+  if (!layer.dense) layer.dense.emplace();
+  return *layer.dense;
+}
+
+constexpr MlpSlots kDenseSlots = {
+    [](LayerWeights& layer, tensor::Weight w) { dense_of(layer).gate_up = std::move(w); },
+    [](LayerWeights& layer, tensor::Weight w) { dense_of(layer).down = std::move(w); }};
+constexpr MlpSlots kExpertSlots = {
+    [](LayerWeights& layer, tensor::Weight w) { moe_of(layer).experts.gate_up = std::move(w); },
+    [](LayerWeights& layer, tensor::Weight w) { moe_of(layer).experts.down = std::move(w); }};
+constexpr MlpSlots kSharedSlots = {
+    [](LayerWeights& layer, tensor::Weight w) { moe_of(layer).shared.gate_up = std::move(w); },
+    [](LayerWeights& layer, tensor::Weight w) { moe_of(layer).shared.down = std::move(w); }};
+
+/// Lists one layer's weights.
+class LayerDescription {
+ public:
+  LayerDescription(const ModelConfig& config, const WeightNames& names, int64_t layer)
+      : config_(config), names_(names), layer_(layer) {}
+
+  std::vector<WeightSpec> describe(ExpertLayout layout) {
+    add_norm(names_.input_norm, config_.hidden_size,
+             [](LayerWeights& layer, tensor::Weight w) { layer.input_norm = w.dense(); });
+    add_attention();
+    add_norm(names_.post_attention_norm, config_.hidden_size,
+             [](LayerWeights& layer, tensor::Weight w) { layer.post_attention_norm = w.dense(); });
+    if (config_.is_moe_layer(layer_)) {
+      add_moe(layout);
+    } else {
+      add_mlp({names_.dense_gate, names_.dense_up, names_.dense_down},
+              config_.dense_intermediate_size, Role::kRouting, kDenseSlots);
+    }
+    return std::move(specs_);
+  }
+
+ private:
+  void add_attention() {
+    const int64_t query = config_.num_heads * config_.head_dim;
+    const int64_t key = config_.num_kv_heads * config_.head_dim;
+    WeightSpec qkv =
+        matrix({query + 2 * key, config_.hidden_size},
+               [](LayerWeights& layer, tensor::Weight w) { layer.qkv = std::move(w); });
+    WeightSpec bias =
+        vector({query + 2 * key}, Start::kZeros,
+               [](LayerWeights& layer, tensor::Weight w) { layer.qkv_bias = w.dense(); });
+    const std::array<std::pair<const std::string&, int64_t>, 3> projections = {
+        {{names_.query, query}, {names_.key, key}, {names_.value, key}}};
+    for (const auto& [name, rows] : projections) {
+      extend(qkv, name + ".weight", rows);
+      if (config_.qkv_bias) extend(bias, name + ".bias", rows);
+    }
+    specs_.push_back(std::move(qkv));
+    if (config_.qkv_bias) specs_.push_back(std::move(bias));
+    if (config_.qk_norm != QkNorm::kNone) {
+      const bool by_head = config_.qk_norm == QkNorm::kHead;
+      add_norm(names_.query_norm, by_head ? config_.head_dim : query,
+               [](LayerWeights& layer, tensor::Weight w) { layer.query_norm = w.dense(); });
+      add_norm(names_.key_norm, by_head ? config_.head_dim : key,
+               [](LayerWeights& layer, tensor::Weight w) { layer.key_norm = w.dense(); });
+    }
+    WeightSpec output = matrix(
+        {config_.hidden_size, query},
+        [](LayerWeights& layer, tensor::Weight w) { layer.attention_output = std::move(w); });
+    extend(output, names_.attention_output + ".weight", config_.hidden_size);
+    specs_.push_back(std::move(output));
+  }
+
+  void add_moe(ExpertLayout layout) {
+    WeightSpec router =
+        vector({config_.num_experts, config_.hidden_size}, Start::kNormal,
+               [](LayerWeights& layer, tensor::Weight w) { moe_of(layer).router = w.dense(); });
+    router.keep = Keep::kFloat32;
+    extend(router, names_.router, config_.num_experts);
+    specs_.push_back(std::move(router));
+    add_experts(layout);
+    if (config_.shared_intermediate_size > 0) {
+      add_mlp({names_.shared_gate, names_.shared_up, names_.shared_down},
+              config_.shared_intermediate_size, Role::kSharedExpert, kSharedSlots);
+    }
+    if (!config_.shared_expert_gate) return;
+    WeightSpec gate = vector(
+        {1, config_.hidden_size}, Start::kNormal,
+        [](LayerWeights& layer, tensor::Weight w) { moe_of(layer).shared_gate = w.dense(); });
+    gate.role = Role::kSharedExpert;
+    extend(gate, names_.shared_expert_gate, 1);
+    specs_.push_back(std::move(gate));
+  }
+
+  void add_experts(ExpertLayout layout) {
+    const int64_t inner = config_.expert_intermediate_size;
+    WeightSpec gate_up =
+        matrix({config_.num_experts, 2 * inner, config_.hidden_size}, kExpertSlots.gate_up);
+    WeightSpec down = matrix({config_.num_experts, config_.hidden_size, inner}, kExpertSlots.down);
+    if (layout == ExpertLayout::kFused) {
+      extend(gate_up, names_.fused_expert_gate_up, config_.num_experts);
+      extend(down, names_.fused_expert_down, config_.num_experts);
+    } else {
+      extend(gate_up, names_.expert_gate, inner, /*each_expert=*/true);
+      extend(gate_up, names_.expert_up, inner, /*each_expert=*/true);
+      extend(down, names_.expert_down, config_.hidden_size, /*each_expert=*/true);
+    }
+    gate_up.role = down.role = Role::kRoutedExperts;
+    specs_.push_back(std::move(gate_up));
+    specs_.push_back(std::move(down));
+  }
+
+  struct MlpNames {
+    const std::string& gate;
+    const std::string& up;
+    const std::string& down;
+  };
+  void add_mlp(const MlpNames& names, int64_t inner, Role role, const MlpSlots& slots) {
+    WeightSpec gate_up = matrix({2 * inner, config_.hidden_size}, slots.gate_up);
+    WeightSpec down = matrix({config_.hidden_size, inner}, slots.down);
+    extend(gate_up, names.gate, inner);
+    extend(gate_up, names.up, inner);
+    extend(down, names.down, config_.hidden_size);
+    gate_up.role = down.role = role;
+    specs_.push_back(std::move(gate_up));
+    specs_.push_back(std::move(down));
+  }
+
+  void add_norm(const std::string& pattern, int64_t size, Setter set) {
+    WeightSpec norm = vector({size}, Start::kOnes, set);
+    extend(norm, pattern, size);
+    specs_.push_back(std::move(norm));
+  }
+
+  static WeightSpec matrix(Shape shape, Setter set) {
+    return {.shape = std::move(shape), .keep = Keep::kQuantizable, .set = set};
+  }
+  static WeightSpec vector(Shape shape, Start start, Setter set) {
+    return {.shape = std::move(shape), .keep = Keep::kComputeDtype, .start = start, .set = set};
+  }
+
+  // The next tensor of the checkpoint fills the next rows of `spec`.
+  void extend(WeightSpec& spec, const std::string& pattern, int64_t rows,
+              bool each_expert = false) {
+    const int64_t first =
+        spec.parts.empty() ? 0 : spec.parts.back().first_row + spec.parts.back().rows;
+    spec.parts.push_back({.pattern = pattern,
+                          .layer = layer_,
+                          .each_expert = each_expert,
+                          .first_row = first,
+                          .rows = rows,
+                          .order = next_++});
+  }
+
+  const ModelConfig& config_;
+  const WeightNames& names_;
+  int64_t layer_;
+  int next_ = 0;
+  std::vector<WeightSpec> specs_;
+};
+
+WeightSpec outer_weight(const std::string& name, Shape shape, Start start) {
+  const int64_t rows = shape.front();
+  return {.shape = std::move(shape),
+          .keep = Keep::kComputeDtype,
+          .start = start,
+          .parts = {{.pattern = name, .rows = rows}}};
+}
+
+}  // namespace
+
+int64_t WeightSpec::size() const {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+std::vector<WeightSpec> describe_layer(const ModelConfig& config, const WeightNames& names,
+                                       int64_t layer, ExpertLayout experts) {
+  return LayerDescription(config, names, layer).describe(experts);
+}
+
+OuterWeightSpecs describe_outer_weights(const ModelConfig& config, const WeightNames& names) {
+  const Shape table = {config.vocab_size, config.hidden_size};
+  return {.embedding = outer_weight(names.embedding, table, Start::kNormal),
+          .final_norm = outer_weight(names.final_norm, {config.hidden_size}, Start::kOnes),
+          .lm_head = outer_weight(names.lm_head, table, Start::kNormal)};
+}
+
+std::string PartTensor::name() const {
+  return weight_name(part->pattern, part->layer, expert);
+}
+
+std::vector<int64_t> PartTensor::shape() const {
+  Shape shape(weight->shape.begin() + (part->each_expert ? 1 : 0), weight->shape.end());
+  shape.front() = part->rows;
+  return shape;
+}
+
+tensor::Weight PartTensor::rows_of(const tensor::Weight& whole) const {
+  return (part->each_expert ? whole[expert] : whole).narrow(part->first_row, part->rows);
+}
+
+std::vector<PartTensor> tensors_of(std::span<const WeightSpec> specs) {
+  std::vector<PartTensor> parts;
+  for (const WeightSpec& spec : specs) {
+    for (const WeightPart& part : spec.parts) parts.push_back({&spec, &part});
+  }
+  std::stable_sort(parts.begin(), parts.end(), [](const PartTensor& a, const PartTensor& b) {
+    return a.part->order < b.part->order;
+  });
+  std::vector<PartTensor> tensors;
+  for (size_t i = 0; i < parts.size();) {
+    size_t end = i + 1;  // of a run of parts that every expert has
+    if (!parts[i].part->each_expert) {
+      tensors.push_back(parts[i]);
+    } else {
+      while (end < parts.size() && parts[end].part->each_expert) ++end;
+      for (int64_t expert = 0; expert < parts[i].weight->shape.front(); ++expert) {
+        for (size_t j = i; j < end; ++j) {
+          tensors.push_back({parts[j].weight, parts[j].part, expert});
+        }
+      }
+    }
+    i = end;
+  }
+  return tensors;
+}
+
+}  // namespace foregate::models
