@@ -6,6 +6,8 @@
 #include "output.h"
 #include "predict/evaluation/evaluate.h"
 #include "predict_options.h"
+#include "stats/evaluation/json.h"
+#include "stats/evaluation/table.h"
 #include "tensor/device/gpus.h"
 
 namespace foregate {
@@ -40,9 +42,9 @@ void run_evaluate(Arguments& arguments, const RunContext& run) {
   options.routers = routers_of_model(arguments.model);
   const stats::Evaluation evaluation = predict::evaluate(options, run);
   if (arguments.json) {
-    print_json(evaluation.to_json());
+    print_json(stats::evaluation_json(evaluation));
   } else {
-    print_line(evaluation.to_table());
+    print_line(stats::evaluation_table(evaluation));
   }
 }
 

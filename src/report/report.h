@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "stats/evaluation.h"
+#include "stats/evaluation/evaluation.h"
 #include "stats/routing_statistics.h"
 #include "stats/trace_agreement.h"
 #include "trace/manifest.h"

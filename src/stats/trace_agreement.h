@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "stats/metrics.h"
+#include "stats/bootstrap.h"
 #include "stats/usage.h"
 #include "trace/reader.h"
 

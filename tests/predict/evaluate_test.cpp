@@ -71,12 +71,15 @@ class Evaluate : public ::testing::Test {
   TemporaryDirectory directory_;
 };
 
-double metric(const stats::EvaluationRow& row, const std::string& name) {
-  for (const auto& [found, interval] : row.metrics) {
-    if (found == name) return interval.mean;
-  }
-  ADD_FAILURE() << "no metric " << name;
+double metric(const stats::EvaluationRow& row, const stats::MetricKey& key) {
+  const stats::Interval* value = row.whole().metrics.find(key);
+  if (value != nullptr) return value->mean;
+  ADD_FAILURE() << "no metric " << stats::metric_name(key);
   return -1;
+}
+
+double metric(const stats::EvaluationRow& row, const std::string& name) {
+  return metric(row, stats::parse_metric(name).value());
 }
 
 TEST_F(Evaluate, ByDefaultEverythingUntrainedAtItsLeads) {
@@ -110,13 +113,14 @@ TEST_F(Evaluate, RowsAreTheSameTextsAndAddUp) {
   }
   for (const stats::EvaluationRow& row : evaluation.rows) {
     const int layers = 4 - scoring::parse_lead(row.lead).first_layer();
-    EXPECT_EQ(row.decisions, tokens * layers) << row.lead;
-    ASSERT_EQ(row.recall_by_layer.size(), static_cast<size_t>(layers));
-    EXPECT_EQ(row.recall_by_layer.back().first, 3);
+    EXPECT_EQ(row.whole().decisions, tokens * layers) << row.lead;
+    const auto by_layer = row.recalls(stats::Part::By::kLayer, 2);
+    ASSERT_EQ(by_layer.size(), static_cast<size_t>(layers));
+    EXPECT_EQ(by_layer.back().first, stats::Part::moe_layer(3));
     double mean = 0;
-    for (const auto& [layer, recall] : row.recall_by_layer) mean += recall / layers;
+    for (const auto& [layer, recall] : by_layer) mean += recall / layers;
     EXPECT_NEAR(mean, metric(row, "recall@2"), 1e-9);
-    EXPECT_EQ(row.recall_by_dataset.size(), 2U);
+    EXPECT_EQ(row.recall_by_dataset(2).size(), 2U);
     EXPECT_GE(metric(row, "recall@4"), metric(row, "recall@2"));
     EXPECT_GE(metric(row, "gate-mass@4"), metric(row, "gate-mass@2"));
   }
@@ -125,32 +129,27 @@ TEST_F(Evaluate, RowsAreTheSameTextsAndAddUp) {
 TEST_F(Evaluate, SlicesHaveEveryMetricAndAddUp) {
   const stats::Evaluation evaluation = evaluate(options(make_traces("traces")));
   for (const stats::EvaluationRow& row : evaluation.rows) {
-    for (const char* by : {"dataset", "layer"}) {
+    EXPECT_EQ(row.whole().part, stats::Part());
+    for (const auto by : {stats::Part::By::kDataset, stats::Part::By::kLayer}) {
       int64_t decisions = 0;
-      std::map<std::string, double> sums;
-      for (const stats::EvaluationSlice& slice : row.slices) {
-        if (slice.by != by) continue;
+      std::map<stats::MetricKey, double> sums;
+      for (const stats::Slice& slice : row.slices) {
+        if (slice.part.by != by) continue;
         decisions += slice.decisions;
-        EXPECT_LE(slice.texts, row.texts);
-        ASSERT_EQ(slice.metrics.size(), row.metrics.size());
-        for (const auto& [name, interval] : slice.metrics) {
-          sums[name] += interval.mean * static_cast<double>(slice.decisions);
+        EXPECT_LE(slice.texts, row.whole().texts);
+        ASSERT_EQ(slice.metrics.size(), row.whole().metrics.size());
+        EXPECT_EQ(slice.metrics.front().first, stats::recall_at(2));
+        for (const auto& [key, interval] : slice.metrics) {
+          sums[key] += interval.mean * static_cast<double>(slice.decisions);
           EXPECT_LE(interval.low, interval.mean + 1e-9);
           EXPECT_GE(interval.high, interval.mean - 1e-9);
         }
       }
-      EXPECT_EQ(decisions, row.decisions) << by;
-      for (const auto& [name, sum] : sums) {
-        EXPECT_NEAR(sum / static_cast<double>(decisions), metric(row, name), 1e-9) << by << name;
+      EXPECT_EQ(decisions, row.whole().decisions);
+      for (const auto& [key, sum] : sums) {
+        EXPECT_NEAR(sum / static_cast<double>(decisions), metric(row, key), 1e-9)
+            << stats::metric_name(key);
       }
-    }
-    for (const auto& [layer, recall] : row.recall_by_layer) {
-      const auto slice = std::find_if(row.slices.begin(), row.slices.end(),
-                                      [part = std::to_string(layer)](const auto& each) {
-                                        return each.by == "layer" && each.part == part;
-                                      });
-      ASSERT_NE(slice, row.slices.end());
-      EXPECT_EQ(slice->metrics.front().second.mean, recall);  // recall@k comes first
     }
   }
 }
@@ -206,7 +205,7 @@ TEST_F(Evaluate, HoldsOutADataset) {
   wanted.held_out = held_out;
   const stats::Evaluation evaluation = evaluate(wanted);
   EXPECT_EQ(evaluation.split, "held-out " + held_out);
-  EXPECT_EQ(evaluation.rows.at(0).recall_by_dataset.size(), 1U);
+  EXPECT_EQ(evaluation.rows.at(0).recall_by_dataset(2).size(), 1U);
   wanted.held_out = "nonsense";
   EXPECT_THROW(evaluate(wanted), UsageError);
 }
@@ -235,7 +234,7 @@ TEST_F(Evaluate, AcrossDomainsEachDatasetIsLearnedFromAlone) {
   const stats::Evaluation evaluation = evaluate(wanted);
   ASSERT_EQ(evaluation.transfers.size(), 3U);  // nothing of random, which learns nothing
   EXPECT_EQ(evaluation.transfers[0].learned_from, "");
-  EXPECT_EQ(evaluation.transfers[0].recall_by_dataset, evaluation.rows.at(1).recall_by_dataset);
+  EXPECT_EQ(evaluation.transfers[0].recall_by_dataset, evaluation.rows.at(1).recall_by_dataset(2));
 
   const Corpus corpus(traces);
   std::map<std::string, std::vector<RoutedText>> training;
@@ -363,9 +362,9 @@ TEST_F(Evaluate, OnceHiddenStatesAreReadEverybodyIsScoredOnTextsThatHaveThem) {
   both.leads = {scoring::Lead::layer(1)};
   const stats::Evaluation all = evaluate(history);
   const stats::Evaluation some = evaluate(both);
-  EXPECT_LT(some.rows[0].texts, all.rows[0].texts);
-  EXPECT_EQ(some.rows[0].texts, some.rows[1].texts);
-  EXPECT_EQ(some.rows[0].decisions, some.rows[1].decisions);
+  EXPECT_LT(some.rows[0].whole().texts, all.rows[0].whole().texts);
+  EXPECT_EQ(some.rows[0].whole().texts, some.rows[1].whole().texts);
+  EXPECT_EQ(some.rows[0].whole().decisions, some.rows[1].whole().decisions);
   // The control is over what has features, whoever is evaluated.
   EXPECT_EQ(all.control_decisions, some.control_decisions);
 }

@@ -1,6 +1,7 @@
 #include "sample_input.h"
 
 #include "../stats/random_trace.h"
+#include "stats/evaluation/pareto_front.h"
 
 namespace foregate::report {
 
@@ -45,12 +46,13 @@ stats::Evaluation sample_evaluation(const SampleShape& shape) {
       stats::EvaluationRow row;
       row.predictor = predictor;
       row.lead = lead;
-      row.decisions = 1234;
-      row.texts = 7;
-      row.metrics = {{"recall@2", {recall, recall - 0.05, recall + 0.05}}};
-      for (const std::string& dataset : shape.datasets) row.recall_by_dataset[dataset] = recall;
+      const stats::MetricTable metrics = {
+          {stats::recall_at(shape.top_k), {recall, recall - 0.05, recall + 0.05}}};
+      row.slices = {{stats::Part(), 1234, 7, metrics}};
+      for (const std::string& dataset : shape.datasets)
+        row.slices.push_back({stats::Part::dataset(dataset), 617, 7, metrics});
       for (int layer = 1; layer < shape.layers; ++layer)
-        row.recall_by_layer.emplace_back(layer, recall);
+        row.slices.push_back({stats::Part::moe_layer(layer), 617, 7, metrics});
       row.flops = predictor == std::string("good") ? 4096 : 0;
       row.reliability = {{900, 0.1, 0.125}, {30, 0.8, 0.75}};
       evaluation.rows.push_back(row);
@@ -88,7 +90,8 @@ stats::Evaluation large_evaluation(const SampleShape& shape) {
       made.reliability.assign(20, {12345, 0.123, 0.125});
       if (i >= 4) continue;
       for (const std::string& dataset : shape.datasets)
-        evaluation.transfers.push_back({made.predictor, lead, dataset, row.recall_by_dataset});
+        evaluation.transfers.push_back(
+            {made.predictor, lead, dataset, row.recall_by_dataset(shape.top_k)});
     }
   }
   stats::mark_fronts(evaluation.rows, shape.top_k);

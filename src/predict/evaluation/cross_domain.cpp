@@ -37,6 +37,7 @@ std::vector<stats::TransferRow> measure_transfers(const EvaluateOptions& options
   const EvaluateOptions learners = only_named_learners(options, corpus);
   if (learners.predictors.empty()) return transfers;
   const auto& datasets = corpus.manifest().datasets;
+  const int top_k = corpus.geometry().top_k;
   const auto progress = run.progress.start({.label = "cross-domain",
                                             .unit = "datasets",
                                             .total = static_cast<int64_t>(datasets.size())});
@@ -46,20 +47,20 @@ std::vector<stats::TransferRow> measure_transfers(const EvaluateOptions& options
     SharedCounts counts(texts);
     TrainingEnvironment environment;
     environment.seed = options.seed;
-    std::vector<PredictorEvaluator> scorers;
+    std::vector<PredictorEvaluator> evaluators;
     for (const Candidate& candidate : candidates) {
       candidate.predictor->fit(
           {.corpus = texts, .counts = counts, .environment = environment, .run = run});
-      scorers.emplace_back(*candidate.predictor, candidate.label);
+      evaluators.emplace_back(*candidate.predictor, candidate.label);
     }
     corpus.for_each(test_texts, [&](const RoutedText& text) {
       if (text.num_tokens() == 0) return;
-      const Targets truth(text);
-      for (PredictorEvaluator& scorer : scorers) scorer.add(text, truth);
+      const Targets targets(text);
+      for (PredictorEvaluator& evaluator : evaluators) evaluator.add(text, targets);
     });
-    for (const PredictorEvaluator& scorer : scorers) {
-      const stats::EvaluationRow row = scorer.row(options.seed);
-      transfers.push_back({row.predictor, row.lead, dataset.name, row.recall_by_dataset});
+    for (const PredictorEvaluator& evaluator : evaluators) {
+      const stats::EvaluationRow row = evaluator.summarize(options.seed);
+      transfers.push_back({row.predictor, row.lead, dataset.name, row.recall_by_dataset(top_k)});
     }
     progress->update(&dataset - datasets.data() + 1);
   }
@@ -73,7 +74,7 @@ std::vector<stats::TransferRow> transfer_matrix_rows(
   const auto add = [&](size_t i) {
     const Candidate& candidate = candidates[i];
     transfers.push_back({candidate.predictor->name(), rows[i].lead, candidate.learned_from,
-                         rows[i].recall_by_dataset});
+                         rows[i].recall_by_dataset(candidate.predictor->geometry().top_k)});
   };
   for (size_t i = 0; i < rows.size(); ++i) {
     if (!candidates[i].learned_from.empty()) add(i);

@@ -6,7 +6,7 @@
 #include "predict/evaluation/candidates.h"
 #include "predict/evaluation/evaluate.h"
 #include "predict/texts/corpus.h"
-#include "stats/evaluation.h"
+#include "stats/evaluation/evaluation.h"
 
 namespace foregate::predict {
 
@@ -20,7 +20,7 @@ std::vector<stats::TransferRow> measure_transfers(const EvaluateOptions& options
 
 /// `transfers` with the rows of the evaluation itself beside them, sorted into matrices: for every
 /// predictor and lead that learned from parts, first what learned from all.
-/// @param contestants [rows] of `rows`; directories that learned from one dataset count as
+/// @param candidates [rows] of `rows`; directories that learned from one dataset count as
 /// transfers
 std::vector<stats::TransferRow> transfer_matrix_rows(std::vector<stats::TransferRow> transfers,
                                                      const std::vector<Candidate>& candidates,

@@ -12,6 +12,7 @@
 #include "predict/evaluation/example_texts.h"
 #include "predict/evaluation/predictor_evaluator.h"
 #include "predict/texts/corpus.h"
+#include "stats/evaluation/pareto_front.h"
 #include "tensor/device/device.h"
 
 namespace foregate::predict {
@@ -64,15 +65,16 @@ scoring::Calibration calibration_of(const Candidate& candidate, const Corpus& co
       .value_or(scoring::Calibration{});
 }
 
-/// Scores of all contestants and the control over the texts, gathered in one pass.
+/// Scores of all candidates and the control over the texts, gathered in one pass.
 class EvaluationRun {
  public:
   EvaluationRun(const std::vector<Candidate>& candidates, const Corpus& corpus,
                 const EvaluateOptions& options)
       : candidates_(candidates), seen_(candidates.size()) {
     for (const Candidate& candidate : candidates) {
-      scorers_.emplace_back(*candidate.predictor, candidate.label,
-                            calibration_of(candidate, corpus), options.budgets, options.threshold);
+      evaluators_.emplace_back(*candidate.predictor, candidate.label,
+                               calibration_of(candidate, corpus), options.budgets,
+                               options.threshold);
     }
     if (options.examples > 0) examples_.emplace(candidates, options.examples);
     if (corpus.routers()) control_.emplace(*corpus.routers());
@@ -82,17 +84,17 @@ class EvaluationRun {
     if (text.num_tokens() == 0) return;
     if (control_) control_->add(text);
     if (examples_) examples_->add(text);
-    const Targets truth(text);
-    for (size_t i = 0; i < scorers_.size(); ++i) {
-      scorers_[i].add(text, truth);
+    const Targets targets(text);
+    for (size_t i = 0; i < evaluators_.size(); ++i) {
+      evaluators_[i].add(text, targets);
       const Candidate& candidate = candidates_[i];
       if (candidate.learns && candidate.seen_texts.contains(text.hash)) ++seen_[i];
     }
   }
 
   void fill(stats::Evaluation& evaluation, uint64_t seed) const {
-    for (size_t i = 0; i < scorers_.size(); ++i) {
-      stats::EvaluationRow& row = evaluation.rows.emplace_back(scorers_[i].row(seed));
+    for (size_t i = 0; i < evaluators_.size(); ++i) {
+      stats::EvaluationRow& row = evaluation.rows.emplace_back(evaluators_[i].summarize(seed));
       row.learned_texts = seen_[i];
     }
     add_gains(evaluation, seed);
@@ -109,20 +111,20 @@ class EvaluationRun {
   /// Compares every row with the best untrained one of its lead.
   void add_gains(stats::Evaluation& evaluation, uint64_t seed) const {
     const auto recall = [&](size_t i) { return evaluation.rows[i].recall(evaluation.top_k); };
-    for (size_t i = 0; i < scorers_.size(); ++i) {
-      size_t best = scorers_.size();
-      for (size_t j = 0; j < scorers_.size(); ++j) {
+    for (size_t i = 0; i < evaluators_.size(); ++i) {
+      size_t best = evaluators_.size();
+      for (size_t j = 0; j < evaluators_.size(); ++j) {
         if (candidates_[j].trained || evaluation.rows[j].lead != evaluation.rows[i].lead) continue;
-        if (best == scorers_.size() || recall(j) > recall(best)) best = j;
+        if (best == evaluators_.size() || recall(j) > recall(best)) best = j;
       }
-      if (best == scorers_.size() || best == i) continue;
+      if (best == evaluators_.size() || best == i) continue;
       evaluation.rows[i].baseline = evaluation.rows[best].predictor;
-      evaluation.rows[i].gain = scorers_[i].gain_over(scorers_[best], seed);
+      evaluation.rows[i].gain = evaluators_[i].gain_over(evaluators_[best], seed);
     }
   }
 
   const std::vector<Candidate>& candidates_;
-  std::vector<PredictorEvaluator> scorers_;
+  std::vector<PredictorEvaluator> evaluators_;
   std::vector<int64_t> seen_;
   std::optional<OwnRouterControl> control_;
   std::optional<ExampleTexts> examples_;
@@ -145,12 +147,12 @@ stats::Evaluation evaluate(const EvaluateOptions& options, const RunContext& run
   const torch::Device device = tensor::parse_device(options.device);
   for (const Candidate& candidate : candidates) candidate.predictor->run_on(device);
 
-  EvaluationRun contest(candidates, corpus, options);
+  EvaluationRun scores(candidates, corpus, options);
   const auto progress = run.progress.start(
       {.label = "evaluating", .unit = "texts", .total = corpus.count(selection)});
   int64_t done = 0;
   corpus.for_each(selection, [&](const RoutedText& text) {
-    contest.add(text);
+    scores.add(text);
     progress->update(++done);
   });
   progress->finish();
@@ -164,7 +166,7 @@ stats::Evaluation evaluate(const EvaluateOptions& options, const RunContext& run
   evaluation.num_experts = corpus.geometry().num_experts;
   evaluation.top_k = corpus.geometry().top_k;
   evaluation.num_moe_layers = corpus.geometry().num_moe_layers;
-  contest.fill(evaluation, options.seed);
+  scores.fill(evaluation, options.seed);
   std::vector<stats::TransferRow> transfers;
   if (options.cross_domain) transfers = measure_transfers(options, corpus, selection, run);
   evaluation.transfers = transfer_matrix_rows(std::move(transfers), candidates, evaluation.rows);

@@ -9,7 +9,7 @@
 #include "base/run_context.h"
 #include "predict/texts/routers.h"
 #include "scoring/lead.h"
-#include "stats/evaluation.h"
+#include "stats/evaluation/evaluation.h"
 
 namespace foregate::predict {
 
@@ -20,7 +20,7 @@ struct EvaluateOptions {
   std::vector<int> budgets;             ///< m of recall@m and so on, beside k and 2k
   std::optional<double> threshold;      ///< see EvaluationRow::at_threshold
   std::string held_out;                 ///< dataset that is the test; empty: the usual split
-  bool cross_domain = false;            ///< also measure_transfers() (predict/cross_domain.h)
+  bool cross_domain = false;            ///< also measure_transfers() (cross_domain.h)
   int64_t examples = 0;                 ///< texts of each dataset to keep as Evaluation::examples
   bool all_texts = false;               ///< every text instead of the test split
   std::optional<Routers> routers;       ///< the model's own; empty: those recorded with the trace

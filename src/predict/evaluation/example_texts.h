@@ -7,15 +7,15 @@
 
 #include "predict/evaluation/candidates.h"
 #include "predict/texts/routed_text.h"
-#include "stats/examples.h"
+#include "stats/evaluation/examples.h"
 
 namespace foregate::predict {
 
-/// Keeps the beginnings of the first texts of each dataset, as long as those of Journeys, with what
-/// every contestant foresaw. Texts shorter than Journeys wants are passed over.
+/// Keeps the beginnings of the first texts of each dataset, as long as those of
+/// stats::ExpertPaths, with what every candidate foresaw. Texts shorter than those are passed over.
 class ExampleTexts {
  public:
-  /// The contestants must outlive it.
+  /// The candidates must outlive it.
   ExampleTexts(const std::vector<Candidate>& candidates, int64_t per_dataset)
       : candidates_(candidates), per_dataset_(per_dataset) {}
 

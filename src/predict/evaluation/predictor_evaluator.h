@@ -8,9 +8,9 @@
 
 #include "predict/calibration.h"
 #include "predict/predictor.h"
-#include "stats/confidence.h"
-#include "stats/evaluation.h"
-#include "stats/metrics.h"
+#include "stats/evaluation/confidence.h"
+#include "stats/evaluation/evaluation.h"
+#include "stats/evaluation/metric_sums.h"
 
 namespace foregate::predict {
 
@@ -35,10 +35,10 @@ class PredictorEvaluator {
                      scoring::Calibration calibration = {}, const std::vector<int>& budgets = {},
                      std::optional<double> threshold = {});
 
-  void add(const RoutedText& text, const Targets& truth);
+  void add(const RoutedText& text, const Targets& targets);
   /// Intervals are bootstrapped over the texts, with this seed.
-  stats::EvaluationRow row(uint64_t seed) const;
-  /// The difference in recall@k to another scorer that saw the same texts at the same lead.
+  stats::EvaluationRow summarize(uint64_t seed) const;
+  /// The difference in recall@k to another evaluator that saw the same texts at the same lead.
   stats::Interval gain_over(const PredictorEvaluator& other, uint64_t seed) const;
 
  private:
@@ -51,32 +51,28 @@ class PredictorEvaluator {
   LayerScore empty_score() const;
   void add_layer(const torch::Tensor& scores,         // [n, L', E]
                  const torch::Tensor& probabilities,  // [n, L', E]
-                 const Targets& truth, int64_t layer, LayerScore& sums) const;
+                 const Targets& targets, int64_t layer, LayerScore& sums) const;
 
   /// Sums over decisions of one text.
   struct Sums {
     double decisions = 0;
-    std::vector<double> metrics;  // in the order of names_
-    void add(const stats::TextScore& score);
+    std::vector<double> metrics;  // in the order of keys_
+    void add(const stats::MetricSums& more);
   };
+  stats::MetricTable metrics_of(const std::vector<Sums>& texts, uint64_t seed) const;
+  std::vector<stats::Slice> slices(uint64_t seed) const;
 
   const Predictor& predictor_;
   std::string label_;
   scoring::Calibration calibration_;
   std::optional<double> threshold_;
   std::vector<int> budgets_;
-  std::vector<std::string> names_;
-  size_t recall_ = 0;  // where recall@k is among the names
+  std::vector<stats::MetricKey> keys_;
+  size_t recall_;  // where recall@k is among the keys
   bool gate_mass_ = true;
-  stats::Metrics metrics_of(const std::vector<Sums>& texts, uint64_t seed) const;
-  stats::EvaluationSlice slice_of(const char* by, std::string part, const std::vector<Sums>& texts,
-                                  uint64_t seed) const;
 
-  // Of each text; in a part, of each text that has decisions in it.
-  std::vector<Sums> texts_;
-  std::map<std::string, std::vector<Sums>> datasets_;
-  std::map<int, std::vector<Sums>> layers_;
-  std::map<std::string, std::vector<Sums>> phases_;
+  // Of each text that has decisions in the part; the whole first.
+  std::map<stats::Part, std::vector<Sums>> sums_ = {{stats::Part(), {}}};
   std::vector<int64_t> ranks_;  // [E] true experts found at each place
   stats::ConfidenceScore confidence_;
   double seconds_ = 0;  // spent in score()

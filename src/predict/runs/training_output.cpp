@@ -47,19 +47,21 @@ std::vector<ValidationMetrics> measure_on_validation(
     return predictor->needs_features();
   });
   if (states) selection.features = Features::kRequire;
-  std::vector<PredictorEvaluator> scorers;
-  for (const Predictor* predictor : predictors) scorers.emplace_back(*predictor, predictor->name());
+  std::vector<PredictorEvaluator> evaluators;
+  for (const Predictor* predictor : predictors)
+    evaluators.emplace_back(*predictor, predictor->name());
   int64_t count = 0;
   texts.for_each(selection, [&](const RoutedText& text) {
     if (text.num_tokens() == 0) return;
-    const Targets truth(text);
-    for (PredictorEvaluator& scorer : scorers) scorer.add(text, truth);
+    const Targets targets(text);
+    for (PredictorEvaluator& evaluator : evaluators) evaluator.add(text, targets);
     ++count;
   });
   std::vector<ValidationMetrics> metrics(predictors.size());
-  for (size_t i = 0; count > 0 && i < scorers.size(); ++i) {
-    for (const auto& [name, interval] : scorers[i].row(0).metrics) {
-      metrics[i].emplace_back(name, interval.mean);
+  for (size_t i = 0; count > 0 && i < evaluators.size(); ++i) {
+    const stats::EvaluationRow row = evaluators[i].summarize(0);
+    for (const auto& [key, interval] : row.whole().metrics) {
+      metrics[i].emplace_back(stats::metric_name(key), interval.mean);
     }
   }
   return metrics;

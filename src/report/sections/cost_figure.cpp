@@ -20,7 +20,7 @@ std::string cost_text(const stats::EvaluationRow& row, int top_k) {
 }
 
 /// The rows that nothing cheaper equals, from the cheapest on.
-XySeries front_of(const EvaluationRows& rows, int top_k) {
+XySeries front_of(const stats::EvaluationRows& rows, int top_k) {
   XySeries front{"Pareto front", {}, true, true};
   for (const stats::EvaluationRow* row : rows) {
     if (row->on_front) front.points.push_back({row->flops, row->recall(top_k), ""});
@@ -30,7 +30,7 @@ XySeries front_of(const EvaluationRows& rows, int top_k) {
   return front;
 }
 
-Panel cost_panel(const std::string& lead, const EvaluationRows& rows, int top_k) {
+Panel cost_panel(const std::string& lead, const stats::EvaluationRows& rows, int top_k) {
   XyChart chart;
   chart.label = "Recall against cost by predictor, lead " + lead;
   chart.description = "Each point is a predictor; the dashed line joins those nothing beats.";
@@ -71,7 +71,7 @@ Figure cost_figure(const stats::Evaluation& evaluation, const std::string& suffi
       "than one that finds as much. Microseconds are those of this machine's CPU.",
       evaluation.top_k);
   figure.choice = "Show";
-  for (const auto& [lead, rows] : rows_by_lead(evaluation))
+  for (const auto& [lead, rows] : evaluation.rows_by_lead())
     figure.panels.push_back(cost_panel(lead, rows, evaluation.top_k));
   figure.data = [&evaluation](TableFile& file) {
     file.columns({{"predictor"},

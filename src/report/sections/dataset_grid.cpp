@@ -13,7 +13,7 @@ constexpr int kDatasetWidth = 14;  // characters of a label
 void fill_by_dataset(const std::vector<DatasetRecalls>& rows, HeatMap& map, Table& table) {
   std::set<std::string> datasets;
   for (const auto& [title, recalls] : rows) {
-    for (const auto& [dataset, recall] : *recalls) datasets.insert(dataset);
+    for (const auto& [dataset, recall] : recalls) datasets.insert(dataset);
   }
   for (const std::string& dataset : datasets) {
     map.column_labels.push_back(shorten(dataset, kDatasetWidth));
@@ -23,8 +23,8 @@ void fill_by_dataset(const std::vector<DatasetRecalls>& rows, HeatMap& map, Tabl
     map.row_labels.push_back(title);
     table.rows.push_back({title});
     for (const std::string& dataset : datasets) {
-      const auto recall = recalls->find(dataset);
-      map.values.push_back(recall == recalls->end() ? std::nan("") : recall->second);
+      const auto recall = recalls.find(dataset);
+      map.values.push_back(recall == recalls.end() ? std::nan("") : recall->second);
       table.rows.back().emplace_back(map.values.back());
     }
   }

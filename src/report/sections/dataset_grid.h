@@ -10,8 +10,8 @@
 
 namespace foregate::report {
 
-/// A row's name and its recall by dataset, which must outlive the call it is given to.
-using DatasetRecalls = std::pair<std::string, const std::map<std::string, double>*>;
+/// A row's name and its recall by dataset.
+using DatasetRecalls = std::pair<std::string, std::map<std::string, double>>;
 
 /// Recall by row and dataset: cells, row and column labels of `map`, and the columns and rows of
 /// `table` behind its first one. A dataset that a row lacks is a hole.

@@ -13,14 +13,14 @@
 namespace foregate::report {
 namespace {
 
-using Rows = EvaluationRows;
+using Rows = stats::EvaluationRows;
 
 std::string cell_html(const stats::EvaluationRow& row, const Rows& rows,
-                      const std::string& metric) {
-  const stats::Interval* value = metric_of(row, metric);
+                      const stats::MetricKey& metric) {
+  const stats::Interval* value = row.whole().metrics.find(metric);
   if (value == nullptr) return "<td class=\"n\">–</td>";
   const bool best = std::all_of(rows.begin(), rows.end(), [&](const stats::EvaluationRow* other) {
-    const stats::Interval* rival = metric_of(*other, metric);
+    const stats::Interval* rival = other->whole().metrics.find(metric);
     return rival == nullptr || rival->mean <= value->mean;
   });
   const std::string mean = fmt::format("{:.1f}", 100 * value->mean);
@@ -30,19 +30,18 @@ std::string cell_html(const stats::EvaluationRow& row, const Rows& rows,
 }
 
 std::string lead_table(const std::string& lead, const Rows& rows) {
+  const stats::Slice& whole = rows.front()->whole();
   std::string html = fmt::format(
       "<h3>Lead {} <small>{} of {}</small></h3>\n"
       "<div class=\"scroll\" tabindex=\"0\"><table class=\"results\"><thead><tr>"
       "<th scope=\"col\">predictor</th>",
-      escape(lead), counted(rows.front()->decisions, "decision"),
-      counted(rows.front()->texts, "text"));
-  for (const auto& [metric, interval] : rows.front()->metrics)
-    html += fmt::format("<th scope=\"col\">{}</th>", escape(metric));
+      escape(lead), counted(whole.decisions, "decision"), counted(whole.texts, "text"));
+  for (const auto& [metric, interval] : whole.metrics)
+    html += fmt::format("<th scope=\"col\">{}</th>", escape(stats::metric_name(metric)));
   html += "</tr></thead><tbody>\n";
   for (const stats::EvaluationRow* row : rows) {
     html += fmt::format("<tr><th scope=\"row\">{}</th>", escape(row->title()));
-    for (const auto& [metric, interval] : rows.front()->metrics)
-      html += cell_html(*row, rows, metric);
+    for (const auto& [metric, interval] : whole.metrics) html += cell_html(*row, rows, metric);
     html += "</tr>\n";
   }
   return html + "</tbody></table></div>\n";
@@ -66,15 +65,16 @@ std::string control_html(const stats::Evaluation& evaluation) {
 Table metric_table(const stats::Evaluation& evaluation) {
   Table table{{{"predictor"}, {"lead"}, {"metric"}, {"mean"}, {"low"}, {"high"}}, {}};
   for (const stats::EvaluationRow& row : evaluation.rows) {
-    for (const auto& [metric, interval] : row.metrics) {
-      table.rows.push_back(
-          {row.predictor, row.lead, metric, interval.mean, interval.low, interval.high});
+    for (const auto& [metric, interval] : row.whole().metrics) {
+      table.rows.push_back({row.predictor, row.lead, stats::metric_name(metric), interval.mean,
+                            interval.low, interval.high});
     }
   }
   return table;
 }
 
-Panel bar_panel(const std::string& lead, const Rows& rows, const std::string& metric) {
+Panel bar_panel(const std::string& lead, const Rows& rows, int top_k) {
+  const std::string metric = stats::metric_name(stats::recall_at(top_k));
   BarChart chart;
   chart.label = fmt::format("Bar chart of {} by predictor, lead {}", metric, lead);
   chart.description = "Bars are means over all decisions; whiskers are 95% intervals over texts.";
@@ -84,7 +84,7 @@ Panel bar_panel(const std::string& lead, const Rows& rows, const std::string& me
       {{"predictor"}, {metric, Unit::kPercent}, {"low", Unit::kPercent}, {"high", Unit::kPercent}},
       {}};
   for (const stats::EvaluationRow* row : rows) {
-    const stats::Interval* interval = metric_of(*row, metric);
+    const stats::Interval* interval = row->whole().metrics.find(stats::recall_at(top_k));
     if (interval == nullptr) continue;
     chart.bars.push_back({row->title(), interval->mean, interval->low, interval->high, ""});
     table.rows.push_back({row->title(), interval->mean, interval->low, interval->high});
@@ -93,7 +93,7 @@ Panel bar_panel(const std::string& lead, const Rows& rows, const std::string& me
 }
 
 Panel layer_panel(const std::string& lead, const Rows& rows, const trace::Geometry& geometry,
-                  int layers) {
+                  int layers, int top_k) {
   LineChart chart;
   chart.label = "Line chart of recall by layer, lead " + lead;
   chart.description = "Share of the true experts found among as many predicted, by layer.";
@@ -106,8 +106,8 @@ Panel layer_panel(const std::string& lead, const Rows& rows, const trace::Geomet
   }
   for (const stats::EvaluationRow* row : rows) {
     Series series{row->title(), std::vector<double>(static_cast<size_t>(layers), std::nan(""))};
-    for (const auto& [layer, recall] : row->recall_by_layer) {
-      if (layer >= 0 && layer < layers) series.values[static_cast<size_t>(layer)] = recall;
+    for (const auto& [part, recall] : row->recalls(stats::Part::By::kLayer, top_k)) {
+      if (part.layer < layers) series.values[static_cast<size_t>(part.layer)] = recall;
     }
     table.columns.push_back({row->title(), Unit::kPercent});
     for (size_t i = 0; i < table.rows.size(); ++i) table.rows[i].emplace_back(series.values[i]);
@@ -119,20 +119,18 @@ Panel layer_panel(const std::string& lead, const Rows& rows, const trace::Geomet
 Table layer_table(const stats::Evaluation& evaluation) {
   Table table{{{"predictor"}, {"lead"}, {"moe_layer"}, {"recall"}}, {}};
   for (const stats::EvaluationRow& row : evaluation.rows) {
-    for (const auto& [layer, recall] : row.recall_by_layer)
-      table.rows.push_back({row.predictor, row.lead, int64_t{layer}, recall});
+    for (const auto& [part, recall] : row.recalls(stats::Part::By::kLayer, evaluation.top_k))
+      table.rows.push_back({row.predictor, row.lead, int64_t{part.layer}, recall});
   }
   return table;
 }
 
 void add_figures(const stats::Evaluation& evaluation, const trace::Geometry& geometry,
                  const std::string& suffix, Section& section) {
-  const std::string& metric = evaluation.rows.front().metrics.empty()
-                                  ? std::string("recall")
-                                  : evaluation.rows.front().metrics.front().first;
+  const int top_k = evaluation.top_k;
   Figure bars{"recall" + suffix,
               "Predictors side by side",
-              metric +
+              stats::metric_name(stats::recall_at(top_k)) +
                   " of each predictor at the chosen lead, with its 95% interval over texts. "
                   "Compare predictors within one lead only: a later lead knows more.",
               "Show",
@@ -145,9 +143,9 @@ void add_figures(const stats::Evaluation& evaluation, const trace::Geometry& geo
                "Show",
                {},
                [&evaluation](TableFile& file) { file.add(layer_table(evaluation)); }};
-  for (const auto& [lead, rows] : rows_by_lead(evaluation)) {
-    bars.panels.push_back(bar_panel(lead, rows, metric));
-    lines.panels.push_back(layer_panel(lead, rows, geometry, evaluation.num_moe_layers));
+  for (const auto& [lead, rows] : evaluation.rows_by_lead()) {
+    bars.panels.push_back(bar_panel(lead, rows, top_k));
+    lines.panels.push_back(layer_panel(lead, rows, geometry, evaluation.num_moe_layers, top_k));
   }
   const size_t leads = bars.panels.size();
   section.figures.push_back(std::move(bars));
@@ -186,7 +184,7 @@ Section evaluation_section(const ReportInput& input) {
                     counted(evaluation.num_moe_layers, "MoE layer"), escape(evaluation.split),
                     escape(evaluation.trace));
     section.html += control_html(evaluation);
-    for (const auto& [lead, rows] : rows_by_lead(evaluation))
+    for (const auto& [lead, rows] : evaluation.rows_by_lead())
       section.html += lead_table(lead, rows);
     if (evaluation.rows.empty()) continue;
     const std::string suffix = i == 0 ? "" : fmt::format("-{}", i + 1);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
-#include <string_view>
 
 #include "report/charts/heat_map.h"
 #include "report/charts/line_chart.h"
@@ -14,31 +13,16 @@
 namespace foregate::report {
 namespace {
 
-constexpr std::string_view kRecall = "recall@";
-
-/// "recall@4" is a budget of 4; 0 for other metrics.
-int budget_of(const std::string& metric) {
-  return metric.starts_with(kRecall) ? std::atoi(metric.c_str() + kRecall.size()) : 0;
-}
-
-/// The first recall of a row, that of k experts; null if none was measured.
-const stats::Interval* recall_of(const stats::EvaluationRow& row) {
-  for (const auto& [name, interval] : row.metrics) {
-    if (budget_of(name) > 0) return &interval;
-  }
-  return nullptr;
-}
-
 Series budget_series(const stats::EvaluationRow& row, const std::set<int>& budgets) {
   Series series{row.title(), {}};
   for (const int budget : budgets) {
-    const stats::Interval* recall = metric_of(row, fmt::format("recall@{}", budget));
+    const stats::Interval* recall = row.whole().metrics.find(stats::recall_at(budget));
     series.values.push_back(recall == nullptr ? std::nan("") : recall->mean);
   }
   return series;
 }
 
-Panel budget_panel(const std::string& lead, const EvaluationRows& rows,
+Panel budget_panel(const std::string& lead, const stats::EvaluationRows& rows,
                    const std::set<int>& budgets) {
   LineChart chart;
   chart.label = "Line chart of recall by budget, lead " + lead;
@@ -53,7 +37,7 @@ Panel budget_panel(const std::string& lead, const EvaluationRows& rows,
   return {"lead " + lead, draw(chart), series_table(chart)};
 }
 
-Panel dataset_panel(const std::string& lead, const EvaluationRows& rows) {
+Panel dataset_panel(const std::string& lead, const stats::EvaluationRows& rows, int top_k) {
   HeatMap map;
   map.label = "Heat map of recall by predictor and dataset, lead " + lead;
   map.description = "Share of the true experts found among as many predicted.";
@@ -67,7 +51,7 @@ Panel dataset_panel(const std::string& lead, const EvaluationRows& rows) {
   Table table{{{"predictor"}}, {}};
   std::vector<DatasetRecalls> recalls;
   for (const stats::EvaluationRow* row : rows)
-    recalls.emplace_back(row->title(), &row->recall_by_dataset);
+    recalls.emplace_back(row->title(), row->recall_by_dataset(top_k));
   fill_by_dataset(recalls, map, table);
   return {"lead " + lead, map.column_labels.empty() ? Chart() : draw(map), std::move(table)};
 }
@@ -75,31 +59,12 @@ Panel dataset_panel(const std::string& lead, const EvaluationRows& rows) {
 void write_datasets(const stats::Evaluation& evaluation, TableFile& file) {
   file.columns({{"predictor"}, {"lead"}, {"dataset"}, {"recall"}});
   for (const stats::EvaluationRow& row : evaluation.rows) {
-    for (const auto& [dataset, recall] : row.recall_by_dataset)
+    for (const auto& [dataset, recall] : row.recall_by_dataset(evaluation.top_k))
       file.row({row.predictor, row.lead, dataset, recall});
   }
 }
 
 }  // namespace
-
-std::vector<std::pair<std::string, EvaluationRows>> rows_by_lead(
-    const stats::Evaluation& evaluation) {
-  std::vector<std::pair<std::string, EvaluationRows>> groups;
-  for (const stats::EvaluationRow& row : evaluation.rows) {
-    auto group = std::find_if(groups.begin(), groups.end(),
-                              [&](const auto& entry) { return entry.first == row.lead; });
-    if (group == groups.end()) group = groups.insert(group, {row.lead, {}});
-    group->second.push_back(&row);
-  }
-  return groups;
-}
-
-const stats::Interval* metric_of(const stats::EvaluationRow& row, const std::string& name) {
-  for (const auto& [metric, interval] : row.metrics) {
-    if (metric == name) return &interval;
-  }
-  return nullptr;
-}
 
 Figure recall_by_lead_figure(const stats::Evaluation& evaluation, const std::string& suffix) {
   LineChart chart;
@@ -113,11 +78,11 @@ Figure recall_by_lead_figure(const stats::Evaluation& evaluation, const std::str
                {"low", Unit::kPercent},
                {"high", Unit::kPercent}},
               {}};
-  const auto groups = rows_by_lead(evaluation);
+  const auto groups = evaluation.rows_by_lead();
   for (size_t lead = 0; lead < groups.size(); ++lead) {
     chart.x_labels.push_back(groups[lead].first);
     for (const stats::EvaluationRow* row : groups[lead].second) {
-      const stats::Interval* recall = recall_of(*row);
+      const stats::Interval* recall = row->whole().metrics.find(stats::recall_at(evaluation.top_k));
       if (recall == nullptr) continue;
       table.rows.push_back({row->predictor, row->lead, recall->mean, recall->low, recall->high});
       auto series = std::find_if(chart.series.begin(), chart.series.end(),
@@ -142,8 +107,8 @@ Figure recall_by_lead_figure(const stats::Evaluation& evaluation, const std::str
 Figure recall_by_budget_figure(const stats::Evaluation& evaluation, const std::string& suffix) {
   std::set<int> budgets;
   for (const stats::EvaluationRow& row : evaluation.rows) {
-    for (const auto& [name, interval] : row.metrics) {
-      if (budget_of(name) > 0) budgets.insert(budget_of(name));
+    for (const auto& [metric, interval] : row.whole().metrics) {
+      if (metric.kind == stats::Metric::kRecall) budgets.insert(metric.budget);
     }
   }
   Figure figure;
@@ -154,13 +119,13 @@ Figure recall_by_budget_figure(const stats::Evaluation& evaluation, const std::s
       "experts a layer would have ready.",
       evaluation.top_k);
   figure.choice = "Show";
-  for (const auto& [lead, rows] : rows_by_lead(evaluation))
+  for (const auto& [lead, rows] : evaluation.rows_by_lead())
     figure.panels.push_back(budget_panel(lead, rows, budgets));
   figure.data = [&evaluation, budgets](TableFile& file) {
     file.columns({{"predictor"}, {"lead"}, {"budget"}, {"recall"}, {"low"}, {"high"}});
     for (const stats::EvaluationRow& row : evaluation.rows) {
       for (const int budget : budgets) {
-        const stats::Interval* recall = metric_of(row, fmt::format("recall@{}", budget));
+        const stats::Interval* recall = row.whole().metrics.find(stats::recall_at(budget));
         if (recall == nullptr) continue;
         file.row(
             {row.predictor, row.lead, int64_t{budget}, recall->mean, recall->low, recall->high});
@@ -178,8 +143,8 @@ Figure recall_by_dataset_figure(const stats::Evaluation& evaluation, const std::
       "Share of the true experts found when as many are predicted as the router chooses, for the "
       "texts of each dataset. Rows that are even across are predictors that carry over.";
   figure.choice = "Show";
-  for (const auto& [lead, rows] : rows_by_lead(evaluation))
-    figure.panels.push_back(dataset_panel(lead, rows));
+  for (const auto& [lead, rows] : evaluation.rows_by_lead())
+    figure.panels.push_back(dataset_panel(lead, rows, evaluation.top_k));
   figure.data = [&evaluation](TableFile& file) { write_datasets(evaluation, file); };
   return figure;
 }

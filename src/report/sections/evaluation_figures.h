@@ -1,25 +1,14 @@
 #pragma once
 
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "report/page/figure.h"
-#include "stats/evaluation.h"
+#include "stats/evaluation/evaluation.h"
 
 namespace foregate::report {
 
-using EvaluationRows = std::vector<const stats::EvaluationRow*>;
-
-/// The rows by lead, both in the evaluation's order.
-std::vector<std::pair<std::string, EvaluationRows>> rows_by_lead(
-    const stats::Evaluation& evaluation);
-
 /// Charts of many predictors show the first so many.
 inline constexpr size_t kMostPredictors = 12;
-
-/// A metric of a row; null if it was not measured.
-const stats::Interval* metric_of(const stats::EvaluationRow& row, const std::string& name);
 
 // Figures of one evaluation; `suffix` keeps the ids of several apart. All need rows.
 Figure recall_by_lead_figure(const stats::Evaluation& evaluation, const std::string& suffix);

@@ -18,7 +18,7 @@ constexpr size_t kMostLeads = 4;
 /// Where the best row of each lead is among the evaluation's rows.
 std::vector<size_t> best_rows(const stats::Evaluation& evaluation) {
   std::vector<size_t> best;
-  for (const auto& [lead, rows] : rows_by_lead(evaluation)) {
+  for (const auto& [lead, rows] : evaluation.rows_by_lead()) {
     const auto* row =
         *std::max_element(rows.begin(), rows.end(), [&](const auto* a, const auto* b) {
           return a->recall(evaluation.top_k) < b->recall(evaluation.top_k);

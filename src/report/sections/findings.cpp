@@ -217,23 +217,27 @@ void evaluation_findings(const stats::Evaluation& evaluation, std::vector<std::s
         "The own-router control is broken: the recorded features and decisions do not belong "
         "together, and no number of the evaluation can be trusted.");
   }
+  const stats::MetricKey recall = stats::recall_at(evaluation.top_k);
+  const auto recall_of = [&](const stats::EvaluationRow& row) {
+    return row.whole().metrics.find(recall);
+  };
   std::vector<const stats::EvaluationRow*> best;  // One a lead.
   for (const stats::EvaluationRow& row : evaluation.rows) {
-    if (row.metrics.empty()) continue;
+    if (recall_of(row) == nullptr) continue;
     const auto same =
         std::find_if(best.begin(), best.end(),
                      [&](const stats::EvaluationRow* other) { return other->lead == row.lead; });
     if (same == best.end()) {
       best.push_back(&row);
-    } else if (row.metrics.front().second.mean > (*same)->metrics.front().second.mean) {
+    } else if (recall_of(row)->mean > recall_of(**same)->mean) {
       *same = &row;
     }
   }
   for (const stats::EvaluationRow* row : best) {
-    const auto& [metric, value] = row->metrics.front();
+    const stats::Interval& value = *recall_of(*row);
     found.push_back(fmt::format("The best predictor at lead {} is {}: {} {} [{}, {}].", row->lead,
-                                row->predictor, metric, percent(value.mean), percent(value.low),
-                                percent(value.high)));
+                                row->predictor, stats::metric_name(recall), percent(value.mean),
+                                percent(value.low), percent(value.high)));
   }
 }
 

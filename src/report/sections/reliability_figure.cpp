@@ -7,7 +7,7 @@
 namespace foregate::report {
 namespace {
 
-Panel reliability_panel(const std::string& lead, const EvaluationRows& rows) {
+Panel reliability_panel(const std::string& lead, const stats::EvaluationRows& rows) {
   XyChart chart;
   chart.label = "Reliability diagram, lead " + lead;
   chart.description = "Share of experts that were chosen, by the probability stated for them.";
@@ -50,7 +50,7 @@ Figure reliability_figure(const stats::Evaluation& evaluation, const std::string
       "probabilities hold; below it a predictor is too sure. The error is the mean distance from "
       "that line over all pairs.";
   figure.choice = "Show";
-  for (const auto& [lead, rows] : rows_by_lead(evaluation))
+  for (const auto& [lead, rows] : evaluation.rows_by_lead())
     figure.panels.push_back(reliability_panel(lead, rows));
   figure.data = [&evaluation](TableFile& file) {
     file.columns({{"predictor"}, {"lead"}, {"stated"}, {"chosen"}, {"pairs"}});

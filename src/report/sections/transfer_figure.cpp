@@ -16,7 +16,7 @@ Panel transfer_panel(const std::vector<const stats::TransferRow*>& rows, int top
   double high = 0;
   std::vector<DatasetRecalls> recalls;
   for (const stats::TransferRow* row : rows) {
-    recalls.emplace_back(row->title(), &row->recall_by_dataset);
+    recalls.emplace_back(row->title(), row->recall_by_dataset);
     for (const auto& [dataset, recall] : row->recall_by_dataset) {
       low = std::min(low, recall);
       high = std::max(high, recall);

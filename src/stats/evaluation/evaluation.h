@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -7,37 +8,42 @@
 #include <utility>
 #include <vector>
 
-#include "base/json.h"
-#include "stats/confidence.h"
-#include "stats/examples.h"
-#include "stats/metrics.h"
+#include "stats/evaluation/confidence.h"
+#include "stats/evaluation/examples.h"
+#include "stats/evaluation/metric.h"
 
 namespace foregate::stats {
 
-/// In order: "recall@M", "exact-set@M", "gate-mass@M" for each budget, "top-1".
-using Metrics = std::vector<std::pair<std::string, Interval>>;
+/// Which of a row's decisions: all of them, or those of a dataset, a MoE layer or a phase.
+struct Part {
+  enum class By { kAll, kDataset, kLayer, kPhase };
 
-/// A row's metrics on a part of its decisions; intervals over the texts that have such decisions.
-struct EvaluationSlice {
-  std::string by;    ///< "dataset", "layer" (a MoE layer) or, if there are both, "phase"
-  std::string part;  ///< "imdb", "3", "generated"
-  int64_t decisions = 0;
-  int64_t texts = 0;
-  Metrics metrics;
+  By by = By::kAll;
+  int layer = 0;     ///< MoE layer, if by layer
+  std::string name;  ///< the dataset, or "prompt" or "generated"
+
+  static Part dataset(std::string name) { return {By::kDataset, 0, std::move(name)}; }
+  static Part moe_layer(int layer) { return {By::kLayer, layer, ""}; }
+  static Part phase(std::string name) { return {By::kPhase, 0, std::move(name)}; }
+
+  auto operator<=>(const Part&) const = default;
 };
 
-/// One predictor at one lead on one set of rows.
-struct EvaluationRow {
-  std::string predictor;  ///< name or directory
-  std::string lead;       ///< "next-token", "layer-1", "pre-attention"
+/// A row's metrics on a part of its decisions; intervals over the texts that have such decisions.
+struct Slice {
+  Part part;
   int64_t decisions = 0;
   int64_t texts = 0;
-  int64_t learned_texts = 0;  ///< of `texts`, those that the predictor learned from: not held out
-  Metrics metrics;
-  std::vector<EvaluationSlice> slices;
-  std::map<std::string, double> recall_by_dataset;      ///< recall@k
-  std::vector<std::pair<int, double>> recall_by_layer;  ///< MoE layer index -> recall@k
-  std::map<std::string, double> recall_by_phase;  ///< "prompt", "generated", if there are both
+  MetricTable metrics;
+};
+
+/// One predictor at one lead on one set of texts.
+struct EvaluationRow {
+  std::string predictor;      ///< name or directory
+  std::string lead;           ///< "next-token", "layer-1", "pre-attention"
+  int64_t learned_texts = 0;  ///< of its texts, those that the predictor learned from: not held out
+  /// All decisions first, then by dataset, by layer and, if there are both phases, by phase.
+  std::vector<Slice> slices = {Slice()};
 
   /// The best at this lead, by recall@k, of those that are not trained by gradient; empty for that
   /// one itself. And the gain over it: the difference in recall@k on the same texts.
@@ -46,7 +52,7 @@ struct EvaluationRow {
 
   /// Share of the true experts to be found -> how many of the highest-scored it takes.
   std::vector<std::pair<double, int>> experts_for_recall;
-  double calibration_error = 0;  ///< of the calibrated probabilities (stats/confidence.h)
+  double calibration_error = 0;             ///< of the calibrated probabilities (ConfidenceScore)
   std::vector<ReliabilityBin> reliability;  ///< the same
   /// If a threshold was asked for: fetching every expert at least this probable.
   struct AtThreshold {
@@ -59,14 +65,21 @@ struct EvaluationRow {
   double microseconds = 0;   ///< to score one token at all layers, on the evaluation's device
   double flops = 0;          ///< the same, counted: two a multiply-add
   int64_t weight_bytes = 0;  ///< what the predictor keeps
-  /// None at this lead costs as few flops and finds more, or finds as many for fewer flops.
-  bool on_front = false;
+  bool on_front = false;     ///< see mark_fronts() (stats/evaluation/pareto_front.h)
 
-  /// The mean of "recall@M"; 0 if it is not among the metrics.
+  /// The slice of all decisions.
+  Slice& whole() { return slices.front(); }
+  const Slice& whole() const { return slices.front(); }
+  /// The mean of recall@budget over all decisions; 0 if it was not measured.
   double recall(int budget) const;
+  /// The mean of recall@budget of each slice of this kind that has it.
+  std::vector<std::pair<Part, double>> recalls(Part::By by, int budget) const;
+  std::map<std::string, double> recall_by_dataset(int budget) const;
   /// The predictor, and if some texts are not held out, how many: for people.
   std::string title() const;
 };
+
+using EvaluationRows = std::vector<const EvaluationRow*>;
 
 /// How far what was learned from one dataset's texts carries: recall on the test texts of each.
 struct TransferRow {
@@ -78,9 +91,6 @@ struct TransferRow {
   /// What it learned from, for people.
   std::string title() const;
 };
-
-/// Sets on_front of every row: the Pareto front of recall@k and flops at each lead.
-void mark_fronts(std::vector<EvaluationRow>& rows, int top_k);
 
 /// A whole evaluation: the own-router control and every predictor asked for, on the same texts.
 struct Evaluation {
@@ -100,13 +110,10 @@ struct Evaluation {
   int64_t control_decisions = 0;
   int64_t control_matches = 0;  ///< equal to control_decisions, or the evaluation is broken
 
+  /// The rows by lead, both in their order.
+  std::vector<std::pair<std::string, EvaluationRows>> rows_by_lead() const;
   /// The transfers of one predictor and lead each.
   std::vector<std::vector<const TransferRow*>> transfer_matrices() const;
-
-  Json to_json() const;
-  static Evaluation from_json(const Json& json, const std::string& where);
-  /// Plain-text table for a terminal: percent, with intervals, grouped by lead.
-  std::string to_table() const;
 };
 
 }  // namespace foregate::stats

@@ -1,4 +1,4 @@
-#include "stats/confidence.h"
+#include "stats/evaluation/confidence.h"
 
 #include <algorithm>
 #include <cmath>
