@@ -14,11 +14,13 @@ class Random {
   explicit Random(uint64_t seed) : state_(seed) {}
 
   uint64_t next() {
-    uint64_t z = (state_ += 0x9e3779b97f4a7c15ULL);
+    uint64_t z = (state_ += kStep);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
     return z ^ (z >> 31);
   }
+  /// Passes over so many numbers.
+  void discard(uint64_t count) { state_ += count * kStep; }
   /// Uniform in [0, bound), unbiased (Lemire 2019). bound > 0.
   uint64_t below(uint64_t bound);
   /// Uniform in [0, 1).
@@ -40,6 +42,8 @@ class Random {
   uint64_t state() const { return state_; }
 
  private:
+  static constexpr uint64_t kStep = 0x9e3779b97f4a7c15ULL;
+
   uint64_t state_;
 };
 

@@ -234,9 +234,8 @@ foregate_status foregate_sequence_create(const foregate_predictor* predictor,
   return guarded([&] {
     require(predictor, "predictor");
     require(sequence, "sequence");
-    const scoring::Scorer& scorer = *predictor->loaded->scorer;
-    *sequence = new foregate_sequence{predictor->loaded,
-                                      {{scorer.geometry(), scorer.needs()}, scorer.make_memory()}};
+    *sequence =
+        new foregate_sequence{predictor->loaded, scoring::Sequence(*predictor->loaded->scorer)};
   });
 }
 
@@ -247,17 +246,14 @@ void foregate_sequence_free(foregate_sequence* sequence) {
 foregate_status foregate_sequence_reset(foregate_sequence* sequence) {
   return guarded([&] {
     require(sequence, "sequence");
-    sequence->sequence.history.reset();
-    if (sequence->sequence.memory) sequence->sequence.memory->reset();
+    sequence->sequence.reset();
   });
 }
 
 foregate_status foregate_sequence_token(foregate_sequence* sequence, int32_t token_id) {
   return guarded([&] {
     require(sequence, "sequence");
-    scoring::Sequence& own = sequence->sequence;
-    own.history.begin_token(token_id);
-    if (own.memory) own.memory->begin_token(own.history);
+    sequence->sequence.begin_token(token_id);
   });
 }
 

@@ -3,22 +3,27 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "predict/counting/routing_counts.h"
+#include "scoring/constants.h"
 #include "scoring/counting/path_ids.h"
 
 namespace foregate::predict {
 namespace {
 
-/// log f, the id as any and as first choice, the id before, the token before, three memories of the
-/// text, the pairs of ids: see predict/statistics_predictor.h.
-constexpr double kEvidences = 9;
+/// W, how many earlier layers the predictor's tensors relate each layer to.
+int64_t window_of(const Predictor& predictor) {
+  const NamedTensors weights = predictor.weights();
+  for (const char* name : {"evidence", "transitions"}) {
+    if (weights.contains(name)) return weights.at(name).size(1);
+  }
+  return 0;
+}
 
 /// Over all predictable layers, the earlier layers that are known and looked at.
 double known_layers(const Predictor& predictor) {
-  if (predictor.lead().kind != scoring::Lead::Kind::kLayer) return 0;
+  const int64_t window = window_of(predictor);
   double known = 0;
   for (int64_t l = 0; l < predictor.num_layers(); ++l) {
-    known += static_cast<double>(std::min<int64_t>(l + 1, RoutingCounts::kWindow));
+    known += static_cast<double>(std::min<int64_t>(l + 1, window));
   }
   return known;
 }
@@ -27,7 +32,7 @@ double known_layers(const Predictor& predictor) {
 double known_paths(const Predictor& predictor) {
   if (predictor.lead().kind != scoring::Lead::Kind::kLayer) return 0;
   const scoring::PathIds paths(predictor.geometry(), predictor.lead().distance,
-                               RoutingCounts::kWindow);
+                               window_of(predictor));
   const auto longer = static_cast<double>(paths.num_paths() - paths.num_singles());
   return known_layers(predictor) + static_cast<double>(predictor.num_layers()) * longer;
 }
@@ -64,7 +69,8 @@ double transition_cost(const Predictor& predictor) {
 }
 
 double statistics_cost(const Predictor& predictor) {
-  const double own = layers_of(predictor) * (2 * kEvidences + top_k_of(predictor));
+  constexpr auto kTerms = static_cast<double>(scoring::kTokenTerms);
+  const double own = layers_of(predictor) * (2 * kTerms + top_k_of(predictor));
   return (own + known_layers(predictor) * (top_k_of(predictor) + 1) + known_paths(predictor)) *
          experts_of(predictor);
 }

@@ -5,14 +5,11 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "base/error.h"
-#include "predict/counting/frequency.h"
-#include "predict/counting/previous_token.h"
-#include "predict/counting/random.h"
-#include "predict/counting/statistics.h"
-#include "predict/counting/token_table.h"
-#include "predict/counting/transition.h"
+#include "predict/counting/count_tensors.h"
+#include "predict/counting/counting_predictor.h"
 #include "predict/neural/gate_adapter.h"
 #include "predict/neural/gate_mlp.h"
 #include "predict/neural/mlp.h"
@@ -21,6 +18,20 @@
 
 namespace foregate::predict {
 namespace {
+
+template <CountTensors kCount>
+std::unique_ptr<Predictor> counted(const char* name, scoring::Lead lead,
+                                   const trace::Geometry& geometry,
+                                   const JsonReader& /*settings*/) {
+  return std::make_unique<CountingPredictor>(name, lead, geometry, kCount);
+}
+
+/// kFirst: how often the highest-ranked expert counts when the mixture is fitted.
+template <CountTensors kCount, int kFirst>
+std::unique_ptr<Predictor> mixed(const char* name, scoring::Lead lead,
+                                 const trace::Geometry& geometry, const JsonReader& /*settings*/) {
+  return std::make_unique<MixturePredictor>(name, lead, geometry, kCount, kFirst);
+}
 
 template <typename Kind>
 std::unique_ptr<Predictor> plain(const char* name, scoring::Lead lead,
@@ -33,6 +44,13 @@ std::unique_ptr<Predictor> with_settings(const char* name, scoring::Lead lead,
                                          const trace::Geometry& geometry,
                                          const JsonReader& settings) {
   return std::make_unique<Kind>(name, lead, geometry, settings);
+}
+
+/// What the scoring core knows of a kind.
+const scoring::Kind& core(const char* name) {
+  const scoring::Kind* kind = scoring::find_kind(name);
+  if (kind == nullptr) throw std::logic_error(fmt::format("no scorer is called {}", name));
+  return *kind;
 }
 
 std::string leads_of(const PredictorKind& kind) {
@@ -62,43 +80,35 @@ void require_known_settings(const Predictor& predictor, const JsonReader& settin
 
 }  // namespace
 
-bool PredictorKind::supports(const scoring::Lead& lead) const {
-  switch (lead.kind) {
-    case scoring::Lead::Kind::kNextToken:
-      return next_token;
-    case scoring::Lead::Kind::kLayer:
-      return layer;
-    case scoring::Lead::Kind::kPreAttention:
-      break;
-  }
-  return pre_attention;
-}
-
 const std::vector<PredictorKind>& predictor_kinds() {
   constexpr bool kYes = true;
   constexpr bool kNo = false;
+  // More than twice: top-1 is what pattern-based predictors are known by.
+  constexpr int kTransitionFirst = 4;
+  constexpr int kStatisticsFirst = 2;
   static const std::vector<PredictorKind> kinds = {
-      // name, summary; next-token, layer-h, pre-attention; features, learns, trained; factory, cost
-      {"random", "chance", kYes, kYes, kYes, kNo, kNo, kNo, plain<RandomPredictor>, no_cost},
-      {"frequency", "the layer's most chosen experts", kYes, kYes, kYes, kNo, kYes, kNo,
-       plain<FrequencyPredictor>, no_cost},
-      {"previous-token", "the experts of the token before", kYes, kNo, kNo, kNo, kYes, kNo,
-       plain<PreviousTokenPredictor>, previous_token_cost},
-      {"token-table", "counts by token id", kYes, kNo, kNo, kNo, kYes, kNo,
-       plain<TokenTablePredictor>, token_table_cost},
-      {"transition", "co-activation with earlier layers' experts", kNo, kYes, kNo, kNo, kYes, kNo,
-       plain<TransitionPredictor>, transition_cost},
-      {"statistics", "a fitted mixture of all counts", kYes, kYes, kNo, kNo, kYes, kNo,
-       plain<StatisticsPredictor>, statistics_cost},
-      {"transformer", "a trained sequence model of ids and routing", kYes, kYes, kNo, kNo, kYes,
-       kYes, with_settings<TransformerPredictor>, transformer_cost},
-      {"next-gate", "the target layer's router on the state at hand", kNo, kYes, kYes, kYes, kNo,
-       kNo, plain<NextGatePredictor>, dense_cost},
-      {"gate-adapter", "next-gate with a trained correction", kNo, kYes, kYes, kYes, kYes, kYes,
+      // name, summary; learns, trained; factory, cost
+      {core("random"), "chance", kNo, kNo, counted<random_tensors>, no_cost},
+      {core("frequency"), "the layer's most chosen experts", kYes, kNo, counted<frequency_tensors>,
+       no_cost},
+      {core("previous-token"), "the experts of the token before", kYes, kNo,
+       counted<frequency_tensors>, previous_token_cost},
+      {core("token-table"), "counts by token id", kYes, kNo, counted<token_table_tensors>,
+       token_table_cost},
+      {core("transition"), "co-activation with earlier layers' experts", kYes, kNo,
+       mixed<transition_tensors, kTransitionFirst>, transition_cost},
+      {core("statistics"), "a fitted mixture of all counts", kYes, kNo,
+       mixed<statistics_tensors, kStatisticsFirst>, statistics_cost},
+      {core("transformer"), "a trained sequence model of ids and routing", kYes, kYes,
+       with_settings<TransformerPredictor>, transformer_cost},
+      {core("next-gate"), "the target layer's router on the state at hand", kNo, kNo,
+       plain<NextGatePredictor>, dense_cost},
+      {core("gate-adapter"), "next-gate with a trained correction", kYes, kYes,
        with_settings<GateAdapterPredictor>, dense_cost},
-      {"gate-mlp", "next-gate with a trained network on state, ids and earlier tokens' experts",
-       kNo, kYes, kYes, kYes, kYes, kYes, with_settings<GateMlpPredictor>, dense_cost},
-      {"mlp", "a trained network on the hidden state", kNo, kYes, kYes, kYes, kYes, kYes,
+      {core("gate-mlp"),
+       "next-gate with a trained network on state, ids and earlier tokens' experts", kYes, kYes,
+       with_settings<GateMlpPredictor>, dense_cost},
+      {core("mlp"), "a trained network on the hidden state", kYes, kYes,
        with_settings<MlpPredictor>, dense_cost},
   };
   return kinds;

@@ -6,25 +6,19 @@
 
 #include "predict/cost.h"
 #include "predict/predictor.h"
+#include "scoring/kinds.h"
 
 namespace foregate::predict {
 
-/// One kind of predictor: everything the program knows about it by name. A new one is a line in
-/// registry.cpp.
-struct PredictorKind {
-  const char* name;
+/// One kind of predictor: what the scoring core knows of it, and how it is made and fitted. A new
+/// one is a line in registry.cpp and one in scoring/kinds.cpp.
+struct PredictorKind : scoring::Kind {
   const char* summary;  ///< half a sentence for help texts
-  bool next_token;      ///< leads it can predict at
-  bool layer;
-  bool pre_attention;
-  bool features;  ///< reads hidden states
-  bool learns;    ///< from the training texts, by counting or by gradient descent
-  bool trained;   ///< by gradient descent, that is, by `foregate train` and not on the spot
+  bool learns;          ///< from the training texts, by counting or by gradient descent
+  bool trained;         ///< by gradient descent, that is, by `foregate train` and not on the spot
   std::unique_ptr<Predictor> (*make)(const char* name, scoring::Lead lead,
                                      const trace::Geometry& geometry, const JsonReader& settings);
   CostFunction cost;
-
-  bool supports(const scoring::Lead& lead) const;
 };
 
 const std::vector<PredictorKind>& predictor_kinds();

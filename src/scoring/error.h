@@ -6,7 +6,7 @@
 
 namespace foregate::scoring {
 
-/// A predictor that this library cannot run, although it is one.
+/// A predictor that this library cannot run, or not so, although it is one.
 class UnsupportedError : public Error {
  public:
   explicit UnsupportedError(const std::string& message) : Error(message) {}

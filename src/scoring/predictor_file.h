@@ -20,7 +20,7 @@ struct LoadedPredictor {
 };
 
 /// Throws EnvironmentError if a file is missing or unreadable, DataError if one is broken or the
-/// two do not fit, UnsupportedError for a predictor that needs libtorch.
+/// two do not fit, UnsupportedError for a kind that is not known.
 LoadedPredictor load_predictor(const std::filesystem::path& directory);
 
 }  // namespace foregate::scoring

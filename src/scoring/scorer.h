@@ -19,14 +19,23 @@ class Memory {
   virtual void begin_token(const History& history) = 0;
 };
 
+class Scorer;
+
 /// One sequence, as a scorer sees it.
 struct Sequence {
+  /// Without tokens, keeping what the scorer looks at.
+  explicit Sequence(const Scorer& scorer);
+
+  /// Back to a sequence without tokens.
+  void reset();
+  void begin_token(int32_t id);
+
   History history;
   std::unique_ptr<Memory> memory;  ///< null if the scorer makes none
 };
 
-/// A predictor that runs without libtorch. It equals the class of src/predict of that name; see
-/// there for the idea, and docs/c-api.md for formula and tensors. Never changes once made.
+/// What a trained predictor computes when it runs; docs/predictors.md has the ideas, docs/c-api.md
+/// formulas and tensors. Never changes once made.
 class Scorer {
  public:
   explicit Scorer(PredictorIdentity identity) : identity_(std::move(identity)) {}

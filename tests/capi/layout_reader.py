@@ -30,6 +30,10 @@ def silu(x):
     return x / (1 + np.exp(-x))
 
 
+def layer_norm(x, gain):
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5) * gain
+
+
 class LayoutReader:
     """One predictor directory. score() gives [n, L', E] for a text."""
 
@@ -57,6 +61,21 @@ class LayoutReader:
         highest = scores.max(-1, keepdims=True)
         total = highest + np.log(np.exp(scores - highest).sum(-1, keepdims=True))
         return 1 / (1 + np.exp(-(scale * scores + shared * total + offset)))
+
+    # By chance
+
+    def random(self, text, layer):
+        """Draws of SplitMix64, a stream a token, by the seed, the id and the place."""
+        seed, mask = int(self.t["seed"][0]), 2 ** 64 - 1
+        scores = np.empty((len(text["ids"]), self.experts), np.float32)
+        for t, i in enumerate(text["ids"]):
+            state = (seed ^ ((int(i) << 32 | t) * 0xd1342543de82ef95 + 1)) & mask
+            for e in range(self.experts):
+                z = (state + ((layer - self.first) * self.experts + e + 1) * 0x9e3779b97f4a7c15) & mask
+                z = ((z ^ z >> 30) * 0xbf58476d1ce4e5b9) & mask
+                z = ((z ^ z >> 27) * 0x94d049bb133111eb) & mask
+                scores[t, e] = ((z ^ z >> 31) >> 11) * 2.0 ** -53
+        return scores
 
     # By counting
 
@@ -185,6 +204,65 @@ class LayoutReader:
         weights = self.t["mixture"][layer - self.first]
         assert len(weights) == len(parts)
         return sum(weight * part for weight, part in zip(weights, parts))
+
+    # From ids and routing
+
+    def transformer(self, text, layer):
+        row = layer - self.first
+        if getattr(self, "outputs_of", None) is not text:
+            self.outputs_of, self.outputs = text, self.windows(text)
+        y = self.outputs[:, row]
+        if not self.first:
+            return y
+        back = self.json["settings"]["layers_back"]
+        known = np.zeros((len(y), back, self.experts), np.float32)
+        for i in range(back):
+            source = layer - self.first - (back - 1 - i)
+            if source >= 0:
+                np.put_along_axis(known[:, i], text["experts"][:, source], 1, 1)
+        s = y + known.reshape(len(y), -1) @ self.t["known"][row]
+        return s[:, :self.experts] + silu(s[:, self.experts:]) @ self.t["layer_out"][row]
+
+    def windows(self, text):
+        """What the blocks and `out` make of a text: [n, L', O]. A token is scored in the first window that holds it."""
+        n, context = len(text["ids"]), self.json["settings"]["context"]
+        places = np.searchsorted(self.t["ids"], text["ids"])
+        seen = np.append(self.t["ids"], -1)[places] == text["ids"]
+        places = np.where(seen, places, len(self.t["ids"]))
+        hot = np.zeros((n, self.layers, self.experts), np.float32)
+        np.put_along_axis(hot, text["experts"], 1, 2)
+        rows = [np.empty((0, self.layers - self.first, self.t["out_bias"].size // (self.layers - self.first)))]
+        first = done = 0
+        while done < n:
+            end = min(first + context, n)
+            before = np.concatenate([np.zeros_like(hot[:1]), hot[first:end - 1]]).reshape(end - first, -1)
+            x = self.blocks(self.t["embedding"][places[first:end]] + before @ self.t["routing"])
+            y = layer_norm(x, self.t["norm"]) @ self.t["out"] + self.t["out_bias"]
+            rows.append(y.reshape(end - first, self.layers - self.first, -1)[done - first:])
+            first, done = first + context - context // 2, end
+        return np.concatenate(rows)
+
+    def blocks(self, x):
+        heads, (n, width) = self.json["settings"]["heads"], x.shape
+        half = width // heads // 2
+        angle = np.arange(n)[:, None] * 10000.0 ** (-np.arange(half) / half)
+        cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+
+        def rotate(y):
+            a, b = y[..., :half], y[..., half:]
+            return np.concatenate([a * cos - b * sin, a * sin + b * cos], -1)
+
+        for i in range(self.json["settings"]["blocks"]):
+            w = {name: self.t[f"block.{i}.{name}"] for name in
+                 ("attention_norm", "attention_in", "attention_out", "mlp_norm", "mlp_in", "mlp_in_bias", "mlp_out")}
+            q, k, v = (layer_norm(x, w["attention_norm"]) @ w["attention_in"]).reshape(n, 3, heads, -1).swapaxes(0, 1)
+            scores = np.einsum("qhd,khd->hqk", rotate(q), rotate(k)) / np.sqrt(2 * half)
+            scores = np.where(np.tri(n, dtype=bool), scores, -np.inf)
+            shares = np.exp(scores - scores.max(-1, keepdims=True))
+            shares /= shares.sum(-1, keepdims=True)
+            x = x + np.einsum("hqk,khd->qhd", shares, v).reshape(n, width) @ w["attention_out"]
+            x = x + silu(layer_norm(x, w["mlp_norm"]) @ w["mlp_in"] + w["mlp_in_bias"]) @ w["mlp_out"]
+        return x
 
     # From hidden states
 

@@ -38,12 +38,16 @@ class PredictorDirectory {
            R"(", "geometry": {"num_moe_layers": 2, "num_experts": 4, "top_k": 2, "hidden_size": 3,)"
            R"( "vocab_size": 5, "num_decoder_layers": 4, "moe_layers": [1, 3]},)"
            R"( "model": {"name": "by-hand"},)" +
+           (settings_.empty() ? "" : R"( "settings": )" + settings_ + ",") +
            (calibration_.empty() ? "" : R"( "calibration": )" + calibration_ + ",") +
            R"( "weights_sha256": ")" + sha256_of_file(path_ / "weights.safetensors") + R"("})";
   }
 
   /// A JSON value for "calibration".
   void calibrate(const std::string& calibration) { calibration_ = calibration; }
+
+  /// A JSON value for "settings".
+  void set_up(const std::string& settings) { settings_ = settings; }
 
   void write_weights() const {
     std::ofstream(path_ / "weights.safetensors", std::ios::binary)
@@ -62,6 +66,7 @@ class PredictorDirectory {
   std::vector<TensorRecord> records_;
   std::string data_;
   std::string calibration_;
+  std::string settings_;
 };
 
 }  // namespace foregate::testing

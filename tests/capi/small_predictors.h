@@ -14,12 +14,13 @@ struct SmallPredictor {
   const char* lead;
 };
 
-/// One of every kind that the C API runs.
+/// One of every kind.
 inline const std::vector<SmallPredictor> kSmallPredictors = {
     {"frequency", "next-token"}, {"previous-token", "next-token"}, {"token-table", "next-token"},
     {"transition", "layer-1"},   {"statistics", "next-token"},     {"statistics", "layer-1"},
     {"next-gate", "layer-1"},    {"gate-adapter", "layer-1"},      {"gate-mlp", "pre-attention"},
-    {"mlp", "pre-attention"},
+    {"mlp", "pre-attention"},    {"random", "next-token"},         {"transformer", "next-token"},
+    {"transformer", "layer-1"},
 };
 
 /// Fills a PredictorDirectory with tensors of the right shapes and small random values.
@@ -33,6 +34,11 @@ class SmallTensors {
     const int64_t rows = kLayers - first;
     if (name == "next-gate") return floats("router", {rows, kExperts, kHidden});
     if (name == "gate-adapter" || name == "gate-mlp" || name == "mlp") return networks(name, rows);
+    if (name == "random") {
+      directory_.tensor<int64_t>("seen_texts", "I64", {64}, std::vector<int64_t>(64, 7));
+      return directory_.tensor<int64_t>("seed", "I64", {1}, {11});
+    }
+    if (name == "transformer") return transformer(rows, first > 0);
     floats("frequency", {kLayers, kExperts});
     if (name == "frequency" || name == "previous-token") return;
     if (name == "transition") {
@@ -113,6 +119,29 @@ class SmallTensors {
     floats("experts_in", {rows, 2 * kExperts, kExperts + kWidth});
     floats("inner_bias", {rows, kWidth});
     floats("inner_out", {rows, kWidth, kExperts});
+  }
+
+  void transformer(int64_t rows, bool by_layer) {
+    constexpr int64_t kInner = 5, kBack = 2, kSize = 4;
+    const int64_t outputs = kExperts + (by_layer ? kInner : 0);
+    directory_.set_up(R"({"width": 4, "blocks": 1, "heads": 2, "context": 4, "layers_back": 2,)"
+                      R"( "layer_width": 5})");
+    directory_.tensor<int64_t>("ids", "I64", {2}, {1, 3});
+    floats("embedding", {3, kSize});
+    floats("routing", {kLayers * kExperts, kSize});
+    for (const char* norm : {"norm", "block.0.attention_norm", "block.0.mlp_norm"}) {
+      floats(norm, {kSize});
+    }
+    floats("block.0.attention_in", {kSize, 3 * kSize});
+    floats("block.0.attention_out", {kSize, kSize});
+    floats("block.0.mlp_in", {kSize, 4 * kSize});
+    floats("block.0.mlp_in_bias", {4 * kSize});
+    floats("block.0.mlp_out", {4 * kSize, kSize});
+    floats("out", {kSize, rows * outputs});
+    floats("out_bias", {rows * outputs});
+    if (!by_layer) return;
+    floats("known", {rows, kBack * kExperts, outputs});
+    floats("layer_out", {rows, kInner, kExperts});
   }
 
   PredictorDirectory& directory_;

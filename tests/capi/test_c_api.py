@@ -12,11 +12,13 @@ from conftest import BUILD, LIBRARY, ROOT, foregate, run
 from layout_reader import LayoutReader
 
 CASES = [
+    *[("random", lead) for lead in ("next-token", "layer-2")],
     *[("frequency", lead) for lead in ("next-token", "layer-1", "pre-attention")],
     ("previous-token", "next-token"),
     ("token-table", "next-token"),
     *[("transition", lead) for lead in ("layer-1", "layer-2")],
     *[("statistics", lead) for lead in ("next-token", "layer-1", "layer-2")],
+    *[("transformer", lead) for lead in ("next-token", "layer-1", "layer-2")],
     *[(name, lead) for name in ("next-gate", "gate-adapter", "gate-mlp", "mlp")
       for lead in ("layer-1", "layer-2", "pre-attention")],
 ]
@@ -28,11 +30,15 @@ STRICT = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
 def predictors(demo_trace, tmp_path_factory):
     """A directory for every predictor and lead, the trained ones trained for a moment."""
     directory = tmp_path_factory.mktemp("predictors")
-    (directory / "quick.json").write_text(json.dumps({"steps": 30, "batch_tokens": 256, "validate_every": 10}))
+    quick = {"steps": 30, "batch_tokens": 256, "validate_every": 10}
+    (directory / "quick.json").write_text(json.dumps(quick))
+    # Windows that end within the texts.
+    (directory / "transformer.json").write_text(json.dumps({**quick, "context": 21, "blocks": 2, "width": 64}))
     for name, lead in CASES:
-        trained = name in ("gate-adapter", "gate-mlp", "mlp")
+        trained = name in ("gate-adapter", "gate-mlp", "mlp", "transformer")
+        config = directory / ("transformer.json" if name == "transformer" else "quick.json")
         foregate("train", "--traces", demo_trace, "--predictor", name, "--lead", lead, "--output",
-                 directory / f"{name}-{lead}", *(["--config", directory / "quick.json"] if trained else []))
+                 directory / f"{name}-{lead}", *(["--config", config] if trained else []))
     return directory
 
 

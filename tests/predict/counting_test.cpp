@@ -6,9 +6,8 @@
 #include <cmath>
 
 #include "predict/counting/mixture.h"
-#include "predict/counting/tables.h"
-#include "predict/counting/text_memory.h"
 #include "predict/registry.h"
+#include "scoring/counting/pair_table.h"
 #include "synthetic_trace.h"
 
 namespace foregate::predict {
@@ -81,6 +80,7 @@ TEST_F(Counting, Counts) {
   EXPECT_TRUE(counts.transitions[1][0][1].equal(torch::tensor({0, 0, 1}, torch::kInt32)));
   EXPECT_EQ(counts.transitions.sum().item<int>(), 4);
   // Pairs of ids 1 1 (B) and 1 2 (A), with what the later one chose at both layers.
+  using scoring::pair_id;
   EXPECT_TRUE(counts.pair_ids.equal(torch::tensor({pair_id(1, 1), pair_id(1, 2)}, torch::kInt64)));
   EXPECT_TRUE(counts.pair_begin.equal(torch::tensor({0, 1, 2}, torch::kInt64)));
   EXPECT_TRUE(counts.pair_experts.view({2, 2}).equal(
@@ -177,31 +177,6 @@ TEST_F(Counting, StatisticsWeighsEveryIngredient) {
   // The path through expert 1 was seen once, that through expert 0 led to 0 once and to 1 twice.
   expect_row(score_with(17), {0, 0, 0});
   expect_row(score_with(17, 1), {std::log(2.0), std::log(2.0), 0});
-}
-
-TEST(TextMemory, FindsTheLatestAlike) {
-  const torch::Tensor ids = torch::tensor({5, 6, 5, 6, 6, 5}, torch::kInt64);
-  EXPECT_TRUE(latest_alike(ids, 1).equal(torch::tensor({-1, -1, 0, 1, 3, 2}, torch::kInt64)));
-  EXPECT_TRUE(latest_alike(ids, 2).equal(torch::tensor({-1, -1, -1, 1, -1, 2}, torch::kInt64)));
-  EXPECT_EQ(latest_alike(torch::empty({0}, torch::kInt64), 2).size(0), 0);
-}
-
-TEST(TextMemory, CountsWhatTheAlikeChose) {
-  const torch::Tensor latest = torch::tensor({-1, 0, -1, 1}, torch::kInt64);
-  const torch::Tensor experts = torch::tensor({{0, 2}, {2, 1}, {0, 1}, {0, 1}}, torch::kInt64);
-  const EarlierCounts counts = earlier_alike(latest, experts, 3);
-  EXPECT_TRUE(counts.tokens.equal(torch::tensor({0.0F, 1.0F, 0.0F, 2.0F})));
-  EXPECT_TRUE(counts.experts[1].equal(torch::tensor({1.0F, 0.0F, 1.0F})));
-  EXPECT_TRUE(counts.experts[3].equal(torch::tensor({1.0F, 1.0F, 2.0F})));
-}
-
-TEST(TextMemory, ForgetsWhatLiesFarBack) {
-  const EarlierCounts counts =
-      all_earlier(torch::tensor({{0}, {1}, {1}}, torch::kInt64), /*num_experts=*/2);
-  EXPECT_EQ(counts.tokens[0].item<double>(), 0);
-  EXPECT_NEAR(counts.tokens[2].item<double>(), 1 + kTextDecay, 1e-6);
-  EXPECT_NEAR(counts.experts[2][0].item<double>(), kTextDecay, 1e-6);
-  EXPECT_NEAR(counts.experts[2][1].item<double>(), 1, 1e-6);
 }
 
 TEST(Mixture, FindsTheWeightsThatMadeTheChoices) {

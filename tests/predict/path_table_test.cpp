@@ -1,14 +1,16 @@
-// Paths through the layers: their numbers, and what is counted after them, worked out by hand.
-#include "predict/counting/path_table.h"
+// What is counted after paths through the layers, and what the scoring core makes of it, worked out
+// by hand.
+#include "scoring/counting/path_table.h"
 
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-#include <array>
 #include <cmath>
 
 #include "base/error.h"
+#include "predict/counting/path_counts.h"
 #include "predict/counting/routing_counts.h"
+#include "predict/counting/tensor_weights.h"
 
 namespace foregate::predict {
 namespace {
@@ -20,37 +22,6 @@ trace::Geometry geometry_of(int layers, int experts, int top_k) {
   geometry.top_k = top_k;
   for (int l = 0; l < layers; ++l) geometry.moe_layers.push_back(l);
   return geometry;
-}
-
-TEST(PathIds, NumbersPathsOfOneToThreeLayers) {
-  // W = 4, layer-2: known are l-2, l-3, l-4. S = 4 * 5^2 + 5^4 + 5^6.
-  const scoring::PathIds paths(geometry_of(9, 5, 2), 2, 4);
-  constexpr int64_t kSpan = 100 + 625 + 15625;
-  ASSERT_EQ(paths.num_singles(), 3);
-  ASSERT_EQ(paths.num_paths(), 5);
-  EXPECT_EQ(paths.pair(std::array<int64_t, 2>{3, 1}.data()), 16);
-  std::array<int64_t, 5> ids{};
-  paths.number(6, std::array<int64_t, 3>{7, 24, 11}, ids);
-  EXPECT_EQ(ids, (std::array<int64_t, 5>{6 * kSpan + 25 + 7, 6 * kSpan + 50 + 24,
-                                         6 * kSpan + 75 + 11, 6 * kSpan + 100 + 7 * 25 + 24,
-                                         6 * kSpan + 725 + (7 * 25 + 24) * 25 + 11}));
-  // At layer 3 layers 1 and 0 are known.
-  paths.number(3, std::array<int64_t, 2>{7, 24}, ids);
-  EXPECT_EQ(ids, (std::array<int64_t, 5>{3 * kSpan + 25 + 7, 3 * kSpan + 50 + 24, -1,
-                                         3 * kSpan + 100 + 7 * 25 + 24, -1}));
-}
-
-TEST(PathIds, OfTopOneModelsTheFirstChoiceCountsAsBoth) {
-  EXPECT_EQ(scoring::PathIds(geometry_of(2, 5, 1), 1, 8).pair(std::array<int64_t, 1>{3}.data()),
-            18);
-}
-
-TEST(PathIds, LeavesOutPathsThatWouldNotFitANumber) {
-  EXPECT_EQ(scoring::PathIds(geometry_of(94, 512, 8), 1, 8).num_paths(), 10);
-  EXPECT_EQ(scoring::PathIds(geometry_of(94, 2048, 8), 1, 8).num_paths(), 9);
-  EXPECT_EQ(scoring::PathIds(geometry_of(94, 65535, 8), 1, 8).num_paths(), 8);
-  EXPECT_EQ(scoring::PathIds(geometry_of(94, 8, 2), 9, 8).num_paths(),
-            0);  // looks back no further
 }
 
 // Three layers of two experts, top-1: what tokens chose at layers 0, 1 and 2.
@@ -66,24 +37,32 @@ void expect_row(const torch::Tensor& row, double first, double second) {
 
 TEST(PathTable, KnowsWhatFollowsSeveralLayers) {
   const trace::Geometry geometry = geometry_of(3, 2, 1);
-  const PathTable table(count_paths(five_decisions(), geometry, 1), geometry,
-                        scoring::Lead::layer(1), "t");
-  ASSERT_EQ(table.num_paths(), RoutingCounts::kWindow + 2);
-  const torch::Tensor tokens = torch::tensor({0, 0, 0, 0, 1, 0}, torch::kInt64).view({2, 3, 1});
-  const torch::Tensor evidence = table.evidence(tokens, torch::tensor({0.5F, 0.5F}), 2);
-  ASSERT_EQ(evidence.sizes(), at::IntArrayRef({10, 2, 2}));
+  const TensorWeights weights(count_paths(five_decisions(), geometry, 1), "t");
+  const scoring::PathTable table(weights, geometry, scoring::Lead::layer(1),
+                                 RoutingCounts::kWindow);
+  ASSERT_EQ(table.paths().num_paths(), RoutingCounts::kWindow + 2);
+  // At layer 2, of a token that chose `latest` at layer 1 and `earlier` at layer 0.
+  const auto evidence_of = [&](int16_t latest, int16_t earlier) {
+    const std::vector<int64_t> pairs = {table.paths().pair(&latest), table.paths().pair(&earlier)};
+    const std::vector<float> frequency = {0.5F, 0.5F};
+    torch::Tensor evidence = torch::full({10, 2}, 7.0F);
+    table.evidence(2, pairs, frequency.data(), evidence.mutable_data_ptr<float>());
+    return evidence;
+  };
+  const torch::Tensor evidence = evidence_of(0, 0);
   // Expert 0 at layer 1: five tokens, of which three chose 0 and two chose 1.
-  expect_row(evidence[0][0], std::log(1 + 3 / 2.0), std::log(1 + 2 / 2.0));
+  expect_row(evidence[0], std::log(1 + 3 / 2.0), std::log(1 + 2 / 2.0));
   // Expert 0 at layer 0: both chose 0.
-  expect_row(evidence[1][0], std::log(1 + 2 / 2.0), 0);
+  expect_row(evidence[1], std::log(1 + 2 / 2.0), 0);
   // Both: the same two tokens, but 5/9 was expected of expert 0 already.
-  expect_row(evidence[8][0], std::log(1 + 2 / (4 * 5.0 / 9)), 0);
+  expect_row(evidence[8], std::log(1 + 2 / (4 * 5.0 / 9)), 0);
   EXPECT_EQ(evidence.slice(0, 2, 8).abs().sum().item<double>(), 0);
   EXPECT_EQ(evidence[9].abs().sum().item<double>(), 0);  // there are no three layers
   // Expert 1 at layer 1 was never seen; the path from layer 0 says the same as before.
-  expect_row(evidence[0][1], 0, 0);
-  expect_row(evidence[1][1], std::log(1 + 2 / 2.0), 0);
-  expect_row(evidence[8][1], 0, 0);
+  const torch::Tensor other = evidence_of(1, 0);
+  expect_row(other[0], 0, 0);
+  expect_row(other[1], std::log(1 + 2 / 2.0), 0);
+  expect_row(other[8], 0, 0);
 }
 
 TEST(PathTable, KeepsWhatWasSeenTwiceAndTheMostFrequent) {
@@ -106,7 +85,9 @@ TEST(PathTable, RefusesTensorsThatDoNotFit) {
   const auto refuses = [&](const char* name, const torch::Tensor& tensor) {
     NamedTensors changed = whole;
     changed[name] = tensor;
-    EXPECT_THROW(PathTable(changed, geometry, scoring::Lead::layer(1), "t"), DataError) << name;
+    const TensorWeights weights(changed, "t");
+    EXPECT_THROW(scoring::PathTable(weights, geometry, scoring::Lead::layer(1), 8), DataError)
+        << name;
   };
   refuses("path_begin", whole.at("path_begin").flip(0));
   refuses("path_begin", whole.at("path_begin") + 1);

@@ -1,3 +1,5 @@
+#include "predict/counting/path_counts.h"
+
 #include <ATen/Parallel.h>
 #include <torch/types.h>
 
@@ -6,14 +8,15 @@
 #include <utility>
 #include <vector>
 
-#include "predict/counting/path_table.h"
 #include "predict/counting/routing_counts.h"
+#include "scoring/counting/path_ids.h"
 
 namespace foregate::predict {
 namespace {
 
-constexpr int64_t kFewestTokensOfPath =
-    2;  // of a path: what was seen once says little for its place
+constexpr int64_t kFewestTokensOfPath = 2;  // what was seen once says little for its place
+
+using PathTensors = std::map<std::string, torch::Tensor>;
 
 /// The tokens that came by one path, as places in a sorted list.
 struct Run {
@@ -85,7 +88,7 @@ class Writer {
     begin_.push_back(static_cast<int64_t>(experts_.size()));
   }
 
-  NamedTensors tensors() const {
+  PathTensors tensors() const {
     return {{"path_ids", torch::tensor(ids_, torch::kInt64)},
             {"path_begin", torch::tensor(begin_, torch::kInt64)},
             {"path_experts", torch::tensor(experts_, torch::kInt16)},
@@ -103,8 +106,8 @@ class Writer {
 
 }  // namespace
 
-NamedTensors count_paths(const torch::Tensor& decisions, const trace::Geometry& geometry,
-                         int64_t distance, int64_t most) {
+PathTensors count_paths(const torch::Tensor& decisions, const trace::Geometry& geometry,
+                        int64_t distance, int64_t most) {
   const torch::Tensor rows = decisions.contiguous();
   const scoring::PathIds paths(geometry, distance, RoutingCounts::kWindow);
   const int64_t layers = geometry.num_moe_layers;

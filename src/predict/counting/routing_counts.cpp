@@ -9,8 +9,8 @@
 #include <unordered_map>
 
 #include "base/random.h"
-#include "predict/counting/path_table.h"
-#include "predict/counting/text_memory.h"
+#include "predict/counting/path_counts.h"
+#include "scoring/counting/pair_table.h"
 
 namespace foregate::predict {
 namespace {
@@ -55,7 +55,8 @@ class Counter {
       decisions_.insert(decisions_.end(), chosen, chosen + experts.numel());
     }
     for (int64_t t = 1; t < text.num_tokens(); ++t) {
-      add_pair(pair_id(id[t - 1], id[t]), experts.const_data_ptr<int64_t>() + t * layers_ * k_);
+      add_pair(scoring::pair_id(id[t - 1], id[t]),
+               experts.const_data_ptr<int64_t>() + t * layers_ * k_);
     }
   }
 
@@ -112,8 +113,8 @@ class Counter {
   }
 
   void add_pair(int64_t pair, const int64_t* chosen) {
-    if (static_cast<int64_t>(pair_of_.size()) == PairTable::kMaxTokens) return;
-    if (++pair_tokens_[pair] > PairTable::kOccurrences) return;
+    if (static_cast<int64_t>(pair_of_.size()) == RoutingCounts::kMaxPairTokens) return;
+    if (++pair_tokens_[pair] > RoutingCounts::kPairOccurrences) return;
     pair_of_.push_back(pair);
     pair_experts_.insert(pair_experts_.end(), chosen, chosen + layers_ * k_);
   }
@@ -196,7 +197,7 @@ const RoutingCounts& SharedCounts::get() {
   return *counts_;
 }
 
-const NamedTensors& SharedCounts::paths(int distance) {
+const std::map<std::string, torch::Tensor>& SharedCounts::paths(int distance) {
   const auto found = paths_.find(distance);
   if (found != paths_.end()) return found->second;
   return paths_[distance] = count_paths(get().decisions, corpus_.geometry(), distance);

@@ -17,6 +17,10 @@ struct RoutingCounts {
   static constexpr int kWindow = 8;
   /// Chosen experts kept in `decisions`, or so: 128 MiB.
   static constexpr int64_t kMaxDecisions = 1 << 26;
+  /// Decisions kept of a pair of ids, the first ones, and of all pairs: bounds the table for large
+  /// traces.
+  static constexpr int64_t kPairOccurrences = 16;
+  static constexpr int64_t kMaxPairTokens = 1 << 20;
 
   int64_t tokens = 0;
   torch::Tensor experts;  ///< [L, E] int32: tokens that chose e
@@ -30,7 +34,7 @@ struct RoutingCounts {
   torch::Tensor before_experts;  ///< [S, L, E] int32: of these, tokens that chose e
 
   /// Pairs of ids that followed each other, pair_id(), and the decisions of the later one; see
-  /// PairTable. Pair p's are rows pair_begin[p] to pair_begin[p + 1] of pair_experts.
+  /// scoring::PairTable. Pair p's are rows pair_begin[p] to pair_begin[p + 1] of pair_experts.
   torch::Tensor pair_ids;      ///< [P] int64, ascending
   torch::Tensor pair_begin;    ///< [P + 1] int64
   torch::Tensor pair_experts;  ///< [M, L, k] int16
@@ -51,7 +55,7 @@ class SharedCounts {
  public:
   explicit SharedCounts(const RoutedTexts& corpus) : corpus_(corpus) {}
   const RoutingCounts& get();
-  /// The tensors of a PathTable for lead layer-`distance`.
+  /// The tensors of a scoring::PathTable for lead layer-`distance`.
   const std::map<std::string, torch::Tensor>& paths(int distance);
 
  private:

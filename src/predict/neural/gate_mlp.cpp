@@ -12,7 +12,7 @@ namespace foregate::predict {
 namespace {
 
 constexpr int64_t kMaxWidth = 65536;
-constexpr int64_t kIds = 1 + kTokensBefore;
+constexpr int64_t kIds = 1 + scoring::kTokensBefore;
 /// Of embeddings at the start. Smaller ones are better for a large vocabulary, of which a training
 /// meets many ids only a few times, larger ones for a small one.
 constexpr double kEmbeddingScale = 0.25;
@@ -39,7 +39,7 @@ NamedTensors GateMlpPredictor::initial_parameters(const FitInputs& inputs) const
   const TargetRouters routers = target_routers(inputs.corpus, *this);
   const int64_t hidden = geometry().hidden_size;
   const int64_t experts = geometry().num_experts;
-  const int64_t before = kTokensBefore * experts;
+  const int64_t before = scoring::kTokensBefore * experts;
   const int64_t inputs_size = hidden + kIds * embedding_ + before;
   auto generator = at::make_generator<at::CPUGeneratorImpl>(inputs.environment.seed);
   const auto inner = [&](int64_t rows) {
@@ -91,7 +91,7 @@ void GateMlpPredictor::set_weights(const NamedTensors& weights, const std::strin
   take("state_in", {num_layers(), hidden, width_});
   take("embedding", {geometry().vocab_size + 1, embedding_});
   take("ids_in", {num_layers(), kIds * embedding_, experts + width_});
-  take("experts_in", {num_layers(), kTokensBefore * experts, experts + width_});
+  take("experts_in", {num_layers(), scoring::kTokensBefore * experts, experts + width_});
   take("inner_bias", {num_layers(), width_});
   take("inner_out", {num_layers(), width_, experts});
   take("bias", {num_layers(), experts});

@@ -14,9 +14,9 @@ TokenHistory history_of(const TokenRows& rows, const torch::Tensor& tokens,
   const int64_t width = geometry.num_experts;
   const torch::Tensor places = rows.places.index_select(0, tokens);
   std::vector<torch::Tensor> ids = {rows.ids.index_select(0, tokens).clamp_max(none)};
-  torch::Tensor chosen = torch::zeros({layers, size, kTokensBefore * width},
+  torch::Tensor chosen = torch::zeros({layers, size, scoring::kTokensBefore * width},
                                       rows.experts.options().dtype(torch::kFloat32));
-  for (int64_t back = 1; back <= kTokensBefore; ++back) {
+  for (int64_t back = 1; back <= scoring::kTokensBefore; ++back) {
     const torch::Tensor there = places.ge(back);
     const torch::Tensor before = (tokens - back).clamp_min(0);
     const torch::Tensor id = rows.ids.index_select(0, before).clamp_max(none);

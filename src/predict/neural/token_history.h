@@ -4,13 +4,10 @@
 
 #include <cstdint>
 
+#include "scoring/constants.h"
 #include "trace/trace.h"
 
 namespace foregate::predict {
-
-/// How many tokens before a token the state predictors look at. Four gave less than two on the
-/// models measured.
-inline constexpr int64_t kTokensBefore = 2;
 
 /// A run of texts, one after the other.
 struct TokenRows {
@@ -21,10 +18,11 @@ struct TokenRows {
 
 /// What the tokens before a token, and its own id, say at any lead.
 struct TokenHistory {
-  /// [n, 1 + kTokensBefore] int64: the token's id, that of the token before, and so on; the
-  /// vocabulary's size where there is none.
+  /// [n, 1 + scoring::kTokensBefore] int64: the token's id, that of the token before, and so on;
+  /// the vocabulary's size where there is none.
   torch::Tensor ids;
-  /// [L', n, kTokensBefore * E] float32, multi-hot: what those tokens chose at the same layer.
+  /// [L', n, scoring::kTokensBefore * E] float32, multi-hot: what those tokens chose at the same
+  /// layer.
   torch::Tensor experts;
 };
 

@@ -11,12 +11,12 @@
 #include "base/error.h"
 #include "predict/neural/sequence_task.h"
 #include "predict/training/trainer.h"
+#include "scoring/constants.h"
 
 namespace foregate::predict {
 namespace {
 
 constexpr int64_t kMaxSetting = 65536;
-constexpr double kRotaryBase = 10000;
 /// Of embeddings at the start, small beside what the optimiser moves them by: a rare id is met a
 /// few times in a training, and would keep most of what a large random start gave it.
 constexpr double kInputScale = 0.05;
@@ -36,7 +36,7 @@ torch::Tensor product(const torch::Tensor& a, const torch::Tensor& b, torch::Sca
 }
 
 torch::Tensor normalize(const torch::Tensor& x, const torch::Tensor& gain) {
-  return torch::layer_norm(x, {x.size(-1)}, gain);
+  return torch::layer_norm(x, {x.size(-1)}, gain, {}, scoring::kLayerNormEpsilon);
 }
 
 torch::Tensor drop(const torch::Tensor& x, double share,
@@ -50,7 +50,7 @@ torch::Tensor rotate(const torch::Tensor& x) {  // [..., places, d]
   const int64_t half = x.size(-1) / 2;
   const auto options = x.options().dtype(torch::kFloat32);
   const torch::Tensor speed =
-      torch::pow(kRotaryBase, -torch::arange(half, options) / static_cast<double>(half));
+      torch::pow(scoring::kRotaryBase, -torch::arange(half, options) / static_cast<double>(half));
   const torch::Tensor angle = torch::arange(x.size(-2), options).unsqueeze(1) * speed;
   const torch::Tensor cos = angle.cos().to(x.dtype());
   const torch::Tensor sin = angle.sin().to(x.dtype());

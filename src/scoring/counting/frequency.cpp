@@ -8,7 +8,7 @@ namespace {
 /// score(e) = frequency(e)
 class FrequencyScorer : public SingleScorer {
  public:
-  FrequencyScorer(PredictorIdentity identity, WeightFile& weights)
+  FrequencyScorer(PredictorIdentity identity, const Weights& weights)
       : SingleScorer(std::move(identity)),
         frequency_(weights.floats("frequency", {num_layers(), num_experts()})) {}
 
@@ -24,7 +24,7 @@ class FrequencyScorer : public SingleScorer {
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_frequency_scorer(PredictorIdentity identity, WeightFile& weights) {
+std::unique_ptr<Scorer> make_frequency_scorer(PredictorIdentity identity, const Weights& weights) {
   return std::make_unique<FrequencyScorer>(std::move(identity), weights);
 }
 

@@ -1,21 +1,19 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
-#include "scoring/weight_file.h"
+#include "scoring/weights.h"
 #include "trace/trace.h"
 
 namespace foregate::scoring {
-
-/// log of a probability, kept finite.
-float safe_log(float probability);
 
 /// Counts by token id, backed off to a frequency:
 ///   P(e | id) = (count(id, e) + 4 frequency(e)) / (count(id) + 4)
 class IdTable {
  public:
   /// Throws DataError if the tensors do not fit each other.
-  IdTable(WeightFile& weights, const trace::Geometry& geometry, const char* totals,
+  IdTable(const Weights& weights, const trace::Geometry& geometry, const char* totals,
           const char* counts, const char* frequency);
 
   /// Where an id stands in the table; -1 for one that was never seen.
@@ -25,11 +23,10 @@ class IdTable {
  private:
   int64_t num_layers_;
   int64_t num_experts_;
-  int64_t num_ids_;         // S
-  const int64_t* ids_;      // [S], ascending
-  const int32_t* totals_;   // [S]
-  const int32_t* counts_;   // [S][L][E]
-  const float* frequency_;  // [L][E]
+  std::span<const int64_t> ids_;  // [S], ascending
+  const int32_t* totals_;         // [S]
+  const int32_t* counts_;         // [S][L][E]
+  const float* frequency_;        // [L][E]
 };
 
 }  // namespace foregate::scoring

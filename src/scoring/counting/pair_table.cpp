@@ -5,19 +5,19 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "scoring/sorted_ids.h"
 
 namespace foregate::scoring {
 
-PairTable::PairTable(WeightFile& weights, const trace::Geometry& geometry)
+PairTable::PairTable(const Weights& weights, const trace::Geometry& geometry)
     : num_layers_(geometry.num_moe_layers),
       num_experts_(geometry.num_experts),
       top_k_(geometry.top_k),
-      num_pairs_(weights.size("pair_ids", 1, 0)),
-      ids_(weights.long_integers("pair_ids", {num_pairs_})),
-      begin_(weights.long_integers("pair_begin", {num_pairs_ + 1})) {
+      ids_(weights.id_list("pair_ids")),
+      begin_(weights.long_integers("pair_begin", {std::ssize(ids_) + 1})) {
   const int64_t decisions = weights.size("pair_experts", 3, 0);
   experts_ = weights.short_integers("pair_experts", {decisions, num_layers_, top_k_});
-  const int64_t* end = begin_ + num_pairs_ + 1;
+  const int64_t* end = begin_ + ids_.size() + 1;
   const bool ordered = std::is_sorted(begin_, end) && begin_[0] == 0 && end[-1] == decisions;
   const bool known = std::all_of(experts_, experts_ + decisions * num_layers_ * top_k_,
                                  [&](int16_t e) { return e >= 0 && e < num_experts_; });
@@ -29,9 +29,7 @@ PairTable::PairTable(WeightFile& weights, const trace::Geometry& geometry)
 }
 
 int64_t PairTable::find(int64_t pair) const {
-  const int64_t* end = ids_ + num_pairs_;
-  const int64_t* found = std::lower_bound(ids_, end, pair);
-  return found != end && *found == pair ? found - ids_ : -1;
+  return index_of(ids_, pair);
 }
 
 int64_t PairTable::count(int64_t place, int64_t layer, float* out) const {

@@ -29,6 +29,20 @@ PathIds::PathIds(const trace::Geometry& geometry, int64_t distance, int64_t wind
   }
 }
 
+int64_t PathIds::first_id(int64_t layer, int64_t path) const {
+  const int64_t square = num_experts_ * num_experts_;
+  const int64_t begin = layer * span_;
+  if (path == num_paths()) return begin + span_;
+  if (path < singles_) return begin + (distance_ - 1 + path) * square;
+  int64_t offset = begin + window_ * square;
+  int64_t count = square;
+  for (int64_t i = 0; i < path - singles_; ++i) {
+    count *= square;
+    offset += count;
+  }
+  return offset;
+}
+
 void PathIds::number(int64_t layer, std::span<const int64_t> pairs, std::span<int64_t> ids) const {
   const auto pair_at = [&](int64_t i) { return pairs[static_cast<size_t>(i)]; };
   number(layer, static_cast<int64_t>(pairs.size()), pair_at, ids);

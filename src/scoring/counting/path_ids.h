@@ -29,6 +29,9 @@ class PathIds {
   /// Of these, the paths of one layer: W - h + 1, none if the lead looks back no further.
   int64_t num_singles() const { return singles_; }
 
+  /// The smallest id of a layer's path i; of path num_paths(), one more than the layer's largest.
+  int64_t first_id(int64_t layer, int64_t path) const;
+
   /// p(j) of a decision, ranked.
   template <typename Expert>
   int64_t pair(const Expert* chosen) const {

@@ -1,14 +1,13 @@
+#include "scoring/constants.h"
 #include "scoring/scorers.h"
 
 namespace foregate::scoring {
 namespace {
 
-constexpr float kFrequencyWeight = 1e-3F;
-
 /// score(e) = [the token before chose e] + 0.001 frequency(e)
 class PreviousTokenScorer : public SingleScorer {
  public:
-  PreviousTokenScorer(PredictorIdentity identity, WeightFile& weights)
+  PreviousTokenScorer(PredictorIdentity identity, const Weights& weights)
       : SingleScorer(std::move(identity)),
         frequency_(weights.floats("frequency", {num_layers(), num_experts()})) {}
 
@@ -29,7 +28,7 @@ class PreviousTokenScorer : public SingleScorer {
 }  // namespace
 
 std::unique_ptr<Scorer> make_previous_token_scorer(PredictorIdentity identity,
-                                                   WeightFile& weights) {
+                                                   const Weights& weights) {
   return std::make_unique<PreviousTokenScorer>(std::move(identity), weights);
 }
 

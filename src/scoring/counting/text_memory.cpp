@@ -4,13 +4,12 @@
 
 #include <algorithm>
 
+#include "scoring/constants.h"
 #include "scoring/counting/pair_table.h"
 #include "scoring/error.h"
 
 namespace foregate::scoring {
 namespace {
-
-constexpr float kDecay = 0.97F;
 
 /// The latest token of a key before this one, which becomes the latest; -1 if it is the first.
 int64_t exchange(std::unordered_map<int64_t, int64_t>& latest, int64_t key, int64_t token) {
@@ -50,8 +49,8 @@ void TextMemory::begin_token(const History& history) {
 }
 
 void TextMemory::add_routing(const History& history, int64_t token) {
-  all_tokens_ = kDecay * all_tokens_ + 1;
-  for (float& sum : all_experts_) sum *= kDecay;
+  all_tokens_ = kTextDecay * all_tokens_ + 1;
+  for (float& sum : all_experts_) sum *= kTextDecay;
   for (int64_t l = 0; l < num_layers_; ++l) {
     if (!history.has_routing(token, l)) {
       int64_t& missing = missing_[static_cast<size_t>(l)];

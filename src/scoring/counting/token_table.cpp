@@ -7,7 +7,7 @@ namespace {
 /// score(e) = P(e | id), see IdTable.
 class TokenTableScorer : public SingleScorer {
  public:
-  TokenTableScorer(PredictorIdentity identity, WeightFile& weights)
+  TokenTableScorer(PredictorIdentity identity, const Weights& weights)
       : SingleScorer(std::move(identity)),
         table_(weights, geometry(), "id_tokens", "id_experts", "frequency") {}
 
@@ -24,7 +24,8 @@ class TokenTableScorer : public SingleScorer {
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_token_table_scorer(PredictorIdentity identity, WeightFile& weights) {
+std::unique_ptr<Scorer> make_token_table_scorer(PredictorIdentity identity,
+                                                const Weights& weights) {
   return std::make_unique<TokenTableScorer>(std::move(identity), weights);
 }
 

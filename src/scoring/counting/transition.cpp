@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "scoring/counting/id_table.h"
+#include "scoring/counting/mixture_scorer.h"
 #include "scoring/counting/path_table.h"
 #include "scoring/scorers.h"
 
@@ -11,65 +11,52 @@ namespace {
 /// score(b) = v log frequency(b) + over the earlier layers j that the lead allows, at most W before
 /// the layer: w(j) e(b | first choice at j) + u(j) sum over the other choices a: e(b | a)
 ///   + over paths p: x(p) log(1 + count(p, b) / (4 P(b)))
-class TransitionScorer : public SingleScorer {
+class TransitionScorer : public MixtureScorer {
  public:
-  TransitionScorer(PredictorIdentity identity, WeightFile& weights)
-      : SingleScorer(std::move(identity)),
+  TransitionScorer(PredictorIdentity identity, const Weights& weights)
+      : MixtureScorer(std::move(identity)),
         window_(weights.size("evidence", 4, 1)),
-        skipped_(first_layer() - 1),
-        paths_(weights, geometry(), this->identity().lead, window_),
-        singles_(1 + 2 * paths_.paths().num_singles()),
-        terms_(singles_ + paths_.paths().num_paths()),
-        evidence_(
-            weights.floats("evidence", {num_layers(), window_, num_experts(), num_experts()})),
-        mixture_(weights.floats("mixture", {num_layers() - first_layer(), terms_})),
-        frequency_(weights.floats("frequency", {num_layers(), num_experts()})) {
-    log_frequency_.resize(static_cast<size_t>(num_layers() * num_experts()));
-    std::transform(frequency_, frequency_ + log_frequency_.size(), log_frequency_.begin(),
-                   safe_log);
+        table_(weights.floats("evidence", {num_layers(), window_, num_experts(), num_experts()})),
+        frequency_(weights.floats("frequency", {num_layers(), num_experts()})),
+        log_frequency_(safe_logs(frequency_, num_layers() * num_experts())),
+        paths_(weights, geometry(), this->identity().lead, window_) {
+    set_mixture(weights, num_transition_terms(geometry(), this->identity().lead, window_));
   }
 
   Needs needs() const override { return {.routing = true}; }
 
- private:
-  void score_one(const Sequence& sequence, int64_t layer, float* scores) const override {
+  void evidence(const Sequence& sequence, int64_t layer, float* out) const override {
     const int64_t token = sequence.history.num_tokens() - 1;
-    const float* weight = mixture_ + (layer - first_layer()) * terms_;
-    const float* prior = log_frequency_.data() + layer * num_experts();
-    for (int64_t e = 0; e < num_experts(); ++e) scores[e] = weight[0] * prior[e];
-    const float* path_weight = weight + singles_;
-    ++weight;
+    const int64_t width = num_experts();
+    std::copy_n(log_frequency_.data() + layer * width, width, out);
+    out += width;
     std::vector<int64_t> pairs;
-    for (int64_t w = skipped_; w < window_ && layer - 1 - w >= 0; ++w) {
-      const float* table = evidence_ + (layer * window_ + w) * num_experts() * num_experts();
-      const auto known = sequence.history.routing(token, layer - 1 - w);
-      add_row(table, known[0], weight[0], scores);
-      for (const uint16_t other : known.subspan(1)) add_row(table, other, weight[1], scores);
-      weight += 2;
+    for (int64_t w = first_layer() - 1; w < window_; ++w, out += 2 * width) {
+      const int64_t source = layer - 1 - w;
+      if (source < 0) {
+        std::fill_n(out, 2 * width, 0.0F);
+        continue;
+      }
+      const float* table = table_ + (layer * window_ + w) * width * width;
+      const auto known = sequence.history.routing(token, source);
+      sum_rows(table, known.first(1), width, out);
+      sum_rows(table, known.subspan(1), width, out + width);
       pairs.push_back(paths_.paths().pair(known.data()));
     }
-    paths_.add(layer, pairs, frequency_ + layer * num_experts(), path_weight, scores);
+    paths_.evidence(layer, pairs, frequency_ + layer * width, out);
   }
 
-  void add_row(const float* table, uint16_t row, float weight, float* scores) const {
-    const float* evidence = table + row * num_experts();
-    for (int64_t e = 0; e < num_experts(); ++e) scores[e] += weight * evidence[e];
-  }
-
-  const int64_t window_;   // W
-  const int64_t skipped_;  // layers in front that the lead does not let see
-  const PathTable paths_;
-  const int64_t singles_;   // ingredients in front of the paths'
-  const int64_t terms_;     // F
-  const float* evidence_;   // [L][W][E][E]
-  const float* mixture_;    // [L'][F]
+ private:
+  const int64_t window_;    // W
+  const float* table_;      // [L][W][E][E] e(b | a)
   const float* frequency_;  // [L][E]
-  std::vector<float> log_frequency_;
+  const std::vector<float> log_frequency_;
+  const PathTable paths_;
 };
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_transition_scorer(PredictorIdentity identity, WeightFile& weights) {
+std::unique_ptr<Scorer> make_transition_scorer(PredictorIdentity identity, const Weights& weights) {
   return std::make_unique<TransitionScorer>(std::move(identity), weights);
 }
 

@@ -1,6 +1,6 @@
-#include "scoring/neural/products.h"
 #include "scoring/neural/scaled_router.h"
 #include "scoring/neural/state_scorer.h"
+#include "scoring/products.h"
 #include "scoring/scorers.h"
 
 namespace foregate::scoring {
@@ -41,7 +41,8 @@ class GateAdapterScorer : public StateScorer {
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_gate_adapter_scorer(PredictorIdentity identity, WeightFile& weights) {
+std::unique_ptr<Scorer> make_gate_adapter_scorer(PredictorIdentity identity,
+                                                 const Weights& weights) {
   const int64_t rank = weights.size("down", 3, 2);
   const LayoutTensors tensors(weights, gate_adapter_layout(identity.geometry, identity.lead, rank));
   return std::make_unique<GateAdapterScorer>(std::move(identity), rank, tensors);

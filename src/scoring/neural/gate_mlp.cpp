@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "scoring/neural/products.h"
 #include "scoring/neural/scaled_router.h"
 #include "scoring/neural/state_scorer.h"
+#include "scoring/products.h"
 #include "scoring/scorers.h"
 
 namespace foregate::scoring {
@@ -102,7 +102,7 @@ class GateMlpScorer : public StateScorer {
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_gate_mlp_scorer(PredictorIdentity identity, WeightFile& weights) {
+std::unique_ptr<Scorer> make_gate_mlp_scorer(PredictorIdentity identity, const Weights& weights) {
   const GateMlpSizes sizes{.width = weights.size("state_in", 3, 2),
                            .embedding = weights.size("embedding", 2, 1)};
   const LayoutTensors tensors(weights, gate_mlp_layout(identity.geometry, identity.lead, sizes));

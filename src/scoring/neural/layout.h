@@ -5,14 +5,11 @@
 #include <string_view>
 #include <vector>
 
+#include "scoring/constants.h"
 #include "scoring/lead.h"
 #include "trace/trace.h"
 
 namespace foregate::scoring {
-
-/// How many tokens before a token gate-mlp looks at. Four gave less than two on the models
-/// measured.
-inline constexpr int64_t kTokensBefore = 2;
 
 /// Name and shape of a tensor of weights.safetensors; all of these are float32.
 struct TensorSpec {

@@ -1,25 +1,26 @@
 #pragma once
 
+#include <string_view>
 #include <utility>
 
 #include "scoring/neural/layout.h"
-#include "scoring/weight_file.h"
+#include "scoring/weights.h"
 
 namespace foregate::scoring {
 
-/// The tensors of a layout in a file, in which they must have its shapes.
+/// The tensors of a layout among the weights, where they must have its shapes.
 class LayoutTensors {
  public:
-  LayoutTensors(WeightFile& weights, Layout layout)
+  LayoutTensors(const Weights& weights, Layout layout)
       : weights_(weights), layout_(std::move(layout)) {}
 
-  /// Throws DataError if the file does not hold it as the layout says.
-  const float* operator[](const char* name) const {
+  /// Throws DataError if it is not there as the layout says.
+  const float* operator[](std::string_view name) const {
     return weights_.floats(name, layout_.shape(name));
   }
 
  private:
-  WeightFile& weights_;
+  const Weights& weights_;
   Layout layout_;
 };
 

@@ -1,6 +1,6 @@
 #include "scoring/neural/layout_tensors.h"
-#include "scoring/neural/products.h"
 #include "scoring/neural/state_scorer.h"
+#include "scoring/products.h"
 #include "scoring/scorers.h"
 
 namespace foregate::scoring {
@@ -41,7 +41,7 @@ class MlpScorer : public StateScorer {
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_mlp_scorer(PredictorIdentity identity, WeightFile& weights) {
+std::unique_ptr<Scorer> make_mlp_scorer(PredictorIdentity identity, const Weights& weights) {
   const int64_t width = weights.size("input", 3, 2);
   const LayoutTensors tensors(weights, mlp_layout(identity.geometry, identity.lead, width));
   return std::make_unique<MlpScorer>(std::move(identity), width, tensors);

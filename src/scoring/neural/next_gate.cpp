@@ -1,6 +1,6 @@
 #include "scoring/neural/layout_tensors.h"
-#include "scoring/neural/products.h"
 #include "scoring/neural/state_scorer.h"
+#include "scoring/products.h"
 #include "scoring/scorers.h"
 
 namespace foregate::scoring {
@@ -25,7 +25,7 @@ class NextGateScorer : public StateScorer {
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_next_gate_scorer(PredictorIdentity identity, WeightFile& weights) {
+std::unique_ptr<Scorer> make_next_gate_scorer(PredictorIdentity identity, const Weights& weights) {
   const LayoutTensors tensors(weights, next_gate_layout(identity.geometry, identity.lead));
   return std::make_unique<NextGateScorer>(std::move(identity), tensors);
 }

@@ -1,6 +1,6 @@
 #include "scoring/neural/scaled_router.h"
 
-#include "scoring/neural/products.h"
+#include "scoring/products.h"
 
 namespace foregate::scoring {
 

@@ -7,11 +7,11 @@
 #include <cstring>
 
 #include "base/half.h"
+#include "scoring/constants.h"
 
 namespace foregate::scoring {
 namespace {
 
-constexpr float kEpsilon = 1e-6F;
 constexpr size_t kNormLanes = 16;
 
 float from_bfloat16(uint16_t bits) {
@@ -57,7 +57,7 @@ void normalize_state(const void* values, StateDtype dtype, size_t size, float* o
       break;
   }
   const float mean = sum_of_squares(out, size) / static_cast<float>(size);
-  const float scale = 1.0F / std::sqrt(mean + kEpsilon);
+  const float scale = 1.0F / std::sqrt(mean + kStateEpsilon);
   for (size_t i = 0; i < size; ++i) out[i] *= scale;
 }
 

@@ -19,4 +19,12 @@ void add_transposed_product(const float* matrix,  // [rows][columns]
                             int64_t rows, int64_t columns, std::span<const float* const> vectors,
                             std::span<float* const> outs);
 
+/// out[c] = sum over r: weights[r] * matrix[r][c], the rows added one after the other.
+void weighted_sum(const float* matrix,  // [rows][columns]
+                  int64_t rows, int64_t columns, const float* weights, float* out);
+
+/// Logs of probabilities, within 2^-22 of their size and kept finite: of max(p, 0.000001). Equal
+/// probabilities have equal logs wherever they stand.
+void safe_log(const float* probabilities, int64_t size, float* out);
+
 }  // namespace foregate::scoring
