@@ -19,9 +19,10 @@ SIZES = {
 }
 KINDS = [("frequency", "next-token"), ("previous-token", "next-token"), ("token-table", "next-token"),
          ("transition", "layer-1"), ("statistics", "next-token"), ("statistics", "layer-1"), ("next-gate", "layer-1"),
-         ("gate-adapter", "layer-1"), ("mlp", "layer-1"), ("gate-mlp", "layer-1")]
+         ("gate-adapter", "layer-1"), ("mlp", "layer-1"), ("gate-mlp", "layer-1"), ("transformer", "layer-1")]
 WINDOW, SEEN_IDS, SEEN_PAIRS, SEEN_PATHS, PATH_EXPERTS = 8, 2000, 4000, 4000, 8
 RANK, WIDTH, EMBEDDING = 32, 256, 64
+TRANSFORMER = {"width": 256, "blocks": 1, "heads": 4, "context": 256, "layers_back": 8, "layer_width": 128}
 DTYPES = {"float32": "F32", "int64": "I64", "int32": "I32", "int16": "I16"}
 
 
@@ -61,6 +62,16 @@ def tensors_of(kind, lead, size, random):
             more |= {"transitions": normal(layers, WINDOW, experts, experts),
                      **random_paths(layers, experts, first, random)}
         return {**table, **more}
+    if kind == "transformer":
+        width, back, inner = (TRANSFORMER[key] for key in ("width", "layers_back", "layer_width"))
+        block = {"attention_norm": normal(width), "attention_in": normal(width, 3 * width),
+                 "attention_out": normal(width, width), "mlp_norm": normal(width), "mlp_in": normal(width, 4 * width),
+                 "mlp_in_bias": normal(4 * width), "mlp_out": normal(4 * width, width)}
+        outputs = experts + inner
+        return {"ids": ids, "embedding": normal(SEEN_IDS + 1, width), "routing": normal(layers * experts, width),
+                "norm": normal(width), "out": normal(width, rows * outputs), "out_bias": normal(rows * outputs),
+                **{f"block.0.{name}": tensor for name, tensor in block.items()},
+                "known": normal(rows, back * experts, outputs), "layer_out": normal(rows, inner, experts)}
     if kind == "next-gate":
         return {"router": normal(rows, experts, hidden)}
     if kind == "mlp":
@@ -105,7 +116,7 @@ def write_predictor(directory, kind, lead, size, tensors):
     geometry = {**size, "num_decoder_layers": size["num_moe_layers"], "moe_layers": list(range(size["num_moe_layers"]))}
     (directory / "predictor.json").write_text(json.dumps({
         "format": "foregate-predictor", "format_version": 1, "predictor": kind, "lead": lead, "geometry": geometry,
-        "weights_sha256": hashlib.sha256(weights).hexdigest()}))
+        "settings": TRANSFORMER if kind == "transformer" else {}, "weights_sha256": hashlib.sha256(weights).hexdigest()}))
 
 
 def measure(program, directory, sequences, rounds):

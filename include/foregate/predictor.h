@@ -54,7 +54,7 @@ typedef enum foregate_status {
   FOREGATE_INVALID_ARGUMENT = 1, /* a null pointer, an index out of range, a wrong size */
   FOREGATE_NOT_FOUND = 2,        /* no such directory or file, or not readable */
   FOREGATE_BAD_DATA = 3,         /* a file is broken, truncated, or of a newer format version */
-  FOREGATE_UNSUPPORTED = 4,      /* a predictor that only foregate itself can run */
+  FOREGATE_UNSUPPORTED = 4,      /* a kind of predictor that is not known here; no calibration */
   FOREGATE_NOT_OBSERVED = 5,     /* the sequence has not been told what this prediction needs */
   FOREGATE_OUT_OF_MEMORY = 6,
   FOREGATE_INTERNAL = 7 /* a bug of this library */
