@@ -15,6 +15,8 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
+#include "tensor/device/device.h"
+#include "tensor/dtype.h"
 #include "tensor/files/safetensors.h"
 
 namespace foregate {
@@ -94,8 +96,8 @@ int main(int argc, char** argv) {
   try {
     if (argc > 3) options.tokens_per_batch = std::stoi(argv[3]);
     if (argc > 4) options.rounds = std::stoi(argv[4]);
-    if (argc > 5) options.engine.device = argv[5];
-    if (argc > 6) options.engine.dtype = argv[6];
+    if (argc > 5) options.engine.compute.device = foregate::tensor::parse_device(argv[5]);
+    if (argc > 6) options.engine.compute.dtype = foregate::tensor::parse_dtype(argv[6]);
     foregate::bench(options);
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());

@@ -11,16 +11,17 @@
 #include "base/number_text.h"
 #include "collect/benchmark.h"
 #include "commands.h"
+#include "model_options.h"
 #include "models/geometries.h"
 #include "output.h"
-#include "tensor/device/gpus.h"
+#include "tensor/dtype.h"
 
 namespace foregate {
 namespace {
 
 struct Arguments {
   collect::BenchmarkOptions options;
-  std::string dtype;
+  ComputeArguments compute;
   std::string max_memory;
   bool random_weights = false;
   bool json = false;
@@ -29,8 +30,8 @@ struct Arguments {
 Json to_json(const collect::BenchmarkResult& result, const collect::BenchmarkOptions& options) {
   const collect::StageTimes& stages = result.summary.stages;
   return {{"geometry", options.geometry},
-          {"device", options.device},
-          {"dtype", options.dtype},
+          {"device", options.compute.device.str()},
+          {"dtype", tensor::dtype_name(options.compute.dtype)},
           {"quantization", result.summary.manifest.quantization},
           {"batch_tokens", result.summary.manifest.batch_tokens},
           {"traces", result.summary.manifest.num_traces()},
@@ -60,7 +61,8 @@ void print_table(const collect::BenchmarkResult& result, const collect::Benchmar
     return fmt::format("{:.2f} s, {:.0f}% of the time", seconds, 100 * seconds / stages.total);
   };
   row("geometry", fmt::format("{}, random weights, {}, quantisation {}, {}", options.geometry,
-                              options.dtype, result.summary.manifest.quantization, options.device));
+                              tensor::dtype_name(options.compute.dtype),
+                              result.summary.manifest.quantization, options.compute.device.str()));
   row("texts", fmt::format("{} of {} to {} tokens, {} tokens in all, {} a batch",
                            with_commas(result.summary.manifest.num_traces()), options.shortest,
                            options.longest, with_commas(result.tokens()),
@@ -88,13 +90,10 @@ void run_bench_collect(Arguments& arguments, const RunContext& run) {
   if (!arguments.random_weights) {
     throw UsageError("bench collect measures random weights; say so with --random-weights");
   }
-  options.device = tensor::choose_device(options.device, run.log);
   if (!arguments.max_memory.empty()) {
     options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
   }
-  options.dtype = !arguments.dtype.empty()  ? arguments.dtype
-                  : options.device == "cpu" ? "float32"
-                                            : "bfloat16";
+  options.compute = parse_compute(arguments.compute, run.log);
   const collect::BenchmarkResult result = collect::benchmark_collect(options, run);
   if (arguments.json) {
     print_json(to_json(result, options));
@@ -125,18 +124,10 @@ void add_bench_command(CLI::App& app, const RunContext& run) {
       ->capture_default_str();
   collect->add_option("--longest", options.longest, "Tokens of the longest text")
       ->capture_default_str();
-  collect
-      ->add_option("--device", options.device,
-                   "cpu, cuda (the GPU with the most free memory) or cuda:N")
-      ->capture_default_str();
-  collect
-      ->add_option("--dtype", arguments->dtype,
-                   "float32, bfloat16 or float16 (default: float32 on the CPU, bfloat16 on a GPU)")
-      ->check(CLI::IsMember({"float32", "bfloat16", "float16"}));
-  collect
-      ->add_option("--quantize", options.quantization,
-                   "none, int8 or nf4 (default: the first that fits into the device's memory)")
-      ->check(CLI::IsMember({"none", "int8", "nf4"}));
+  add_device_option(*collect, arguments->compute.device);
+  add_dtype_option(*collect, arguments->compute.dtype);
+  add_quantize_option(*collect, arguments->compute.quantization,
+                      "none, int8 or nf4 (default: the first that fits into the device's memory)");
   collect
       ->add_option("--batch-tokens", options.batch_tokens,
                    "Tokens run at once; 0 chooses for the device")

@@ -10,9 +10,8 @@
 #include "base/number_text.h"
 #include "collect/collector.h"
 #include "commands.h"
-#include "hub/resolve.h"
+#include "model_options.h"
 #include "output.h"
-#include "tensor/device/gpus.h"
 
 namespace foregate {
 namespace {
@@ -34,7 +33,7 @@ struct Arguments {
   std::string model;
   std::vector<std::string> data;
   std::vector<std::string> record;
-  std::string dtype;
+  ComputeArguments compute;
   std::string max_memory;
   bool json = false;
 };
@@ -91,23 +90,12 @@ void print_summary(const collect::CollectSummary& summary, const collect::Collec
 
 void run_collect(Arguments& arguments, const RunContext& run) {
   collect::CollectOptions& options = arguments.options;
-  const hub::Environment environment = hub::read_environment();
-  for (const std::string& data : arguments.data) {
-    text::DatasetSpec spec = text::DatasetSpec::parse(data);
-    spec.path = hub::find_dataset(spec.path.string(), environment);
-    options.data.push_back(std::move(spec));
-  }
-  options.model = hub::find_model(
-      arguments.model, {.files = {"config.json", "tokenizer.json"}, .weights = true}, environment);
-  options.model_name = hub::model_name(options.model);
+  set_texts_and_model(arguments.data, arguments.model, options);
   for (const std::string& record : arguments.record) parse_record(record, options);
   if (!arguments.max_memory.empty()) {
     options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
   }
-  options.device = tensor::choose_device(options.device, run.log);
-  options.dtype = !arguments.dtype.empty()  ? arguments.dtype
-                  : options.device == "cpu" ? "float32"
-                                            : "bfloat16";
+  options.compute = parse_compute(arguments.compute, run.log);
   print_summary(collect::collect(options, run), options, arguments.json);
 }
 
@@ -123,32 +111,19 @@ void add_collect_command(CLI::App& app, const RunContext& run) {
       ->add_option("--model", arguments->model,
                    "Checkpoint directory in the Hugging Face layout, or OWNER/NAME that was pulled")
       ->required();
-  command
-      ->add_option(
-          "--data", arguments->data,
-          "NAME=PATH[:COLUMN], once for each dataset; PATH may be OWNER/NAME[/FILE] that was "
-          "pulled")
-      ->required()
-      ->allow_extra_args(false);
+  add_data_option(*command, arguments->data, "; PATH may be OWNER/NAME[/FILE] that was pulled")
+      ->required();
   command->add_option("-o,--output", options.output, "Trace directory to make or continue")
       ->required();
   command->add_option("--traces", options.traces, "Traces in all, shared equally over the datasets")
       ->capture_default_str();
   command->add_option("--max-length", options.max_length, "Cut texts to this many tokens")
       ->capture_default_str();
-  command
-      ->add_option("--device", options.device,
-                   "cpu, cuda (the GPU with the most free memory) or cuda:N")
-      ->capture_default_str();
-  command
-      ->add_option("--dtype", arguments->dtype,
-                   "float32, bfloat16 or float16 (default: float32 on the CPU, bfloat16 on a GPU)")
-      ->check(CLI::IsMember({"float32", "bfloat16", "float16"}));
-  command
-      ->add_option("--quantize", options.quantization,
-                   "Keep the weights of attention and experts in int8 or nf4; none: in --dtype "
-                   "(default: the first of none, int8, nf4 that fits into memory)")
-      ->check(CLI::IsMember({"none", "int8", "nf4"}));
+  add_device_option(*command, arguments->compute.device);
+  add_dtype_option(*command, arguments->compute.dtype);
+  add_quantize_option(*command, arguments->compute.quantization,
+                      "Keep the weights of attention and experts in int8 or nf4; none: in --dtype "
+                      "(default: the first of none, int8, nf4 that fits into memory)");
   command->add_option("--save-quantized", options.save_quantized,
                       "Folder for the quantised model, made once and read by the next start; it "
                       "can be a --model too");

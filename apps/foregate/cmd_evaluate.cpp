@@ -3,12 +3,13 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
+#include "model_options.h"
 #include "output.h"
 #include "predict/evaluation/evaluate.h"
 #include "predict_options.h"
 #include "stats/evaluation/json.h"
 #include "stats/evaluation/table.h"
-#include "tensor/device/gpus.h"
+#include "tensor/device/device.h"
 
 namespace foregate {
 namespace {
@@ -30,6 +31,7 @@ struct Arguments {
   std::string model;
   std::vector<std::string> leads;
   std::string split = "test";
+  std::string device = "cpu";
   bool json = false;
 };
 
@@ -38,7 +40,7 @@ void run_evaluate(Arguments& arguments, const RunContext& run) {
   for (const std::string& lead : arguments.leads)
     options.leads.push_back(scoring::parse_lead(lead));
   options.all_texts = arguments.split == "all";
-  options.device = tensor::choose_device(options.device, run.log);
+  options.device = tensor::choose_device(arguments.device, run.log);
   options.routers = routers_of_model(arguments.model);
   const stats::Evaluation evaluation = predict::evaluate(options, run);
   if (arguments.json) {
@@ -92,12 +94,7 @@ void add_evaluate_command(CLI::App& app, const RunContext& run) {
       ->add_option("--threshold", options.threshold,
                    "Also measure fetching every expert at least this probable")
       ->check(CLI::Range(0.0, 1.0));
-  command
-      ->add_option(
-          "--device", options.device,
-          "That neural predictors run on: cpu, cuda (the GPU with the most free memory) or "
-          "cuda:N")
-      ->capture_default_str();
+  add_device_option(*command, arguments->device, "That neural predictors run on: ");
   command
       ->add_option("--seed", options.seed,
                    "Of the random predictor, the validation texts that mixtures are fitted on, and "

@@ -7,12 +7,14 @@
 #include "base/error.h"
 #include "commands.h"
 #include "live_options.h"
+#include "model_options.h"
 #include "output.h"
 #include "predict/registry.h"
 #include "predict/runs/sweep.h"
 #include "predict/runs/train.h"
 #include "predict_options.h"
-#include "tensor/device/gpus.h"
+#include "tensor/device/device.h"
+#include "tensor/dtype.h"
 
 namespace foregate {
 namespace {
@@ -37,6 +39,8 @@ struct Arguments {
   std::vector<std::string> predictors;
   std::vector<std::string> leads;
   std::string model;
+  std::string device = "cpu";
+  std::string dtype = "float32";
   std::filesystem::path grid;
   LiveArguments live;
   bool json = false;
@@ -111,7 +115,8 @@ void run_train(Arguments& arguments, const RunContext& run) {
     throw UsageError(
         fmt::format("there is no predictor '{}'; expected one of {}", predictor, predictor_list()));
   }
-  options.device = tensor::choose_device(options.device, run.log);
+  options.device = tensor::choose_device(arguments.device, run.log);
+  options.dtype = tensor::parse_dtype(arguments.dtype);
   if (arguments.live.live) {
     run_live(arguments, run);
     return;
@@ -175,11 +180,8 @@ void add_train_command(CLI::App& app, const RunContext& run) {
   command->add_option("--tensorboard", options.tensorboard,
                       "Folder for event files of TensorBoard: loss, learning rate, validation "
                       "recall; default: none");
-  command
-      ->add_option("--device", options.device,
-                   "cpu, cuda (the GPU with the most free memory) or cuda:N")
-      ->capture_default_str();
-  command->add_option("--dtype", options.dtype, "Of the matrix products")
+  add_device_option(*command, arguments->device);
+  command->add_option("--dtype", arguments->dtype, "Of the matrix products")
       ->check(CLI::IsMember({"float32", "bfloat16"}))
       ->capture_default_str();
   command->add_option("--seed", options.seed, "Of initial weights and the order of training")

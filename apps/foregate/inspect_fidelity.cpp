@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/number_text.h"
 #include "output.h"
+#include "tensor/dtype.h"
 
 namespace foregate {
 namespace {
@@ -23,9 +24,9 @@ Json to_json(const collect::Fidelity& fidelity, const collect::FidelityOptions& 
   for (const collect::FidelityRow& row : fidelity.layers) layers.push_back(to_json(row));
   return {{"kind", "fidelity"},
           {"model", options.model.string()},
-          {"device", options.device},
-          {"dtype", options.dtype},
-          {"quantization", options.quantization},
+          {"device", options.compute.device.str()},
+          {"dtype", tensor::dtype_name(options.compute.dtype)},
+          {"quantization", tensor::quantization_name(options.compute.quantization.value())},
           {"texts", fidelity.texts},
           {"tokens", fidelity.tokens},
           {"all", to_json(fidelity.all)},
@@ -39,8 +40,9 @@ void print_row(const std::string& name, const collect::FidelityRow& row) {
 
 void print_table(const collect::Fidelity& fidelity, const collect::FidelityOptions& options) {
   print_line(fmt::format("{}, quantisation {}, against float32 on {} tokens of {} texts",
-                         options.dtype, options.quantization, with_commas(fidelity.tokens),
-                         with_commas(fidelity.texts)));
+                         tensor::dtype_name(options.compute.dtype),
+                         tensor::quantization_name(options.compute.quantization.value()),
+                         with_commas(fidelity.tokens), with_commas(fidelity.texts)));
   print_line(fmt::format("{:<10} {:>10} {:>10} {:>10} {:>12}", "MoE layer", "same set", "recall",
                          "top-1", "logit error"));
   for (size_t layer = 0; layer < fidelity.layers.size(); ++layer) {
@@ -59,25 +61,16 @@ void add_fidelity_options(CLI::App& command, FidelityArguments& arguments) {
                        "Route texts in float32 and as asked below, and show how well both agree");
   wanted->group(group);
   const auto only_here = [&](CLI::Option* option) { return option->group(group)->needs(wanted); };
-  only_here(
-      command.add_option("--data", arguments.data, "NAME=PATH[:COLUMN], once for each dataset")
-          ->allow_extra_args(false));
+  only_here(add_data_option(command, arguments.data));
   only_here(command.add_option("--texts", options.texts, "Texts in all, shared over the datasets")
                 ->check(CLI::PositiveNumber)
                 ->capture_default_str());
   only_here(command.add_option("--max-length", options.max_length, "Cut texts to this many tokens")
                 ->check(CLI::PositiveNumber)
                 ->capture_default_str());
-  only_here(command.add_option("--quantize", options.quantization, "none, int8 or nf4")
-                ->check(CLI::IsMember({"none", "int8", "nf4"}))
-                ->capture_default_str());
-  only_here(command.add_option("--dtype", options.dtype, "float32, bfloat16 or float16")
-                ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
-                ->capture_default_str());
-  only_here(command
-                .add_option("--device", options.device,
-                            "cpu, cuda (the GPU with the most free memory) or cuda:N")
-                ->capture_default_str());
+  only_here(add_quantize_option(command, arguments.compute.quantization, "none, int8 or nf4"));
+  only_here(add_dtype_option(command, arguments.compute.dtype));
+  only_here(add_device_option(command, arguments.compute.device));
   only_here(command.add_option("--seed", options.seed, "Chooses the texts")->capture_default_str());
 }
 
@@ -88,8 +81,8 @@ void run_fidelity(const std::filesystem::path& model, FidelityArguments& argumen
     throw UsageError("--fidelity needs texts; name at least one dataset with --data NAME=PATH");
   }
   options.model = model;
-  for (const std::string& data : arguments.data)
-    options.data.push_back(text::DatasetSpec::parse(data));
+  options.data = find_datasets(arguments.data);
+  options.compute = parse_compute(arguments.compute, run.log);
   const collect::Fidelity fidelity = collect::measure_fidelity(options, run);
   if (json) {
     print_json(to_json(fidelity, options));

@@ -8,12 +8,14 @@
 
 #include "base/json.h"
 #include "collect/fidelity.h"
+#include "model_options.h"
 
 namespace foregate {
 
 /// The options of `foregate inspect MODEL --fidelity`.
 struct FidelityArguments {
   collect::FidelityOptions options;
+  ComputeArguments compute{.device = "cpu", .dtype = "float32", .quantization = "none"};
   std::vector<std::string> data;
   bool wanted = false;
 };

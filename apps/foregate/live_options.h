@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "live/train_live.h"
+#include "model_options.h"
 
 namespace CLI {
 class App;
@@ -15,6 +16,7 @@ namespace foregate {
 struct LiveArguments {
   bool live = false;
   std::vector<std::string> data;
+  ComputeArguments compute;  ///< of the model
   live::TrainLiveOptions options;
 };
 
@@ -23,6 +25,6 @@ void add_live_options(CLI::App& command, LiveArguments& arguments);
 /// Resolves model and datasets, which may be names of the hub. `device` is that of both model and
 /// training.
 void complete_live_options(LiveArguments& arguments, const std::string& model,
-                           const std::string& device);
+                           torch::Device device);
 
 }  // namespace foregate

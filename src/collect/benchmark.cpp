@@ -5,8 +5,6 @@
 #include "engine/roofline.h"
 #include "models/config.h"
 #include "models/geometries.h"
-#include "tensor/device/device.h"
-#include "tensor/dtype.h"
 #include "text/datasets/synthetic.h"
 
 namespace foregate::collect {
@@ -56,7 +54,6 @@ double BenchmarkResult::gemm_share() const {
 
 BenchmarkResult benchmark_collect(const BenchmarkOptions& options, const RunContext& run) {
   check_benchmark_options(options);
-  const torch::Device device = tensor::parse_device(options.device);
   const std::string config_text = models::geometry_config(options.geometry);
   const ScratchDirectory scratch(options.work);
   const fs::path model = options.work / "model";
@@ -69,16 +66,14 @@ BenchmarkResult benchmark_collect(const BenchmarkOptions& options, const RunCont
   source.write_texts(texts, options.traces, options.shortest, options.longest, kSeed);
 
   BenchmarkResult result;
-  result.gemm_rate = engine::measured_gemm_rate(device, tensor::parse_dtype(options.dtype));
+  result.gemm_rate = engine::measured_gemm_rate(options.compute.device, options.compute.dtype);
   CollectOptions collecting;
   collecting.model = model;
   collecting.data = {text::DatasetSpec::parse("synthetic=" + texts.string())};
   collecting.output = options.work / "traces";
   collecting.traces = options.traces;
   collecting.max_length = options.longest;
-  collecting.device = options.device;
-  collecting.dtype = options.dtype;
-  collecting.quantization = options.quantization;
+  collecting.compute = options.compute;
   collecting.batch_tokens = options.batch_tokens;
   collecting.max_memory = options.max_memory;
   collecting.random_weights = true;
@@ -86,7 +81,7 @@ BenchmarkResult benchmark_collect(const BenchmarkOptions& options, const RunCont
   const double length = static_cast<double>(result.tokens()) /
                         static_cast<double>(result.summary.manifest.num_traces());
   result.flops_per_token = engine::routing_flops_per_token(config, length);
-  result.memory = tensor::device_memory(device);
+  result.memory = tensor::device_memory(options.compute.device);
   return result;
 }
 

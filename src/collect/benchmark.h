@@ -12,9 +12,7 @@ namespace foregate::collect {
 /// What `foregate bench collect` does.
 struct BenchmarkOptions {
   std::string geometry = "qwen1.5-moe-a2.7b";  ///< see geometry_names
-  std::string device = "cpu";
-  std::string dtype = "float32";
-  std::string quantization;  ///< empty: as collecting chooses
+  tensor::Compute compute = {};                ///< quantisation: as collecting chooses unless given
   int64_t traces = 4096;
   int64_t shortest = 64;  ///< tokens of the shortest text
   int64_t longest = 512;

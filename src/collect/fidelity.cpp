@@ -111,7 +111,7 @@ FidelityRow mean(const std::vector<FidelityRow>& rows) {
 std::vector<RoutedBatch> route_exactly(const FidelityOptions& options,
                                        const std::vector<engine::PackedBatch>& batches,
                                        const StopToken& stop, ProgressTask& progress) {
-  engine::Engine engine(options.model, {.device = options.device});
+  engine::Engine engine(options.model, {.compute = {.device = options.compute.device}});
   std::vector<RoutedBatch> routed;
   for (const engine::PackedBatch& batch : batches) {
     routed.push_back(route(engine, batch, stop));
@@ -130,9 +130,7 @@ Fidelity measure_fidelity(const FidelityOptions& options, const RunContext& run)
       run.progress.start({.label = "compare", .unit = "batches", .total = 2 * count});
   const std::vector<RoutedBatch> exact = route_exactly(options, batches, run.stop, *progress);
 
-  engine::Engine engine(
-      options.model,
-      {.device = options.device, .dtype = options.dtype, .quantization = options.quantization});
+  engine::Engine engine(options.model, {.compute = options.compute});
   std::vector<Sums> sums(static_cast<size_t>(engine.geometry().num_moe_layers));
   Fidelity fidelity;
   for (size_t i = 0; i < batches.size(); ++i) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/run_context.h"
+#include "tensor/compute.h"
 #include "text/datasets/dataset.h"
 
 namespace foregate::collect {
@@ -16,9 +17,7 @@ struct FidelityOptions {
   std::vector<text::DatasetSpec> data;
   int64_t texts = 60;  ///< shared equally over the datasets
   int64_t max_length = 512;
-  std::string device = "cpu";
-  std::string dtype = "float32";
-  std::string quantization = "none";
+  tensor::Compute compute = {};
   uint64_t seed = 0;
 };
 

@@ -47,7 +47,8 @@ class Chooser {
       : config_(config), request_(request) {}
 
   engine::MemoryNeeds needs(tensor::Quantization quantization) const {
-    return engine::memory_needs(config_, quantization, request_.dtype, request_.device);
+    return engine::memory_needs(config_, quantization, request_.compute.dtype,
+                                request_.compute.device);
   }
 
   // With the smallest batch there is, one text: larger ones are halved where they turn out too
@@ -60,8 +61,8 @@ class Chooser {
   }
 
   std::optional<tensor::Quantization> quantization() const {
-    if (request_.quantization) {
-      return fits(*request_.quantization) ? request_.quantization : std::nullopt;
+    if (request_.compute.quantization) {
+      return fits(*request_.compute.quantization) ? request_.compute.quantization : std::nullopt;
     }
     if (config_.storage.kind == models::CheckpointFormat::Kind::kForegate) {
       const tensor::Quantization kept = config_.storage.quantization;
@@ -77,7 +78,7 @@ class Chooser {
   // that transfers are shared by as many tokens as fit.
   std::optional<int64_t> offloaded_layers(tensor::Quantization quantization,
                                           int64_t host_memory) const {
-    if (!request_.device.is_cuda()) return std::nullopt;
+    if (!request_.compute.device.is_cuda()) return std::nullopt;
     const engine::MemoryNeeds needs = this->needs(quantization);
     const int64_t least = std::max(request_.batch_tokens, request_.longest_text);
     const int64_t most = std::min(needs.expert_layers, host_memory / needs.layer_experts);
@@ -93,7 +94,7 @@ class Chooser {
 
   // The smallest form of what may be chosen: it takes the least time to transfer.
   tensor::Quantization smallest() const {
-    if (request_.quantization) return *request_.quantization;
+    if (request_.compute.quantization) return *request_.compute.quantization;
     const bool kept = config_.storage.kind == models::CheckpointFormat::Kind::kForegate;
     return kept ? config_.storage.quantization : tensor::Quantization::kNf4;
   }
@@ -101,7 +102,7 @@ class Chooser {
   int64_t batch_tokens(const engine::MemoryNeeds& needs) const {
     if (request_.batch_tokens > 0) return request_.batch_tokens;
     const int64_t room = request_.memory - needs.weights - needs.scratch;
-    const int64_t tokens = std::min(room / needs.per_token, largest_batch(request_.device));
+    const int64_t tokens = std::min(room / needs.per_token, largest_batch(request_.compute.device));
     return std::max(tokens / kBatchStep * kBatchStep, request_.longest_text);
   }
 
@@ -111,8 +112,9 @@ class Chooser {
     for (const tensor::Quantization kind : kKinds) {
       const int64_t least = least_bytes(kind);
       sizes += fmt::format("{}{} {}", sizes.empty() ? "" : ", ",
-                           kind == tensor::Quantization::kNone ? tensor::dtype_name(request_.dtype)
-                                                               : tensor::quantization_name(kind),
+                           kind == tensor::Quantization::kNone
+                               ? tensor::dtype_name(request_.compute.dtype)
+                               : tensor::quantization_name(kind),
                            bytes(least));
       if (remedy.empty() && least <= request_.memory) {
         remedy = fmt::format("--quantize {} fits", tensor::quantization_name(kind));
@@ -121,7 +123,7 @@ class Chooser {
     if (remedy.empty()) {
       const engine::MemoryNeeds needs = this->needs(tensor::Quantization::kNf4);
       const int64_t least =
-          request_.device.is_cuda()
+          request_.compute.device.is_cuda()
               ? needs.streamed(needs.expert_layers).with_batch(request_.longest_text)
               : least_bytes(tensor::Quantization::kNf4);
       remedy = fmt::format("use a device with at least {}, or a smaller model", bytes(least));
@@ -135,8 +137,8 @@ class Chooser {
     return EnvironmentError(fmt::format(
         "{} does not fit into the {} of memory that may be used on {}: with batches of {} tokens "
         "it takes {}; {}",
-        model, bytes(request_.memory), request_.device.str(), with_commas(request_.longest_text),
-        sizes, remedy));
+        model, bytes(request_.memory), request_.compute.device.str(),
+        with_commas(request_.longest_text), sizes, remedy));
   }
 
  private:

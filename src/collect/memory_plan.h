@@ -3,23 +3,20 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
 #include "models/config.h"
-#include "tensor/weight/quantization.h"
+#include "tensor/compute.h"
 
 namespace foregate::collect {
 
 /// What a run asked for, and what it may take.
 struct MemoryPlanRequest {
-  torch::Device device = torch::kCPU;
-  torch::ScalarType dtype = torch::kFloat32;
-  std::optional<tensor::Quantization> quantization;  ///< nothing: chosen
-  int64_t batch_tokens = 0;                          ///< 0: chosen
-  int64_t longest_text = 0;                          ///< tokens; the smallest batch that must fit
-  int64_t memory = 0;                                ///< bytes that may be taken
-  int64_t host_memory = 0;                           ///< bytes that a GPU's weights may take there
+  tensor::Compute compute = {};  ///< without a quantisation it is chosen
+  int64_t batch_tokens = 0;      ///< 0: chosen
+  int64_t longest_text = 0;      ///< tokens; the smallest batch that must fit
+  int64_t memory = 0;            ///< bytes that may be taken
+  int64_t host_memory = 0;       ///< bytes that a GPU's weights may take there
 };
 
 struct MemoryPlan {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/compute.h"
 #include "text/datasets/dataset.h"
 
 namespace foregate::collect {
@@ -21,9 +22,7 @@ struct CollectOptions {
   std::filesystem::path output;            ///< trace directory, made or continued
   int64_t traces = kDefaultTraces;         ///< shared equally over the datasets
   int64_t max_length = kDefaultMaxLength;  ///< texts are cut to this many tokens
-  std::string device = "cpu";
-  std::string dtype = "float32";
-  std::string quantization;  ///< none, int8 or nf4; empty: chosen from free memory
+  tensor::Compute compute = {};            ///< quantisation: chosen from free memory unless given
   bool record_logits = false;
   double feature_fraction = 0;  ///< share of traces whose hidden states are recorded
   uint64_t seed = 0;

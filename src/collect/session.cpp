@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "collect/source.h"
+#include "tensor/dtype.h"
 #include "trace/features.h"
 
 namespace foregate::collect {
@@ -84,8 +85,8 @@ trace::Manifest planned_manifest(const CollectOptions& options, const engine::En
   manifest.model_type = engine.model_type();
   manifest.config_sha256 = sha256_of_file(options.model / "config.json");
   manifest.tokenizer_sha256 = sha256_of_file(options.model / "tokenizer.json");
-  manifest.dtype = options.dtype;
-  manifest.quantization = options.quantization;
+  manifest.dtype = tensor::dtype_name(options.compute.dtype);
+  manifest.quantization = tensor::quantization_name(options.compute.quantization.value());
   manifest.geometry = engine.geometry();
   manifest.seed = options.seed;
   manifest.max_length = options.max_length;

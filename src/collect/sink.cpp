@@ -4,16 +4,11 @@
 
 #include <algorithm>
 
+#include "tensor/dtype.h"
 #include "trace/features.h"
 
 namespace foregate::collect {
 namespace {
-
-torch::ScalarType compute_dtype(const std::string& name) {
-  return name == "bfloat16"  ? torch::kBFloat16
-         : name == "float16" ? torch::kFloat16
-                             : torch::kFloat32;
-}
 
 /// Rows [first, first + count) of a [T, L, n] tensor as the flat vector a Trace holds.
 template <typename Value>
@@ -31,7 +26,7 @@ std::vector<tensor::SafetensorsEntry> feature_entries(const ShardWork& work,
   const std::vector<int64_t> shape = {tokens, geometry.num_moe_layers, geometry.hidden_size};
   return {{trace::features::kRows, torch::kInt64, {texts}},
           {trace::features::kOffsets, torch::kInt64, {texts + 1}},
-          {trace::features::kRouterInputs, compute_dtype(manifest.dtype), shape},
+          {trace::features::kRouterInputs, tensor::parse_dtype(manifest.dtype), shape},
           {trace::features::kResidual, torch::kBFloat16, shape}};
 }
 

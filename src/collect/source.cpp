@@ -9,9 +9,7 @@
 #include "collect/memory_plan.h"
 #include "models/config.h"
 #include "models/weights/quantized_checkpoint.h"
-#include "tensor/device/device.h"
 #include "tensor/device/device_memory.h"
-#include "tensor/dtype.h"
 
 namespace foregate::collect {
 namespace {
@@ -60,21 +58,20 @@ Choices with_choices(const CollectOptions& options, Logger& log) {
   if (!options.output.empty() && fs::exists(options.output / trace::kManifestName)) {
     const trace::Manifest previous = trace::read_manifest(options.output);
     const bool collected = previous.batch_tokens > 0;  // imports have none
-    if (collected && options.quantization.empty()) chosen.quantization = previous.quantization;
+    if (collected && !options.compute.quantization) {
+      chosen.compute.quantization = tensor::parse_quantization(previous.quantization);
+    }
     if (options.batch_tokens == 0) chosen.batch_tokens = previous.batch_tokens;
   }
   MemoryPlanRequest request;
-  request.device = tensor::parse_device(options.device);
-  request.dtype = tensor::parse_dtype(options.dtype);
-  if (!chosen.quantization.empty())
-    request.quantization = tensor::parse_quantization(chosen.quantization);
+  request.compute = chosen.compute;
   request.batch_tokens = chosen.batch_tokens;
   request.longest_text = chosen.max_length;
-  request.memory = usable_memory(request.device, options.max_memory);
+  request.memory = usable_memory(request.compute.device, options.max_memory);
   request.host_memory = usable_memory(torch::kCPU, 0);
   const MemoryPlan plan = choose_memory_plan(config, request, options.model.string());
-  log.info("{}", description(plan, request.memory, request.device));
-  chosen.quantization = tensor::quantization_name(plan.quantization);
+  log.info("{}", description(plan, request.memory, request.compute.device));
+  chosen.compute.quantization = plan.quantization;
   chosen.batch_tokens = plan.batch_tokens;
   return {chosen, plan.offloaded_layers};
 }
@@ -83,7 +80,7 @@ Choices with_choices(const CollectOptions& options, Logger& log) {
 /// the model's.
 fs::path weights_folder(const CollectOptions& options, const RunContext& run) {
   if (options.save_quantized.empty()) return options.model;
-  const tensor::Quantization quantization = tensor::parse_quantization(options.quantization);
+  const tensor::Quantization quantization = options.compute.quantization.value();
   if (quantization == tensor::Quantization::kNone) {
     throw UsageError("--save-quantized needs --quantize int8 or nf4");
   }
@@ -110,7 +107,7 @@ Source open_source(const CollectOptions& options, const RunContext& run) {
   text::Tokenizer tokenizer = text::Tokenizer::load(options.model / "tokenizer.json");
   auto [chosen, offloaded_layers] = with_choices(options, run.log);
   if (options.max_memory > 0) {
-    tensor::limit_device_memory(tensor::parse_device(options.device), options.max_memory);
+    tensor::limit_device_memory(options.compute.device, options.max_memory);
   }
   const double ready = clock.seconds();
   // Before the weights, which take longer: a wrong path or column is told at once.
@@ -118,9 +115,7 @@ Source open_source(const CollectOptions& options, const RunContext& run) {
   const double planned = clock.seconds();
   const fs::path weights = weights_folder(chosen, run);
   const double found = clock.seconds();
-  engine::Engine engine(weights, {.device = options.device,
-                                  .dtype = options.dtype,
-                                  .quantization = chosen.quantization,
+  engine::Engine engine(weights, {.compute = chosen.compute,
                                   .offloaded_layers = offloaded_layers,
                                   .random_weights = options.random_weights});
   const double loaded = clock.seconds();

@@ -13,10 +13,7 @@
 #include "models/config.h"
 #include "models/weights/loader.h"
 #include "models/weights/random_weights.h"
-#include "tensor/device/device.h"
 #include "tensor/device/transfer.h"
-#include "tensor/dtype.h"
-#include "tensor/weight/quantization.h"
 
 namespace foregate::engine {
 namespace {
@@ -105,12 +102,13 @@ void Engine::Impl::check(const PackedBatch& batch) const {
 Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions& options)
     : impl_(std::make_unique<Impl>(
           model_directory,
-          models::LoadOptions{.device = tensor::parse_device(options.device),
-                              .dtype = tensor::parse_dtype(options.dtype),
-                              .quantization = tensor::parse_quantization(options.quantization),
-                              .routing_only = options.routing_only,
-                              .offloaded_layers = options.offloaded_layers,
-                              .random = options.random_weights})) {}
+          models::LoadOptions{
+              .device = options.compute.device,
+              .dtype = options.compute.dtype,
+              .quantization = options.compute.quantization.value_or(tensor::Quantization::kNone),
+              .routing_only = options.routing_only,
+              .offloaded_layers = options.offloaded_layers,
+              .random = options.random_weights})) {}
 
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;

@@ -9,14 +9,13 @@
 
 #include "base/json.h"
 #include "engine/observer.h"
+#include "tensor/compute.h"
 #include "trace/trace.h"
 
 namespace foregate::engine {
 
 struct EngineOptions {
-  std::string device = "cpu";         ///< cpu, cuda, cuda:N
-  std::string dtype = "float32";      ///< float32, bfloat16, float16
-  std::string quantization = "none";  ///< none, int8, nf4: see Quantization
+  tensor::Compute compute = {};
   /// On a GPU: of how many layers the routed experts stay in the host's memory (see ExpertOffload).
   int64_t offloaded_layers = 0;
   bool routing_only = true;     ///< leave out lm_head and the last MoE layer's experts

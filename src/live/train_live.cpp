@@ -16,6 +16,7 @@
 #include "predict/registry.h"
 #include "predict/runs/training_output.h"
 #include "predict/training/trainer.h"
+#include "tensor/dtype.h"
 
 namespace foregate::live {
 namespace {
@@ -56,8 +57,8 @@ Json live_settings(const LiveTexts& texts, const TrainLiveOptions& options) {
   }
   return {{"data", data},
           {"max_length", source.max_length},
-          {"model_dtype", source.dtype},
-          {"quantization", source.quantization},
+          {"model_dtype", tensor::dtype_name(source.compute.dtype)},
+          {"quantization", tensor::quantization_name(source.compute.quantization.value())},
           {"tokenizer_sha256", sha256_of_file(source.model / "tokenizer.json")},
           {"buffer_tokens", options.buffer_tokens},
           {"training_tokens", texts.index().tokens_of(trace::Split::kTrain)}};
@@ -83,7 +84,7 @@ Job make_job(const std::string& name, const scoring::Lead& lead, const LiveTexts
   info.split_seed = source.seed;
   info.held_out = options.held_out;
   info.seed = options.seed;
-  info.dtype = options.dtype;
+  info.dtype = tensor::dtype_name(options.dtype);
   return job;
 }
 
@@ -229,7 +230,7 @@ std::vector<predict::TrainSummary> train_live(const TrainLiveOptions& options,
   for (Job& job : jobs) {
     make_output_directory(job.output);
     predict::TrainingEnvironment environment;
-    environment.device = options.texts.device;
+    environment.device = options.texts.compute.device;
     environment.dtype = options.dtype;
     environment.seed = options.seed;
     environment.checkpoint = job.output / predict::kCheckpointFile;

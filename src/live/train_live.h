@@ -14,8 +14,8 @@ namespace foregate::live {
 inline constexpr int64_t kDefaultBufferTokens = 32'768;
 
 struct TrainLiveOptions {
-  /// The model and its texts: `traces` is their number, `device`, `dtype` and `quantization` are
-  /// the model's, `seed` chooses and splits the texts.
+  /// The model and its texts: `traces` is their number, `compute` is the model's (the training runs
+  /// on its device too), `seed` chooses and splits the texts.
   collect::CollectOptions texts;
   std::vector<std::string> predictors;
   std::vector<scoring::Lead> leads;  ///< every predictor is trained at each of these that it has
@@ -24,8 +24,8 @@ struct TrainLiveOptions {
   std::filesystem::path output;
   std::filesystem::path config;       ///< of all predictors; empty: each one's defaults
   std::filesystem::path tensorboard;  ///< with several predictors, of folders PREDICTOR-LEAD
-  std::string dtype = "float32";      ///< of the matrix products of the training
-  uint64_t seed = 0;                  ///< of initial weights and batches
+  torch::ScalarType dtype = torch::kFloat32;     ///< of the matrix products of the training
+  uint64_t seed = 0;                             ///< of initial weights and batches
   int64_t buffer_tokens = kDefaultBufferTokens;  ///< whose hidden states are in memory at a time
   int64_t passes = 0;  ///< over the training texts; 0: a token is drawn four times a pass or so
 };

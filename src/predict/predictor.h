@@ -23,8 +23,8 @@ using NamedTensors = std::map<std::string, torch::Tensor>;
 
 /// Where gradient training computes and keeps its state. Counting predictors only use the seed.
 struct TrainingEnvironment {
-  std::string device = "cpu";
-  std::string dtype = "float32";  ///< of the matrix products; parameters stay float32
+  torch::Device device = torch::kCPU;
+  torch::ScalarType dtype = torch::kFloat32;  ///< of the matrix products; parameters stay float32
   uint64_t seed = 0;
   std::filesystem::path checkpoint;   ///< where an unfinished training is kept; empty: nowhere
   std::filesystem::path tensorboard;  ///< folder for event files; empty: none

@@ -26,7 +26,7 @@ models::ModelConfig qwen() {
 
 MemoryPlanRequest request(int64_t memory) {
   MemoryPlanRequest request;
-  request.dtype = torch::kBFloat16;
+  request.compute.dtype = torch::kBFloat16;
   request.longest_text = 512;
   request.memory = memory;
   return request;
@@ -69,7 +69,7 @@ TEST(MemoryPlan, TheBatchFillsWhatIsLeft) {
   const models::ModelConfig config = qwen();
   EXPECT_EQ(choose_memory_plan(config, request(60'000'000'000), "m").batch_tokens, 4096);
   MemoryPlanRequest tight = request(needs(tensor::Quantization::kNone).with_batch(1100));
-  tight.quantization = tensor::Quantization::kNone;
+  tight.compute.quantization = tensor::Quantization::kNone;
   EXPECT_EQ(choose_memory_plan(config, tight, "m").batch_tokens, 1024);
   tight.memory = needs(tensor::Quantization::kNone).with_batch(600);
   EXPECT_EQ(choose_memory_plan(config, tight, "m").batch_tokens, 512);
@@ -103,7 +103,7 @@ TEST(MemoryPlan, StreamsTheExpertsOfAsFewLayersAsItCan) {
     return engine::memory_needs(config, quantization, torch::kBFloat16, torch::kCUDA);
   };
   MemoryPlanRequest wanted = request(8'000'000'000);
-  wanted.device = torch::Device(torch::kCUDA, 0);
+  wanted.compute.device = torch::Device(torch::kCUDA, 0);
   wanted.host_memory = 60'000'000'000;
   const MemoryPlan small = choose_memory_plan(config, wanted, "m");
   EXPECT_EQ(small.quantization, tensor::Quantization::kNf4);
@@ -118,7 +118,7 @@ TEST(MemoryPlan, StreamsTheExpertsOfAsFewLayersAsItCan) {
   // What was asked for stays; what fits needs no streaming.
   wanted.memory = 24'000'000'000;
   EXPECT_EQ(choose_memory_plan(config, wanted, "m").offloaded_layers, 0);
-  wanted.quantization = tensor::Quantization::kNone;
+  wanted.compute.quantization = tensor::Quantization::kNone;
   const MemoryPlan whole = choose_memory_plan(config, wanted, "m");
   EXPECT_EQ(whole.quantization, tensor::Quantization::kNone);
   EXPECT_GE(whole.offloaded_layers, 3);
@@ -128,7 +128,7 @@ TEST(MemoryPlan, StreamsTheExpertsOfAsFewLayersAsItCan) {
   EXPECT_THAT(error_of(wanted), AllOf(HasSubstr("--quantize int8 fits"),
                                       HasSubstr("where there are 3.0 GB, experts would be")));
   wanted.host_memory = 60'000'000'000;
-  wanted.device = torch::kCPU;
+  wanted.compute.device = torch::kCPU;
   EXPECT_THROW(choose_memory_plan(config, wanted, "m"), EnvironmentError);
 }
 
@@ -138,7 +138,7 @@ TEST(MemoryPlan, StreamsWithSmallBatchesWhereLargeOnesDoNotFit) {
       engine::memory_needs(config, tensor::Quantization::kNf4, torch::kBFloat16, torch::kCUDA);
   EXPECT_EQ(needs.expert_layers, 23);
   MemoryPlanRequest wanted = request(needs.streamed(23).with_batch(2000));
-  wanted.device = torch::Device(torch::kCUDA, 0);
+  wanted.compute.device = torch::Device(torch::kCUDA, 0);
   wanted.host_memory = 60'000'000'000;
   const MemoryPlan plan = choose_memory_plan(config, wanted, "m");
   EXPECT_EQ(plan.offloaded_layers, 23);
@@ -151,7 +151,7 @@ TEST(MemoryPlan, SaysWhatWouldFit) {
               AllOf(HasSubstr("the-model"), HasSubstr("5.0 GB"), HasSubstr("nf4"),
                     HasSubstr("use a device with at least")));
   MemoryPlanRequest whole = request(24'000'000'000);
-  whole.quantization = tensor::Quantization::kNone;
+  whole.compute.quantization = tensor::Quantization::kNone;
   EXPECT_THAT(error_of(whole), HasSubstr("--quantize int8 fits"));
 }
 

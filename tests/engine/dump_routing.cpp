@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "routing_recorder.h"
+#include "tensor/device/device.h"
+#include "tensor/dtype.h"
 #include "tensor/files/safetensors.h"
 
 namespace foregate::engine {
@@ -22,7 +24,9 @@ void dump(const char* model, const char* ids, const char* output, const char* dt
           const char* device) {
   const tensor::SafetensorsFile file(ids);
   const PackedBatch batch{values_of(file, "token_ids"), values_of(file, "cu_seqlens")};
-  Engine engine(model, {.device = device, .dtype = dtype, .routing_only = false});
+  Engine engine(model, {.compute = {.device = tensor::parse_device(device),
+                                    .dtype = tensor::parse_dtype(dtype)},
+                        .routing_only = false});
   testing::RoutingRecorder recorder;
   engine.forward(batch, recorder);
   tensor::write_safetensors(output, {{"logits", torch::stack(recorder.logits)},

@@ -19,6 +19,7 @@ namespace {
 using testing::RoutingRecorder;
 
 constexpr int kTexts = 40;
+const torch::Device kGpu(torch::kCUDA, 0);
 
 PackedBatch random_batch(int64_t vocab_size) {
   torch::manual_seed(1);
@@ -46,8 +47,8 @@ class GpuEngine : public ::testing::TestWithParam<const char*> {
       GTEST_SKIP() << "no model " << GetParam() << "; set FOREGATE_SHARED";
     }
   }
-  RoutingRecorder run(const std::string& device, const std::string& dtype) const {
-    return run({.device = device, .dtype = dtype});
+  RoutingRecorder run(torch::Device device, torch::ScalarType dtype) const {
+    return run({.compute = {.device = device, .dtype = dtype}});
   }
   RoutingRecorder run(const EngineOptions& options) const {
     Engine engine(testing::model_directory(GetParam()), options);
@@ -58,13 +59,13 @@ class GpuEngine : public ::testing::TestWithParam<const char*> {
 };
 
 TEST_P(GpuEngine, Float32RoutesAsTheCpu) {
-  EXPECT_GE(agreement(run("cuda", "float32"), run("cpu", "float32")), 0.999);
+  EXPECT_GE(agreement(run(kGpu, torch::kFloat32), run(torch::kCPU, torch::kFloat32)), 0.999);
 }
 
 TEST_P(GpuEngine, SixteenBitsRouteNearlyAsFloat32) {
-  const RoutingRecorder reference = run("cpu", "float32");
-  const double gpu = agreement(run("cuda", "bfloat16"), reference);
-  const double cpu = agreement(run("cpu", "bfloat16"), reference);
+  const RoutingRecorder reference = run(torch::kCPU, torch::kFloat32);
+  const double gpu = agreement(run(kGpu, torch::kBFloat16), reference);
+  const double cpu = agreement(run(torch::kCPU, torch::kBFloat16), reference);
   std::printf(
       "%s: bfloat16 and float32 choose the same experts in %.2f%% of decisions on the GPU, "
       "%.2f%% on the CPU\n",
@@ -74,8 +75,11 @@ TEST_P(GpuEngine, SixteenBitsRouteNearlyAsFloat32) {
 
 // Over several batches: the last layer's experts make room for the first one's.
 TEST_P(GpuEngine, StreamedExpertsRouteAsThoseOnTheGpu) {
-  for (const char* quantization : {"none", "int8", "nf4"}) {
-    EngineOptions options{.device = "cuda", .dtype = "bfloat16", .quantization = quantization};
+  using tensor::Quantization;
+  for (const Quantization quantization :
+       {Quantization::kNone, Quantization::kInt8, Quantization::kNf4}) {
+    EngineOptions options{
+        .compute = {.device = kGpu, .dtype = torch::kBFloat16, .quantization = quantization}};
     const RoutingRecorder reference = run(options);
     for (const int64_t streamed : {3, 5, 7}) {
       options.offloaded_layers = streamed;
@@ -86,8 +90,8 @@ TEST_P(GpuEngine, StreamedExpertsRouteAsThoseOnTheGpu) {
         ASSERT_EQ(recorder.logits.size(), reference.logits.size());
         for (size_t layer = 0; layer < recorder.logits.size(); ++layer) {
           EXPECT_TRUE(torch::equal(recorder.logits[layer], reference.logits[layer]))
-              << quantization << ", " << streamed << " streamed, batch " << batch << ", layer "
-              << layer;
+              << tensor::quantization_name(quantization) << ", " << streamed << " streamed, batch "
+              << batch << ", layer " << layer;
         }
       }
     }
@@ -96,8 +100,9 @@ TEST_P(GpuEngine, StreamedExpertsRouteAsThoseOnTheGpu) {
 
 // What the evaluation demands of recorded features, exactly.
 TEST_P(GpuEngine, DecisionsFollowFromTheRouterInputs) {
-  for (const char* dtype : {"float32", "bfloat16"}) {
-    Engine engine(testing::model_directory(GetParam()), {.device = "cuda", .dtype = dtype});
+  for (const torch::ScalarType dtype : {torch::kFloat32, torch::kBFloat16}) {
+    Engine engine(testing::model_directory(GetParam()),
+                  {.compute = {.device = kGpu, .dtype = dtype}});
     RoutingRecorder recorder;
     engine.forward(random_batch(engine.geometry().vocab_size), recorder);
     const torch::Tensor routers = engine.router_weights().weight;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "routing_recorder.h"
+#include "tensor/dtype.h"
 #include "tensor/files/safetensors.h"
 #include "test_models.h"
 
@@ -78,9 +79,9 @@ TEST_P(ParityTest, RoutingOnlyGivesTheSameBits) {
 
 TEST_P(ParityTest, HalfPrecisionMostlyAgrees) {
   const Golden golden(GetParam());
-  for (const char* dtype : {"bfloat16", "float16"}) {
+  for (const torch::ScalarType dtype : {torch::kBFloat16, torch::kFloat16}) {
     RoutingRecorder recorder;
-    Engine(directory_, {.dtype = dtype}).forward(golden.batch, recorder);
+    Engine(directory_, {.compute = {.dtype = dtype}}).forward(golden.batch, recorder);
     int64_t agreed = 0;
     for (size_t layer = 0; layer < recorder.experts.size(); ++layer) {
       const torch::Tensor chosen = std::get<0>(recorder.experts[layer].sort());
@@ -89,7 +90,7 @@ TEST_P(ParityTest, HalfPrecisionMostlyAgrees) {
     }
     const double share = static_cast<double>(agreed) /
                          static_cast<double>(golden.experts.size(0) * golden.experts.size(1));
-    RecordProperty(std::string(dtype) + "_agreement", std::to_string(share));
+    RecordProperty(tensor::dtype_name(dtype) + "_agreement", std::to_string(share));
     EXPECT_GE(share, 0.8) << dtype;
   }
 }

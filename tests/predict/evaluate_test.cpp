@@ -163,7 +163,7 @@ TEST_F(Evaluate, NeuralPredictorsRunOnAGpu) {
   }
   here.leads = {scoring::Lead::layer(1)};
   EvaluateOptions there = here;
-  there.device = "cuda";
+  there.device = torch::Device(torch::kCUDA, 0);
   const stats::Evaluation expected = evaluate(here);
   const stats::Evaluation found = evaluate(there);
   EXPECT_EQ(found.device, "cuda");

@@ -201,7 +201,7 @@ TEST_F(Train, EveryLossLearnsTheSameOnAGpu) {
     write_loss_config(loss);
     const TrainSummary cpu = train_predictor(options((loss + "-cpu").c_str()));
     TrainOptions there = options((loss + "-gpu").c_str());
-    there.device = "cuda";
+    there.device = torch::Device(torch::kCUDA, 0);
     const TrainSummary gpu = train_predictor(there);
     EXPECT_NEAR(gpu.info.validation[0].second, cpu.info.validation[0].second, 0.02) << loss;
   }
@@ -214,7 +214,7 @@ TEST_F(Train, LearnsTheSameOnAGpu) {
   for (const char* name : {"gate-adapter", "gate-mlp", "mlp", "transformer"}) {
     const TrainSummary cpu = train_predictor(options((name + std::string("-cpu")).c_str(), name));
     TrainOptions there = options((name + std::string("-gpu")).c_str(), name);
-    there.device = "cuda";
+    there.device = torch::Device(torch::kCUDA, 0);
     RecordedRun run;
     run.stop_after(70);
     EXPECT_THROW(train_predictor(there, run.context()), InterruptedError);

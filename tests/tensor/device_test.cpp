@@ -20,8 +20,8 @@ TEST(ParseDevice, Cpu) {
 }
 
 TEST(ParseDevice, RefusesOtherSpellings) {
-  for (const char* name : {"", "CPU", "cpu:0", "gpu", "cuda:", "cuda:-1", "cuda:x", "cuda:1x",
-                           "cuda1", "cuda:99999999999"}) {
+  for (const char* name : {"", "CPU", "cpu:0", "gpu", "tpu", "cuda:", "cuda:-1", "cuda:x",
+                           "cuda:1x", "cuda1", "cuda:99999999999"}) {
     EXPECT_THROW(parse_device(name), UsageError) << name;
   }
 }
@@ -39,10 +39,10 @@ TEST(ParseDevice, CudaThatIsThere) {
 }
 
 TEST(ChooseDevice, LeavesTheCpuAndChecksTheRest) {
-  EXPECT_EQ(choose_device("cpu", silent_run().log), "cpu");
+  EXPECT_EQ(choose_device("cpu", silent_run().log), torch::Device(torch::kCPU));
   EXPECT_THROW(choose_device("gpu", silent_run().log), UsageError);
   if (!torch::cuda::is_available()) return;
-  EXPECT_EQ(choose_device("cuda", silent_run().log).substr(0, 5), "cuda:");
+  EXPECT_EQ(choose_device("cuda", silent_run().log).str().substr(0, 5), "cuda:");
 }
 
 TEST(Gpus, TheFreestIsTheFirstOfEquals) {
@@ -75,6 +75,7 @@ TEST(ParseDtype, KnowsTheComputeDtypes) {
   }
   EXPECT_THAT(error_of([] { parse_dtype("int8"); }), HasSubstr("float32, bfloat16 or float16"));
   EXPECT_THROW(parse_dtype("F32"), UsageError);
+  EXPECT_THROW(parse_dtype("int3"), UsageError);
 }
 
 TEST(SafetensorsDtype, RefusesWhatTheFormatDoesNotHave) {

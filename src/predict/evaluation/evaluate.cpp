@@ -13,7 +13,6 @@
 #include "predict/evaluation/predictor_evaluator.h"
 #include "predict/texts/corpus.h"
 #include "stats/evaluation/pareto_front.h"
-#include "tensor/device/device.h"
 
 namespace foregate::predict {
 namespace {
@@ -144,8 +143,7 @@ stats::Evaluation evaluate(const EvaluateOptions& options, const RunContext& run
   std::vector<Candidate> candidates = choose_candidates(options, corpus);
   const TextSelection selection = select_texts(options, corpus, candidates);
   fit_named(candidates, options, corpus, run);
-  const torch::Device device = tensor::parse_device(options.device);
-  for (const Candidate& candidate : candidates) candidate.predictor->run_on(device);
+  for (const Candidate& candidate : candidates) candidate.predictor->run_on(options.device);
 
   EvaluationRun scores(candidates, corpus, options);
   const auto progress = run.progress.start(
@@ -162,7 +160,7 @@ stats::Evaluation evaluate(const EvaluateOptions& options, const RunContext& run
   evaluation.model = corpus.manifest().model;
   evaluation.split = options.all_texts ? "all" : "test";
   if (!options.held_out.empty()) evaluation.split = "held-out " + options.held_out;
-  evaluation.device = options.device;
+  evaluation.device = options.device.str();
   evaluation.num_experts = corpus.geometry().num_experts;
   evaluation.top_k = corpus.geometry().top_k;
   evaluation.num_moe_layers = corpus.geometry().num_moe_layers;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <torch/types.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -24,7 +26,7 @@ struct EvaluateOptions {
   int64_t examples = 0;                 ///< texts of each dataset to keep as Evaluation::examples
   bool all_texts = false;               ///< every text instead of the test split
   std::optional<Routers> routers;       ///< the model's own; empty: those recorded with the trace
-  std::string device = "cpu";           ///< that neural predictors run on
+  torch::Device device = torch::kCPU;   ///< that neural predictors run on
   uint64_t seed = 0;
 };
 

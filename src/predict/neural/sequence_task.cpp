@@ -8,8 +8,6 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "predict/neural/state_task.h"
-#include "tensor/device/device.h"
-#include "tensor/dtype.h"
 
 namespace foregate::predict {
 namespace {
@@ -30,8 +28,8 @@ SequenceTask::SequenceTask(const TransformerPredictor& predictor, const FitInput
     : predictor_(predictor),
       settings_(settings),
       seed_(inputs.environment.seed),
-      device_(tensor::parse_device(inputs.environment.device)),
-      dtype_(tensor::parse_dtype(inputs.environment.dtype)),
+      device_(inputs.environment.device),
+      dtype_(inputs.environment.dtype),
       stream_(inputs.stream),
       training_(predictor.geometry(), window, needs_gate_weights(settings.loss)),
       validation_(predictor.geometry(), window) {

@@ -7,8 +7,6 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "tensor/device/device.h"
-#include "tensor/dtype.h"
 
 namespace foregate::predict {
 
@@ -17,8 +15,8 @@ StateTask::StateTask(const StatePredictor& predictor, const FitInputs& inputs,
     : predictor_(predictor),
       settings_(settings),
       seed_(inputs.environment.seed),
-      device_(tensor::parse_device(inputs.environment.device)),
-      dtype_(tensor::parse_dtype(inputs.environment.dtype)),
+      device_(inputs.environment.device),
+      dtype_(inputs.environment.dtype),
       stream_(inputs.stream),
       training_(predictor.geometry(), predictor.lead(), device_, needs_gate_weights(settings.loss)),
       validation_(predictor.geometry(), predictor.lead(), device_) {

@@ -10,6 +10,7 @@
 #include "predict/runs/training_output.h"
 #include "predict/texts/corpus.h"
 #include "predict/texts/dataset_texts.h"
+#include "tensor/dtype.h"
 
 namespace foregate::predict {
 namespace {
@@ -31,7 +32,7 @@ PredictorInfo info_of(const Predictor& predictor, const TrainOptions& options,
   info.held_out = options.held_out;
   info.learned_from = options.learn_from;
   info.seed = options.seed;
-  info.dtype = options.dtype;
+  info.dtype = tensor::dtype_name(options.dtype);
   return info;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <torch/types.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -21,8 +23,8 @@ struct TrainOptions {
   std::filesystem::path output;
   std::filesystem::path config;       ///< JSON object of settings; empty: defaults
   std::filesystem::path tensorboard;  ///< folder for TensorBoard's event files; empty: none
-  std::string device = "cpu";
-  std::string dtype = "float32";  ///< of the matrix products
+  torch::Device device = torch::kCPU;
+  torch::ScalarType dtype = torch::kFloat32;  ///< of the matrix products
   uint64_t seed = 0;
   std::optional<Routers> routers;  ///< the model's own; empty: those recorded with the trace
 };

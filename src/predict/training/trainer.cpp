@@ -18,7 +18,7 @@
 #include "predict/training/event_file.h"
 #include "predict/training/training_state.h"
 #include "tensor/device/cuda_graph.h"
-#include "tensor/device/device.h"
+#include "tensor/dtype.h"
 
 namespace foregate::predict {
 namespace {
@@ -40,14 +40,14 @@ struct Training::Impl {
         environment_(environment),
         run_(run),
         label_(label),
-        device_(tensor::parse_device(environment.device)),
+        device_(environment.device),
         step_on_device_(device_),
         loss_(torch::zeros({}, device_)),
         losses_(torch::zeros({device_.is_cpu() ? 1 : kStepsAhead}, device_)) {
     Json json = settings.to_json();
     json.erase("checkpoint_seconds");  // Changes nothing but how often the state is kept.
     json["seed"] = environment.seed;
-    json["dtype"] = environment.dtype;
+    json["dtype"] = tensor::dtype_name(environment.dtype);
     json["what"] = label + environment.identity;
     identity_ = json.dump();
     state_ = TrainingState::start(initial, device_);

@@ -55,15 +55,15 @@ torch::Device parse_device(const std::string& name) {
   return torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(index));
 }
 
-std::string choose_device(const std::string& name, Logger& log) {
-  if (name != kCuda || !at::hasCUDA()) return parse_device(name).str();
+torch::Device choose_device(const std::string& name, Logger& log) {
+  if (name != kCuda || !at::hasCUDA()) return parse_device(name);
   const std::vector<Gpu> gpus = visible_gpus();
-  if (gpus.size() < 2) return parse_device(name).str();
+  if (gpus.size() < 2) return parse_device(name);
   const Gpu& freest = freest_gpu(gpus);
   log.info("using cuda:{}, {}: {} of {} free, the most of {} GPUs", freest.index, freest.name,
            human_bytes(static_cast<uint64_t>(freest.free)),
            human_bytes(static_cast<uint64_t>(freest.total)), gpus.size());
-  return parse_device(fmt::format("{}:{}", kCuda, freest.index)).str();
+  return parse_device(fmt::format("{}:{}", kCuda, freest.index));
 }
 
 }  // namespace foregate::tensor

@@ -6,8 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/run_context.h"
-
 namespace foregate::tensor {
 
 /// A GPU that CUDA_VISIBLE_DEVICES lets this process see.
@@ -26,10 +24,6 @@ std::vector<Gpu> visible_gpus();
 
 /// The one with the most free memory, the first of equals. `gpus` is not empty.
 const Gpu& freest_gpu(const std::vector<Gpu>& gpus);
-
-/// What users mean by a device: "cuda" becomes the GPU with the most free memory, with a line in
-/// `log` that says so if there are several. Everything else stays as it is. Throws as parse_device.
-std::string choose_device(const std::string& name, Logger& log);
 
 /// Whether machine code for `architectures`, those of CMAKE_CUDA_ARCHITECTURES ("80-real,90a"),
 /// runs on a GPU: code for X.Y runs on X.Z with Z >= Y, that for "90a" on 9.0 alone.
