@@ -1,8 +1,9 @@
 """The direction of dependency of docs/architecture.md, checked over every #include of the sources.
 
-Three things are checked: a folder includes only the folders it may use; the heavy libraries stay
+Four things are checked: a folder includes only the folders it may use; the heavy libraries stay
 out of headers and out of the folders that promise to do without them; and no library talks to the
 terminal or looks for signals: whoever starts a job hands in a RunContext (base/run_context.h).
+Nor does a library read what a user spells: device, dtype and quantisation come typed.
 """
 import pathlib
 import re
@@ -40,6 +41,9 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 TERMINAL = re.compile(
     r"\b(stderr|stdout|STDERR_FILENO|STDOUT_FILENO|isatty|TIOCGWINSZ|cerr|clog|cout|perror|printf|puts|putchar"
     r"|signal|sigaction|sigprocmask|raise|SIG[A-Z]+|csignal|spdlog)\b")
+# Spellings are read where they are written down: on the command line, and in a trace's manifest.
+SPELLINGS = re.compile(r"\b(parse_device|choose_device|parse_dtype|parse_quantization)\b")
+MAY_READ_SPELLINGS = ["tensor/", "collect/sink.cpp", "collect/source.cpp"]
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 STRING = re.compile(r'"(?:\\.|[^"\\\n])*"')
 
@@ -106,9 +110,27 @@ def terminal_words(source):
     return TERMINAL.findall(STRING.sub('""', code)) + TERMINAL.findall(headers)
 
 
+def spellings(source):
+    return SPELLINGS.findall(COMMENT.sub("", source))
+
+
 @pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(SRC)))
 def test_no_library_talks_to_the_terminal(path):
     assert not terminal_words(path.read_text())
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(SRC)))
+def test_no_library_reads_spellings(path):
+    name = str(path.relative_to(SRC))
+    if not any(name.startswith(allowed) for allowed in MAY_READ_SPELLINGS):
+        assert not spellings(path.read_text())
+
+
+def test_the_check_of_spellings_can_fail():
+    assert spellings("device_(tensor::parse_device(options.device))")
+    assert not spellings("/// as parse_dtype() does")
+    for name in MAY_READ_SPELLINGS[1:]:
+        assert spellings((SRC / name).read_text()), name
 
 
 def test_the_terminal_check_can_fail():
