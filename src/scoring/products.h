@@ -23,8 +23,8 @@ void add_transposed_product(const float* matrix,  // [rows][columns]
 void weighted_sum(const float* matrix,  // [rows][columns]
                   int64_t rows, int64_t columns, const float* weights, float* out);
 
-/// Logs of probabilities, within 2^-22 of their size and kept finite: of max(p, 0.000001). Equal
-/// probabilities have equal logs wherever they stand.
-void safe_log(const float* probabilities, int64_t size, float* out);
+/// Logs of probabilities and other positive numbers, within 2^-22 of their size and kept finite: of
+/// max(p, 0.000001). Equal probabilities have equal logs wherever they stand.
+void safe_log(const float* probabilities, int64_t size, float* out);  // may be the same
 
 }  // namespace foregate::scoring

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.h"
 #include "scoring/constants.h"
+#include "scoring/products.h"
 #include "scoring/sorted_ids.h"
 
 namespace foregate::scoring {
@@ -70,6 +70,7 @@ void PathTable::evidence(int64_t layer, std::span<const int64_t> pairs, const fl
   std::vector<int64_t> ids(static_cast<size_t>(paths_.num_paths()));
   paths_.number(layer, pairs, ids);
   std::vector<float> longer(frequency, frequency + num_experts_);
+  std::vector<float> gains;
   for (int64_t path = 0; path < paths_.num_paths(); ++path, out += num_experts_) {
     const auto [experts, counts] = find(layer, path, ids[static_cast<size_t>(path)]);
     if (experts.empty()) continue;
@@ -77,12 +78,15 @@ void PathTable::evidence(int64_t layer, std::span<const int64_t> pairs, const fl
     const bool goes_on = path == 0 || path >= paths_.num_singles();
     const float* prior = goes_on ? longer.data() : frequency;
     float sum = 0;
+    gains.resize(experts.size());
     for (size_t i = 0; i < experts.size(); ++i) {
       const auto count = static_cast<float>(counts[i]);
       const float known = std::max(prior[experts[i]], kSmallestProbability);
-      out[experts[i]] = std::log1p(count / (kTablePseudoCounts * known));
+      gains[i] = 1 + count / (kTablePseudoCounts * known);
       sum += count;
     }
+    safe_log(gains.data(), std::ssize(gains), gains.data());
+    for (size_t i = 0; i < experts.size(); ++i) out[experts[i]] = gains[i];
     if (!goes_on) continue;
     const float total = sum / static_cast<float>(top_k_) + kTablePseudoCounts;
     for (float& p : longer) p *= kTablePseudoCounts / total;
