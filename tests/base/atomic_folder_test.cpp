@@ -7,18 +7,15 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "support/temporary_folder.h"
 
 namespace foregate {
 namespace {
 
 class AtomicFolderTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("foregate-folder-" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  fs::path folder_;
+  testing::TemporaryFolder temporary_;
+  const fs::path& folder_ = temporary_.path();
 };
 
 TEST_F(AtomicFolderTest, AppearsOnlyWhenCommitted) {

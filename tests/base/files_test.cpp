@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "support/temporary_folder.h"
 
 namespace foregate {
 namespace {
@@ -17,12 +18,8 @@ using ::testing::HasSubstr;
 
 class FilesTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("foregate-files-" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  fs::path folder_;
+  testing::TemporaryFolder temporary_;
+  const fs::path& folder_ = temporary_.path();
 };
 
 template <typename Call>

@@ -1,26 +1,21 @@
 #include "base/host_memory.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
+
+#include "support/temporary_folder.h"
 
 namespace foregate {
 namespace {
 
 class HostMemoryTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() /
-              ("foregate-host-memory-" + std::to_string(::getpid()));
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  void write(const char* name, const char* text) const { std::ofstream(folder_ / name) << text; }
+  void write(const char* name, const char* text) const { temporary_.write(name, text); }
   int64_t available() const { return available_host_memory(folder_ / "meminfo", folder_); }
 
-  std::filesystem::path folder_;
+  testing::TemporaryFolder temporary_;
+  const std::filesystem::path& folder_ = temporary_.path();
 };
 
 constexpr const char* kMeminfo =

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/random.h"
-#include "tensor/test_files.h"
+#include "support/test_files.h"
 
 namespace foregate {
 namespace {

@@ -11,7 +11,8 @@
 
 #include "handles.h"
 #include "predictor_directory.h"
-#include "tensor/test_files.h"
+#include "support/temporary_folder.h"
+#include "support/test_files.h"
 
 namespace foregate::capi {
 namespace {

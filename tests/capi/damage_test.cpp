@@ -11,7 +11,8 @@
 #include "base/random.h"
 #include "handles.h"
 #include "small_predictors.h"
-#include "tensor/test_files.h"
+#include "support/temporary_folder.h"
+#include "support/test_files.h"
 
 namespace foregate::capi {
 namespace {

@@ -13,7 +13,8 @@
 #include "predict/neural/state_rows.h"
 #include "predict/predictor_store.h"
 #include "predict/registry.h"
-#include "predict/synthetic_trace.h"
+#include "support/synthetic_trace.h"
+#include "support/temporary_folder.h"
 
 namespace foregate::capi {
 namespace {
@@ -22,7 +23,7 @@ using testing::load;
 using testing::new_sequence;
 using testing::PredictorHandle;
 using testing::SequenceHandle;
-using testing::TemporaryDirectory;
+using testing::TemporaryFolder;
 
 struct Case {
   std::string predictor;
@@ -52,7 +53,7 @@ struct Fitted {
     corpus = std::make_unique<predict::Corpus>(directory.path());
     counts = std::make_unique<predict::SharedCounts>(*corpus);
   }
-  TemporaryDirectory directory;
+  TemporaryFolder directory;
   std::unique_ptr<predict::Corpus> corpus;
   std::unique_ptr<predict::SharedCounts> counts;
 };
@@ -141,7 +142,7 @@ Predicted predicted_through_c(const PredictorHandle& predictor, const predict::P
 }
 
 TEST_P(CAndCpp, ScoreAlike) {
-  const TemporaryDirectory directory;
+  const TemporaryFolder directory;
   const auto predictor = trained();
   predict::PredictorInfo info;
   info.name = GetParam().predictor;

@@ -1,11 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "collect/collector.h"
 #include "support/recorded_run.h"
+#include "support/temporary_folder.h"
 
 namespace foregate::collect {
 namespace {
@@ -18,7 +18,6 @@ class CollectTest : public ::testing::Test {
  protected:
   void SetUp() override {
     const fs::path demo = fs::path(FOREGATE_SOURCE_DIR) / "examples/demo";
-    folder_ = fs::temp_directory_path() / ("foregate-collect-" + std::to_string(::getpid()));
     options_.model = demo / "model";
     options_.data = {text::DatasetSpec::parse("news=" + (demo / "texts/news-briefs.csv").string())};
     options_.output = folder_;
@@ -27,9 +26,9 @@ class CollectTest : public ::testing::Test {
     options_.shard_traces = 2;
     options_.batch_tokens = 64;
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
-  fs::path folder_;
+  testing::TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_ / "traces";
   CollectOptions options_;
 };
 

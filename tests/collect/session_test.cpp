@@ -2,10 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "support/temporary_folder.h"
 
 namespace foregate::collect {
 namespace {
@@ -16,8 +16,6 @@ using ::testing::HasSubstr;
 class SessionTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("foregate-session-" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
     planned_.model = "m";
     planned_.model_type = "qwen2_moe";
     planned_.geometry.num_moe_layers = 1;
@@ -29,10 +27,10 @@ class SessionTest : public ::testing::Test {
     planned_.datasets = {
         {.name = "a", .source = "a.csv", .traces = 8, .available = 9, .skipped = 0}};
   }
-  void TearDown() override { fs::remove_all(folder_); }
   trace::Manifest resume() const { return resume_or_start(folder_, planned_, silent_run().log); }
 
-  fs::path folder_;
+  testing::TemporaryFolder temporary_;
+  const fs::path& folder_ = temporary_.path();
   trace::Manifest planned_;
 };
 

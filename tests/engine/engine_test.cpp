@@ -4,10 +4,11 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-#include "../tensor/test_files.h"
 #include "base/random.h"
 #include "nn/router.h"
 #include "routing_recorder.h"
+#include "support/temporary_folder.h"
+#include "support/test_files.h"
 #include "tensor/dtype.h"
 #include "tensor/files/safetensors.h"
 #include "test_models.h"

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <unistd.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
+
+#include "support/temporary_folder.h"
 
 namespace foregate {
 
@@ -14,10 +14,7 @@ namespace foregate {
 class ScratchFile {
  public:
   /// `extension`: ".csv", which readers choose a format by.
-  explicit ScratchFile(const std::string& extension)
-      : path_(std::filesystem::temp_directory_path() /
-              ("foregate-fuzz-" + std::to_string(::getpid()) + extension)) {}
-  ~ScratchFile() { std::filesystem::remove(path_); }
+  explicit ScratchFile(const std::string& extension) : path_(folder_ / ("input" + extension)) {}
 
   const std::filesystem::path& write(const uint8_t* data, size_t size) const {
     std::ofstream(path_, std::ios::binary | std::ios::trunc)
@@ -26,6 +23,7 @@ class ScratchFile {
   }
 
  private:
+  testing::TemporaryFolder folder_;
   std::filesystem::path path_;
 };
 

@@ -6,14 +6,14 @@
 #include <thread>
 
 #include "base/error.h"
-#include "scratch.h"
 #include "support/recorded_run.h"
+#include "support/temporary_folder.h"
 
 namespace foregate::hub {
 namespace {
 
 TEST(BlobLock, KeepsOthersOut) {
-  const Scratch scratch;
+  const testing::TemporaryFolder scratch;
   std::atomic<int> inside{0};
   std::atomic<int> most{0};
   std::vector<std::thread> threads;
@@ -31,7 +31,7 @@ TEST(BlobLock, KeepsOthersOut) {
 }
 
 TEST(BlobLock, WaitingCanBeStopped) {
-  const Scratch scratch;
+  const testing::TemporaryFolder scratch;
   const BlobLock held(scratch.path() / "x.lock", "x", silent_run().stop, silent_run().log);
   testing::RecordedRun run;
   run.stop_after(0);
@@ -40,7 +40,7 @@ TEST(BlobLock, WaitingCanBeStopped) {
 }
 
 TEST(BlobLock, NoFolderIsAnError) {
-  const Scratch scratch;
+  const testing::TemporaryFolder scratch;
   EXPECT_THROW(BlobLock(scratch.path() / "none/x.lock", "x", silent_run().stop, silent_run().log),
                EnvironmentError);
 }

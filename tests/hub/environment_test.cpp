@@ -5,7 +5,7 @@
 #include <map>
 
 #include "base/error.h"
-#include "scratch.h"
+#include "support/temporary_folder.h"
 
 namespace foregate::hub {
 namespace {
@@ -46,7 +46,7 @@ TEST(Environment, WhereTheCacheIs) {
 }
 
 TEST(Environment, Token) {
-  const Scratch scratch;
+  const testing::TemporaryFolder scratch;
   scratch.write("token", "hf_of_the_file\n");
   Variables variables = {{"HF_HOME", scratch.path()}};
   EXPECT_EQ(read(variables).token, "hf_of_the_file");

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "scratch.h"
+#include "support/temporary_folder.h"
 
 namespace foregate::hub {
 namespace {
@@ -20,7 +20,7 @@ class RepoCacheTest : public ::testing::Test {
     scratch_.write("hub/models--Qwen--Tiny/blobs/" + kHash, text);
   }
 
-  Scratch scratch_;
+  testing::TemporaryFolder scratch_;
   RepoCache cache_{scratch_.path() / "hub", RepoId{RepoKind::kModel, "Qwen/Tiny"}};
 };
 

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "scratch.h"
+#include "support/temporary_folder.h"
 
 namespace foregate::hub {
 namespace {
@@ -45,7 +45,7 @@ class ResolveTest : public ::testing::Test {
     return "";
   }
 
-  Scratch scratch_;
+  testing::TemporaryFolder scratch_;
   fs::path before_;
   Environment environment_;
 };

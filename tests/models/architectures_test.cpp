@@ -7,13 +7,14 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "../tensor/test_files.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "models/config.h"
 #include "models/registry.h"
 #include "models/summary.h"
 #include "models/weights/weight_plan.h"
+#include "support/temporary_folder.h"
+#include "support/test_files.h"
 #include "tensor/files/checkpoint.h"
 
 namespace foregate::models {

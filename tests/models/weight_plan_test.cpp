@@ -6,9 +6,10 @@
 
 #include <algorithm>
 
-#include "../tensor/test_files.h"
 #include "models/architectures/qwen2_moe.h"
 #include "models/weights/loader.h"
+#include "support/temporary_folder.h"
+#include "support/test_files.h"
 
 namespace foregate::models {
 namespace {

@@ -8,12 +8,13 @@
 #include "base/json.h"
 #include "predict/predictor_store.h"
 #include "predict/registry.h"
-#include "synthetic_trace.h"
+#include "support/synthetic_trace.h"
+#include "support/temporary_folder.h"
 
 namespace foregate::predict {
 namespace {
 
-using testing::TemporaryDirectory;
+using testing::TemporaryFolder;
 
 struct Case {
   std::string name;
@@ -34,7 +35,7 @@ std::vector<Case> every_predictor_and_lead() {
 class EveryPredictor : public ::testing::TestWithParam<Case> {
  protected:
   static void SetUpTestSuite() {
-    directory_ = std::make_unique<TemporaryDirectory>();
+    directory_ = std::make_unique<TemporaryFolder>();
     testing::write_synthetic_trace(directory_->path());
     corpus_ = std::make_unique<Corpus>(directory_->path());
     counts_ = std::make_unique<SharedCounts>(*corpus_);
@@ -67,12 +68,12 @@ class EveryPredictor : public ::testing::TestWithParam<Case> {
     throw std::logic_error("the synthetic trace has no long test text");
   }
 
-  static std::unique_ptr<TemporaryDirectory> directory_;
+  static std::unique_ptr<TemporaryFolder> directory_;
   static std::unique_ptr<Corpus> corpus_;
   static std::unique_ptr<SharedCounts> counts_;
 };
 
-std::unique_ptr<TemporaryDirectory> EveryPredictor::directory_;
+std::unique_ptr<TemporaryFolder> EveryPredictor::directory_;
 std::unique_ptr<Corpus> EveryPredictor::corpus_;
 std::unique_ptr<SharedCounts> EveryPredictor::counts_;
 
@@ -145,7 +146,7 @@ TEST_P(EveryPredictor, ScoresEveryExpertOfEveryPredictableLayer) {
 
 TEST_P(EveryPredictor, IsTheSameAfterSavingAndLoading) {
   const auto predictor = fitted();
-  const TemporaryDirectory output;
+  const TemporaryFolder output;
   PredictorInfo info;
   info.name = predictor->name();
   info.lead = predictor->lead();

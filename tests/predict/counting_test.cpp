@@ -8,12 +8,13 @@
 #include "predict/counting/mixture.h"
 #include "predict/registry.h"
 #include "scoring/counting/pair_table.h"
-#include "synthetic_trace.h"
+#include "support/synthetic_trace.h"
+#include "support/temporary_folder.h"
 
 namespace foregate::predict {
 namespace {
 
-using testing::TemporaryDirectory;
+using testing::TemporaryFolder;
 
 // Two layers of three experts, top-1. A dataset of two texts is all training.
 //   text A  ids 1 2   layer 0: experts 0 1   layer 1: experts 1 2
@@ -58,7 +59,7 @@ class Counting : public ::testing::Test {
     }
   }
 
-  TemporaryDirectory directory_;
+  TemporaryFolder directory_;
   std::unique_ptr<Corpus> corpus_;
   std::unique_ptr<SharedCounts> counts_;
   std::vector<RoutedText> texts_;

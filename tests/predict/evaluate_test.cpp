@@ -17,7 +17,8 @@
 #include "predict/registry.h"
 #include "predict/runs/train.h"
 #include "predict/texts/corpus.h"
-#include "synthetic_trace.h"
+#include "support/synthetic_trace.h"
+#include "support/temporary_folder.h"
 #include "tensor/files/safetensors.h"
 #include "trace/features.h"
 
@@ -25,7 +26,7 @@ namespace foregate::predict {
 namespace {
 
 using ::testing::HasSubstr;
-using testing::TemporaryDirectory;
+using testing::TemporaryFolder;
 
 class Evaluate : public ::testing::Test {
  protected:
@@ -68,7 +69,7 @@ class Evaluate : public ::testing::Test {
     return "no such error";
   }
 
-  TemporaryDirectory directory_;
+  TemporaryFolder directory_;
 };
 
 double metric(const stats::EvaluationRow& row, const stats::MetricKey& key) {

@@ -5,7 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "base/files.h"
-#include "synthetic_trace.h"
+#include "support/synthetic_trace.h"
+#include "support/temporary_folder.h"
 
 namespace foregate::predict {
 namespace {
@@ -18,7 +19,7 @@ TEST(Crc32c, OfTheStandardsExamples) {
 }
 
 TEST(EventFile, FramesEveryEvent) {
-  const testing::TemporaryDirectory directory;
+  const testing::TemporaryFolder directory;
   EventFile events(directory.path() / "run");
   events.add("loss", 300, 0.5);
   const std::string bytes = read_file(events.path());

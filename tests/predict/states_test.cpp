@@ -14,7 +14,8 @@
 #include "predict/neural/state_predictor.h"
 #include "predict/neural/state_task.h"
 #include "predict/registry.h"
-#include "synthetic_trace.h"
+#include "support/synthetic_trace.h"
+#include "support/temporary_folder.h"
 #include "tensor/device/device.h"
 #include "tensor/files/safetensors.h"
 #include "trace/features.h"
@@ -23,7 +24,7 @@ namespace foregate::predict {
 namespace {
 
 using ::testing::HasSubstr;
-using testing::TemporaryDirectory;
+using testing::TemporaryFolder;
 using Features = TextSelection::Features;
 
 class NormalizedStates : public ::testing::TestWithParam<torch::ScalarType> {};
@@ -54,7 +55,7 @@ TextSelection with_features() {
 class Synthetic : public ::testing::Test {
  protected:
   Synthetic() { testing::write_synthetic_trace(directory_.path()); }
-  TemporaryDirectory directory_;
+  TemporaryFolder directory_;
 };
 
 TEST_F(Synthetic, RowsGatherTheSplitsTokens) {

@@ -13,7 +13,8 @@
 #include "predict/calibration.h"
 #include "predict/registry.h"
 #include "support/recorded_run.h"
-#include "synthetic_trace.h"
+#include "support/synthetic_trace.h"
+#include "support/temporary_folder.h"
 
 namespace foregate::predict {
 namespace {
@@ -21,7 +22,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using testing::RecordedRun;
-using testing::TemporaryDirectory;
+using testing::TemporaryFolder;
 
 class Train : public ::testing::Test {
  protected:
@@ -77,7 +78,7 @@ class Train : public ::testing::Test {
     return "no such error";
   }
 
-  TemporaryDirectory directory_;
+  TemporaryFolder directory_;
 };
 
 std::string weights_of(const TrainOptions& options) {

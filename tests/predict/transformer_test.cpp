@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "predict/neural/token_windows.h"
 #include "predict/registry.h"
-#include "synthetic_trace.h"
+#include "support/synthetic_trace.h"
 
 namespace foregate::predict {
 namespace {

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 #include <set>
@@ -10,6 +9,7 @@
 #include "base/files.h"
 #include "report/sections/sections.h"
 #include "sample_input.h"
+#include "support/temporary_folder.h"
 
 namespace foregate::report {
 namespace {
@@ -184,13 +184,8 @@ TEST(ReportTest, WhatEvaluationsAddIsShownOnlyWhereThereIsSome) {
 
 class ReportFilesTest : public ::testing::Test {
  protected:
-  ReportFilesTest()
-      : folder_(fs::temp_directory_path() / ("foregate-report-" + std::to_string(::getpid()))) {}
-  ~ReportFilesTest() override {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
-  fs::path folder_;
+  testing::TemporaryFolder temporary_;
+  const fs::path& folder_ = temporary_.path();
 };
 
 TEST_F(ReportFilesTest, TablesHoldTheStatistics) {

@@ -1,7 +1,7 @@
 #include "sample_input.h"
 
-#include "../stats/random_trace.h"
 #include "stats/evaluation/pareto_front.h"
+#include "support/random_trace.h"
 
 namespace foregate::report {
 

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -10,6 +9,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "report/page/table_file.h"
+#include "support/temporary_folder.h"
 
 namespace foregate::report {
 namespace {
@@ -24,14 +24,6 @@ Table sample_table() {
 
 class TableFileTest : public ::testing::Test {
  protected:
-  TableFileTest()
-      : folder_(fs::temp_directory_path() / ("foregate-table-" + std::to_string(::getpid()))) {
-    make_output_directory(folder_);
-  }
-  ~TableFileTest() override {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
   void write(const Table& table) const {
     TableFile file(folder_, "t");
     file.add(table);
@@ -40,7 +32,8 @@ class TableFileTest : public ::testing::Test {
   std::string csv() const { return read_file(folder_ / "t.csv"); }
   Json json() const { return read_json(folder_ / "t.json"); }
 
-  fs::path folder_;
+  testing::TemporaryFolder temporary_;
+  const fs::path& folder_ = temporary_.path();
 };
 
 TEST_F(TableFileTest, CsvQuotesAndLeavesUndefinedEmpty) {

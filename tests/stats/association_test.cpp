@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-#include "random_trace.h"
 #include "stats/clustered_usage.h"
 #include "stats/clustering.h"
 #include "stats/coactivation.h"
@@ -11,6 +10,7 @@
 #include "stats/log_odds.h"
 #include "stats/token_affinity.h"
 #include "stats/trace_agreement.h"
+#include "support/random_trace.h"
 
 namespace foregate::stats {
 namespace {

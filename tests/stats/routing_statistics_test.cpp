@@ -6,9 +6,10 @@
 #include <map>
 #include <tuple>
 
-#include "../trace/fixture.h"
-#include "random_trace.h"
 #include "stats/balance.h"
+#include "support/random_trace.h"
+#include "support/temporary_folder.h"
+#include "support/trace_fixture.h"
 
 namespace foregate::stats {
 namespace {
@@ -86,7 +87,7 @@ TEST(RoutingStatisticsTest, DivergenceFromTheOverallUsage) {
 }
 
 TEST(RoutingStatisticsTest, ReadsATraceDirectory) {
-  const trace::TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   const trace::Geometry geometry = trace::fixture_geometry(11, 2);
   const trace::Manifest manifest =
       trace::write_fixture(folder.path(), trace::fixture_manifest(geometry), 2, 15);
@@ -162,7 +163,7 @@ TEST(RoutingStatisticsTest, PartsMergeIntoTheWhole) {
 }
 
 TEST(RoutingStatisticsTest, AnErrorInProgressEndsTheScan) {
-  const trace::TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   trace::write_fixture(folder.path(), trace::fixture_manifest(trace::fixture_geometry(11, 2)), 3,
                        5);
   const trace::TraceDirectory directory(folder.path());
@@ -174,7 +175,7 @@ TEST(RoutingStatisticsTest, AnErrorInProgressEndsTheScan) {
 }
 
 TEST(RoutingStatisticsTest, AnEmptyDirectoryIsAllZero) {
-  const trace::TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   const trace::Manifest manifest =
       trace::write_fixture(folder.path(), trace::fixture_manifest(trace::fixture_geometry()), 0, 0);
   const RoutingStatistics statistics = compute_statistics(trace::TraceDirectory(folder.path()), {});

@@ -5,12 +5,12 @@
 #include <cmath>
 #include <set>
 
-#include "random_trace.h"
 #include "stats/expert_cache.h"
 #include "stats/expert_paths.h"
 #include "stats/gate_histogram.h"
 #include "stats/phases.h"
 #include "stats/working_set.h"
+#include "support/random_trace.h"
 
 namespace foregate::stats {
 namespace {

@@ -3,11 +3,11 @@
 
 #include <cmath>
 
-#include "random_trace.h"
 #include "stats/gate_mass.h"
 #include "stats/token_overlap.h"
 #include "stats/transitions.h"
 #include "stats/usage.h"
+#include "support/random_trace.h"
 
 namespace foregate::stats {
 namespace {

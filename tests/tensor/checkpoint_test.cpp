@@ -4,7 +4,8 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-#include "test_files.h"
+#include "support/temporary_folder.h"
+#include "support/test_files.h"
 
 namespace foregate::tensor {
 namespace {

@@ -5,9 +5,9 @@
 #include <torch/cuda.h>
 
 #include "base/safetensors_header.h"
+#include "support/test_files.h"
 #include "tensor/device/gpus.h"
 #include "tensor/dtype.h"
-#include "test_files.h"
 
 namespace foregate::tensor {
 namespace {

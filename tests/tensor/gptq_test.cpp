@@ -5,7 +5,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include "test_files.h"
+#include "support/test_files.h"
 
 namespace foregate::tensor {
 namespace {

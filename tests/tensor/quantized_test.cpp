@@ -7,10 +7,10 @@
 #include <cmath>
 #include <limits>
 
+#include "support/test_files.h"
 #include "tensor/weight/quantized_aten.h"
 #include "tensor/weight/quantized_rows.h"
 #include "tensor/weight/weight.h"
-#include "test_files.h"
 
 namespace foregate::tensor {
 namespace {

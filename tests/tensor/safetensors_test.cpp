@@ -7,7 +7,8 @@
 
 #include <fstream>
 
-#include "test_files.h"
+#include "support/temporary_folder.h"
+#include "support/test_files.h"
 
 namespace foregate::tensor {
 namespace {

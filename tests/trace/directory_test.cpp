@@ -3,7 +3,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "fixture.h"
+#include "support/temporary_folder.h"
+#include "support/trace_fixture.h"
 #include "trace/reader.h"
 
 namespace foregate::trace {
@@ -22,7 +23,7 @@ class DirectoryTest : public ::testing::Test {
     return message_of([&] { TraceDirectory directory(folder_.path()); });
   }
 
-  TemporaryFolder folder_;
+  testing::TemporaryFolder folder_;
   Manifest manifest_;
 };
 

@@ -4,7 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "base/files.h"
-#include "fixture.h"
+#include "support/temporary_folder.h"
+#include "support/trace_fixture.h"
 #include "trace/import/import.h"
 #include "trace/reader.h"
 #include "trace/token_names.h"
@@ -74,7 +75,7 @@ class ExportTest : public ::testing::TestWithParam<Case> {
     }
   }
 
-  TemporaryFolder folder_;
+  testing::TemporaryFolder folder_;
 };
 
 TEST_P(ExportTest, RoundTrips) {

@@ -10,9 +10,10 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/half.h"
-#include "fixture.h"
 #include "npy_fixture.h"
 #include "support/recorded_run.h"
+#include "support/temporary_folder.h"
+#include "support/trace_fixture.h"
 #include "trace/reader.h"
 #include "trace/split/split.h"
 #include "trace/token_names.h"
@@ -21,6 +22,8 @@ namespace foregate::trace {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -58,7 +61,7 @@ class ImportTest : public ::testing::Test {
     return all;
   }
 
-  TemporaryFolder folder_;
+  testing::TemporaryFolder folder_;
   ImportOptions options_;
 };
 
@@ -324,19 +327,18 @@ TEST_F(ImportTest, ANewStartIsANewText) {
     }
   }
   put("log.jsonl", log);
-  ::testing::internal::CaptureStderr();
-  run(ImportFormat::kVllm);
-  const std::string said = ::testing::internal::GetCapturedStderr();
-  EXPECT_THAT(said, HasSubstr("--skip 40"));
-  EXPECT_THAT(said, HasSubstr("begin again 2 times"));
+  const testing::RecordedRun recorded;
+  run(ImportFormat::kVllm, "in", recorded.context());
+  EXPECT_THAT(recorded.messages(), Contains(HasSubstr("--skip 40")));
+  EXPECT_THAT(recorded.messages(), Contains(HasSubstr("begin again 2 times")));
   ASSERT_EQ(traces().size(), 3);
   EXPECT_EQ(traces()[1].num_tokens(), 3);
 
   fs::remove_all(output());
   options_.skip = 40;
-  ::testing::internal::CaptureStderr();
-  run(ImportFormat::kVllm);
-  EXPECT_THAT(::testing::internal::GetCapturedStderr(), Not(HasSubstr("--skip")));
+  const testing::RecordedRun skipping;
+  run(ImportFormat::kVllm, "in", skipping.context());
+  EXPECT_THAT(skipping.messages(), Each(Not(HasSubstr("--skip"))));
   EXPECT_EQ(traces().size(), 2);
   fs::remove_all(output());
   options_.skip = 48;

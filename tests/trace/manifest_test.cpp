@@ -8,7 +8,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "fixture.h"
+#include "support/temporary_folder.h"
+#include "support/trace_fixture.h"
 
 namespace foregate::trace {
 namespace {
@@ -40,7 +41,7 @@ std::string problem_of(const Json& json) {
 }
 
 TEST(ManifestTest, SurvivesAFile) {
-  const TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   const Manifest manifest = whole_manifest();
   write_manifest(folder.path(), manifest);
   const Manifest read = read_manifest(folder.path());
@@ -143,14 +144,14 @@ TEST(ManifestTest, UnfinishedMayHoldLessButNotMore) {
 }
 
 TEST(ManifestTest, AFolderWithoutOneIsExplained) {
-  const TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   EXPECT_THROW(read_manifest(folder.path()), EnvironmentError);
   EXPECT_THAT(message_of([&] { read_manifest(folder.path()); }),
               AllOf(HasSubstr("not a trace directory"), HasSubstr("foregate collect")));
 }
 
 TEST(ManifestTest, BrokenJsonIsNamed) {
-  const TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   const std::string text = whole_manifest().to_json().dump(2);
   for (const size_t length : {size_t{0}, size_t{1}, text.size() / 2, text.size() - 1}) {
     overwrite(folder.path() / kManifestName, text.substr(0, length));

@@ -8,8 +8,9 @@
 #include "base/files.h"
 #include "base/half.h"
 #include "base/random.h"
-#include "fixture.h"
 #include "npy_fixture.h"
+#include "support/temporary_folder.h"
+#include "support/trace_fixture.h"
 #include "trace/export/npy_writer.h"
 
 namespace foregate::trace {
@@ -29,7 +30,7 @@ class NpyTest : public ::testing::Test {
     const fs::path path = file(bytes);
     return message_of([&] { NpyArray array(path); });
   }
-  TemporaryFolder folder_;
+  testing::TemporaryFolder folder_;
 };
 
 TEST_F(NpyTest, ReadsEveryIntegerType) {

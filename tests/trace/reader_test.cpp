@@ -8,7 +8,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
-#include "fixture.h"
+#include "support/temporary_folder.h"
+#include "support/trace_fixture.h"
 #include "trace/writer.h"
 
 namespace foregate::trace {
@@ -35,7 +36,7 @@ class ReaderTest : public ::testing::Test {
     return traces;
   }
 
-  TemporaryFolder folder_;
+  testing::TemporaryFolder folder_;
   Manifest manifest_;
   fs::path file_;
   std::string bytes_;

@@ -8,7 +8,8 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "fixture.h"
+#include "support/temporary_folder.h"
+#include "support/trace_fixture.h"
 #include "trace/split/duplicates.h"
 
 namespace foregate::trace {
@@ -153,7 +154,7 @@ TEST(SplitTest, ImpossibleSharesAreRefused) {
 }
 
 TEST(SplitTest, SplitsADirectoryInReadingOrder) {
-  const TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   const Manifest manifest =
       write_fixture(folder.path(), fixture_manifest(fixture_geometry()), 3, 20);
   std::vector<SplitText> texts;

@@ -2,13 +2,14 @@
 
 #include <gtest/gtest.h>
 
-#include "fixture.h"
+#include "support/temporary_folder.h"
+#include "support/trace_fixture.h"
 
 namespace foregate::trace {
 namespace {
 
 TEST(TokenNamesTest, NamesComeBackByTheirIds) {
-  const TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   TokenNames names;
   EXPECT_EQ(names.id("the"), 0);
   EXPECT_EQ(names.id(" \n"), 1);

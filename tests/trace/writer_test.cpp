@@ -15,7 +15,8 @@
 #include "base/files.h"
 #include "base/half.h"
 #include "base/hash.h"
-#include "fixture.h"
+#include "support/temporary_folder.h"
+#include "support/trace_fixture.h"
 #include "trace/reader.h"
 
 namespace foregate::trace {
@@ -44,7 +45,7 @@ struct Shape {
 class RoundTripTest : public ::testing::TestWithParam<Shape> {};
 
 TEST_P(RoundTripTest, GivesBackEveryBit) {
-  const TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   Manifest manifest = fixture_manifest(fixture_geometry(GetParam().num_experts, GetParam().top_k));
   manifest.router_logits = manifest.geometry.num_experts < 1000;
   std::vector<Trace> traces;
@@ -77,7 +78,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, RoundTripTest,
                          });
 
 TEST(WriterTest, LeavesOutWhatIsNotAskedFor) {
-  const TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   Manifest manifest = fixture_manifest(fixture_geometry());
   manifest.router_logits = true;
   Trace trace = fixture_trace(manifest, 5, 9);
@@ -99,7 +100,7 @@ TEST(WriterTest, LeavesOutWhatIsNotAskedFor) {
 }
 
 TEST(WriterTest, ImportsWithoutGateWeights) {
-  const TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   Manifest manifest = fixture_manifest(fixture_geometry());
   manifest.gate_weights = false;
   manifest.geometry.vocab_size = 0;
@@ -114,8 +115,8 @@ TEST(WriterTest, ImportsWithoutGateWeights) {
 }
 
 TEST(WriterTest, TheSameTracesGiveTheSameBytes) {
-  const TemporaryFolder one;
-  const TemporaryFolder two;
+  const testing::TemporaryFolder one;
+  const testing::TemporaryFolder two;
   const Manifest manifest = fixture_manifest(fixture_geometry());
   const Manifest first = write_fixture(one.path(), manifest, 2, 30);
   const Manifest second = write_fixture(two.path(), manifest, 2, 30);
@@ -124,7 +125,7 @@ TEST(WriterTest, TheSameTracesGiveTheSameBytes) {
 }
 
 TEST(WriterTest, RowGroupsAreBounded) {
-  const TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   const Manifest manifest = fixture_manifest(fixture_geometry(8, 1));
   ShardWriter writer(folder.path(), 0, manifest);
   std::vector<Trace> traces;
@@ -144,7 +145,7 @@ TEST(WriterTest, RowGroupsAreBounded) {
 }
 
 TEST(WriterTest, NothingIsVisibleBeforeTheEnd) {
-  const TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   const Manifest manifest = fixture_manifest(fixture_geometry());
   {
     ShardWriter writer(folder.path(), 0, manifest);
@@ -155,7 +156,7 @@ TEST(WriterTest, NothingIsVisibleBeforeTheEnd) {
 }
 
 TEST(WriterTest, SizesThatDoNotFitAreOurBug) {
-  const TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   const Manifest manifest = fixture_manifest(fixture_geometry());
   ShardWriter writer(folder.path(), 0, manifest);
   const Trace good = fixture_trace(manifest, 0, 5);
@@ -176,7 +177,7 @@ TEST(WriterTest, SizesThatDoNotFitAreOurBug) {
 }
 
 TEST(WriterTest, ValuesOfABrokenModelAreNamed) {
-  const TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   Manifest manifest = fixture_manifest(fixture_geometry());
   manifest.router_logits = true;
   ShardWriter writer(folder.path(), 0, manifest);
@@ -238,7 +239,7 @@ void write_large_shard(const fs::path& folder) {
 }
 
 TEST(WriterTest, AFullDiskAtAnyMomentLeavesNothingBehind) {
-  const TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   write_large_shard(folder.path());
   const uintmax_t whole = fs::file_size(folder.path() / shard_name(0));
   fs::remove(folder.path() / shard_name(0));

@@ -1,8 +1,5 @@
-#include "fixture.h"
+#include "support/trace_fixture.h"
 
-#include <unistd.h>
-
-#include <atomic>
 #include <fstream>
 
 #include "base/files.h"
@@ -10,18 +7,6 @@
 #include "trace/writer.h"
 
 namespace foregate::trace {
-
-TemporaryFolder::TemporaryFolder() {
-  static std::atomic<int> count = 0;
-  path_ = fs::temp_directory_path() /
-          ("foregate-trace-" + std::to_string(::getpid()) + "-" + std::to_string(count++));
-  fs::create_directories(path_);
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
 
 Geometry fixture_geometry(int num_experts, int top_k) {
   Geometry geometry;

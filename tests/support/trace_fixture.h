@@ -10,19 +10,6 @@
 
 namespace foregate::trace {
 
-/// A folder of its own for one test, removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 /// L = 3, H = 16, vocabulary 1000; E and k as given.
 Geometry fixture_geometry(int num_experts = 60, int top_k = 4);
 

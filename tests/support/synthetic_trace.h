@@ -13,19 +13,6 @@
 
 namespace foregate::testing {
 
-/// A folder that goes away with the object.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  ~TemporaryDirectory();
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 struct SyntheticOptions {
   uint64_t seed = 1;
   int texts_per_dataset = 20;

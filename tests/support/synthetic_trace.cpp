@@ -1,11 +1,9 @@
-#include "synthetic_trace.h"
+#include "support/synthetic_trace.h"
 
 #include <fmt/format.h>
 #include <torch/types.h>
 #include <torch/utils.h>
-#include <unistd.h>
 
-#include <atomic>
 #include <map>
 
 #include "base/hash.h"
@@ -128,18 +126,6 @@ torch::Tensor random_ids(Random& random, int64_t length) {
 }
 
 }  // namespace
-
-TemporaryDirectory::TemporaryDirectory() {
-  static std::atomic<int> count{0};
-  path_ = std::filesystem::temp_directory_path() /
-          fmt::format("foregate-predict-{}-{}", ::getpid(), count++);
-  std::filesystem::create_directories(path_);
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
 
 void write_synthetic_trace(const std::filesystem::path& directory,
                            const SyntheticOptions& options) {

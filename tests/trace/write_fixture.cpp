@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/half.h"
-#include "fixture.h"
+#include "support/trace_fixture.h"
 #include "trace/reader.h"
 #include "trace/split/split.h"
 
