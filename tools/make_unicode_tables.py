@@ -1,6 +1,6 @@
-"""Writes src/text/unicode_tables.cpp: what the tokenizers package takes for a number, punctuation, a mark and so on.
+"""Writes src/text/unicode/unicode_tables.cpp: what the tokenizers package takes for a number, punctuation, a mark and so on.
 
-    .venv/bin/python tools/make_unicode_tables.py > src/text/unicode_tables.cpp
+    .venv/bin/python tools/make_unicode_tables.py > src/text/unicode/unicode_tables.cpp
 
 Needs a Python whose unicodedata is of the Unicode version that PCRE2 has, or of an older one (Python 3.11 has 14.0).
 

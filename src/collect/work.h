@@ -53,9 +53,9 @@ struct BatchResult {
   torch::Tensor experts;        ///< [T, L, k] int32
   torch::Tensor gate_weights;   ///< [T, L, k] float16
   torch::Tensor router_logits;  ///< [T, L, E] float16; undefined unless recorded
-  torch::Tensor
-      router_inputs;       ///< [S, L, H] compute dtype, of texts with features; may be undefined
-  torch::Tensor residual;  ///< [S, L, H] bfloat16, likewise
+  // Of the texts with features; undefined without.
+  torch::Tensor router_inputs;  ///< [S, L, H] compute dtype
+  torch::Tensor residual;       ///< [S, L, H] bfloat16
 };
 
 }  // namespace foregate::collect

@@ -4,12 +4,10 @@
 // part-NNNNN.features.safetensors holds, for the sampled traces of the shard in row order:
 //   rows           int64 [texts]           row of each text in the shard
 //   offsets        int64 [texts + 1]       its first token in the tensors below
-//   router_inputs  compute dtype [tokens, L, H]  what each MoE layer's router saw, exact, so that
-//   the
-//                                                own-router control can be recomputed bit for bit
-//   residual       bfloat16 [tokens, L, H]       the residual stream entering each MoE layer,
-//   before its
-//                                                attention
+//   router_inputs  compute dtype [tokens, L, H]  what each MoE layer's router saw, exact: the
+//                                                own-router control recomputes decisions from it
+//   residual       bfloat16 [tokens, L, H]       the residual stream entering each MoE layer, in
+//                                                front of its attention
 // and routers.safetensors, once per trace directory, the routers the decisions came from:
 //   router.weight               float32 [L, E, H]
 //   post_attention_norm.weight  float32 [L, H]   the RMSNorm in front of each router

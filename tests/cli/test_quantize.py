@@ -62,7 +62,7 @@ def test_gptq_equals_the_same_model_stored_dense(tmp_path, options):
     assert_same_routing(tmp_path / "actual", tmp_path / "expected")
 
 
-def test_gptq_can_be_quantised_again(tmp_path):
+def test_gptq_can_be_quantized_again(tmp_path):
     packed, dense = gptq_models(MODEL, tmp_path)
     collect(packed, tmp_path / "actual", "--quantize", "int8")
     collect(dense, tmp_path / "expected", "--quantize", "int8")
@@ -104,7 +104,7 @@ def test_weights_that_are_not_finite(tmp_path):
           code=1, saying=[name, "not finite", "nf4"])
 
 
-def test_resuming_with_other_quantisation_is_refused(tmp_path):
+def test_resuming_with_other_quantization_is_refused(tmp_path):
     collect(MODEL, tmp_path / "t", "--quantize", "int8")
     before = contents(tmp_path / "t")
     fails("collect", "--model", MODEL, *demo_data(), "--traces", 24, "--record", "logits", "--quantize", "nf4",
@@ -112,13 +112,13 @@ def test_resuming_with_other_quantisation_is_refused(tmp_path):
     assert contents(tmp_path / "t") == before
 
 
-def test_unknown_quantisation(tmp_path):
+def test_unknown_quantization(tmp_path):
     done = run("collect", "--model", MODEL, *demo_data(), "--quantize", "int3", "--output", tmp_path / "t", check=False)
     assert done.returncode == 2 and "int8" in done.stderr
 
 
 @pytest.mark.parametrize("kind", METHODS)
-def test_saved_model_is_the_quantised_one(tmp_path, kind):
+def test_saved_model_is_the_quantized_one(tmp_path, kind):
     saved = tmp_path / "saved"
     collect(MODEL, tmp_path / "expected", "--quantize", kind)
     first = collect(MODEL, tmp_path / "saving", "--quantize", kind, "--save-quantized", saved)

@@ -1,4 +1,4 @@
-// trace_fixture write DIR    writes a trace directory by the formulas of fixture.h
+// trace_fixture write DIR    writes a trace directory by the formulas of support/trace_fixture.h
 // trace_fixture read DIR     prints every trace of a directory as a line of JSON; on an error,
 // prints it
 //                            to stderr and exits with 1

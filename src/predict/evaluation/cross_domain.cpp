@@ -1,7 +1,6 @@
 #include "predict/evaluation/cross_domain.h"
 
 #include <algorithm>
-#include <optional>
 #include <tuple>
 
 #include "predict/evaluation/predictor_evaluator.h"

@@ -66,10 +66,10 @@ Section expert_paths_section(const ReportInput& input, const Detail& detail) {
   Section section{"journeys", "Journeys", {}, "", {}};
   const size_t cells = static_cast<size_t>(stats::ExpertPaths::kTokens) *
                        static_cast<size_t>(std::max(1, input.statistics.geometry.num_moe_layers));
-  const bool foreseen =
+  const bool with_examples =
       std::any_of(input.evaluations.begin(), input.evaluations.end(),
                   [](const stats::Evaluation& evaluation) { return !evaluation.examples.empty(); });
-  const size_t budget = detail.of(foreseen ? kPathCells / 2 : kPathCells);
+  const size_t budget = detail.of(with_examples ? kPathCells / 2 : kPathCells);
   const std::vector<const trace::Trace*> texts =
       input.statistics.paths.choose(std::clamp<size_t>(budget / cells, 1, kMostTexts));
   if (texts.empty() || input.statistics.geometry.num_moe_layers == 0) {
