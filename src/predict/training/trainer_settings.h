@@ -7,8 +7,7 @@
 
 namespace foregate::predict {
 
-/// How the gradient-trained predictors are trained. The defaults are the reference's
-/// (shared/tools/reference_predictors.py).
+/// How the gradient-trained predictors are trained, and by default.
 struct TrainerSettings {
   Loss loss = Loss::kBinary;
   int64_t steps = 1500;
