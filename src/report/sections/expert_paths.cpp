@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "report/charts/path_map.h"
-#include "report/sections/examples_figure.h"
+#include "report/sections/evaluation/examples_figure.h"
 #include "report/sections/layers.h"
 #include "report/sections/sections.h"
 #include "report/sections/token_text.h"

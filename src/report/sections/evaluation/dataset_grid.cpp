@@ -1,4 +1,4 @@
-#include "report/sections/dataset_grid.h"
+#include "report/sections/evaluation/dataset_grid.h"
 
 #include <cmath>
 #include <set>

@@ -6,7 +6,7 @@
 #include "base/number_text.h"
 #include "report/charts/bar_chart.h"
 #include "report/charts/line_chart.h"
-#include "report/sections/evaluation_figures.h"
+#include "report/sections/evaluation/figures.h"
 #include "report/sections/layers.h"
 #include "report/sections/sections.h"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "report/charts/heat_map.h"
-#include "report/sections/dataset_grid.h"
-#include "report/sections/evaluation_figures.h"
+#include "report/sections/evaluation/dataset_grid.h"
+#include "report/sections/evaluation/figures.h"
 
 namespace foregate::report {
 namespace {

@@ -1,4 +1,4 @@
-#include "report/sections/evaluation_figures.h"
+#include "report/sections/evaluation/figures.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 
 #include "report/charts/heat_map.h"
 #include "report/charts/line_chart.h"
-#include "report/sections/dataset_grid.h"
+#include "report/sections/evaluation/dataset_grid.h"
 
 namespace foregate::report {
 namespace {

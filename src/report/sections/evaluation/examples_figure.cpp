@@ -1,11 +1,11 @@
-#include "report/sections/examples_figure.h"
+#include "report/sections/evaluation/examples_figure.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "report/charts/path_map.h"
-#include "report/sections/evaluation_figures.h"
+#include "report/sections/evaluation/figures.h"
 #include "report/sections/layers.h"
 #include "report/sections/token_text.h"
 

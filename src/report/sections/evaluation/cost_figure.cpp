@@ -4,7 +4,7 @@
 
 #include "base/number_text.h"
 #include "report/charts/xy_chart.h"
-#include "report/sections/evaluation_figures.h"
+#include "report/sections/evaluation/figures.h"
 
 namespace foregate::report {
 namespace {
