@@ -6,12 +6,11 @@
 
 namespace foregate {
 
-std::optional<predict::Routers> routers_of_model(const std::string& model) {
+std::optional<nn::Routers> routers_of_model(const std::string& model) {
   if (model.empty()) return std::nullopt;
   const std::filesystem::path directory =
       hub::find_model(model, {.files = {"config.json"}, .weights = true}, hub::read_environment());
-  const engine::RouterWeights weights = engine::Engine(directory, {}).router_weights();
-  return predict::Routers{weights.weight, weights.norm_weight, weights.norm_epsilon};
+  return engine::Engine(directory, {}).routers();
 }
 
 std::string predictor_list() {

@@ -111,7 +111,7 @@ void bench(int64_t tokens) {
             [&] { logits = nn::router_logits(x, router); });
   nn::Routing routing;
   table.row("softmax and top-k", 2 * t * kExperts, 0,
-            [&] { routing = nn::route(logits, kTopK, false); });
+            [&] { routing = nn::route(logits, {}, {}, kTopK); });
   nn::ExpertOrder order;
   table.row("sort by expert", 8 * t * kTopK, 0,
             [&] { order = nn::sort_by_expert_cuda(routing.experts, kExperts); });

@@ -9,7 +9,7 @@
 #include "collect/pipeline.h"
 #include "collect/session.h"
 #include "collect/source.h"
-#include "trace/features.h"
+#include "nn/routers.h"
 
 namespace foregate::collect {
 namespace {
@@ -27,15 +27,6 @@ void check_options(const CollectOptions& options) {
   require(options.batch_tokens >= 0, "--batch-tokens must be at least 1, or 0 to choose");
   require(options.feature_fraction >= 0 && options.feature_fraction <= 1,
           "--record features:F needs F between 0 and 1");
-}
-
-void write_routers(const std::filesystem::path& directory, const engine::Engine& engine) {
-  const engine::RouterWeights routers = engine.router_weights();
-  tensor::write_safetensors(
-      directory / trace::features::kRoutersFile,
-      {{trace::features::kRouterWeight, routers.weight},
-       {trace::features::kNormWeight, routers.norm_weight}},
-      {{trace::features::kNormEpsilon, fmt::format("{}", routers.norm_epsilon)}});
 }
 
 }  // namespace
@@ -63,7 +54,7 @@ CollectSummary collect(const CollectOptions& options, const RunContext& run) {
   }
   // The manifest is there from the start, so that a directory is never without its settings.
   trace::write_manifest(options.output, summary.manifest);
-  if (options.feature_fraction > 0) write_routers(options.output, engine);
+  if (options.feature_fraction > 0) nn::save_routers(options.output, engine.routers());
 
   Pipeline pipeline({source.tokenizer, engine, plan, options.output, run}, summary.manifest);
   pipeline.run();

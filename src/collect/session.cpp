@@ -88,6 +88,7 @@ trace::Manifest planned_manifest(const CollectOptions& options, const engine::En
   manifest.dtype = tensor::dtype_name(options.compute.dtype);
   manifest.quantization = tensor::quantization_name(options.compute.quantization.value());
   manifest.geometry = engine.geometry();
+  manifest.router = engine.router_spec();
   manifest.seed = options.seed;
   manifest.max_length = options.max_length;
   manifest.router_logits = options.record_logits;
@@ -121,6 +122,8 @@ trace::Manifest resume_or_start(const std::filesystem::path& directory,
     return planned;
   }
   trace::Manifest manifest = trace::read_manifest(directory);
+  // Begun when manifests did not say it yet; config_sha256 tells whether the model is the same.
+  if (!manifest.router) manifest.router = planned.router;
   const std::string difference = first_difference(settings_of(manifest), settings_of(planned));
   if (!difference.empty()) {
     throw UsageError(

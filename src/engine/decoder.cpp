@@ -59,7 +59,7 @@ void Decoder::attend(const models::LayerWeights& layer, const Batch& batch,
 void Decoder::run_moe(const models::MoeWeights& moe, int moe_layer, const torch::Tensor& input,
                       torch::Tensor& residual, EngineObserver& observer) {
   const torch::Tensor logits = nn::router_logits(input, moe.router);
-  const nn::Routing routing = nn::route(logits, config_.top_k, config_.norm_topk);
+  const nn::Routing routing = nn::route(logits, config_.router, moe.router_biases, config_.top_k);
   observer.on_router({.moe_layer = moe_layer,
                       .router_input = input,
                       .logits = logits,

@@ -144,15 +144,32 @@ int64_t Engine::max_positions() const {
   return impl_->config.max_positions;
 }
 
-RouterWeights Engine::router_weights() const {
+const nn::RouterSpec& Engine::router_spec() const {
+  return impl_->config.router;
+}
+
+nn::Routers Engine::routers() const {
   std::vector<torch::Tensor> weights;
   std::vector<torch::Tensor> norms;
+  std::vector<torch::Tensor> logit_biases;
+  std::vector<torch::Tensor> choice_biases;
   for (const models::LayerWeights& layer : impl_->decoder.weights().layers) {
     if (!layer.moe) continue;
     weights.push_back(layer.moe->router.cpu());
     norms.push_back(layer.post_attention_norm.to(torch::kCPU, torch::kFloat32));
+    const nn::RouterBiases& biases = layer.moe->router_biases;
+    if (biases.logit.defined()) logit_biases.push_back(biases.logit.cpu());
+    if (biases.choice.defined()) choice_biases.push_back(biases.choice.cpu());
   }
-  return {torch::stack(weights), torch::stack(norms), impl_->config.rms_norm_epsilon};
+  const auto stacked = [](const std::vector<torch::Tensor>& tensors) {
+    return tensors.empty() ? torch::Tensor() : torch::stack(tensors);
+  };
+  return {.weight = torch::stack(weights),
+          .norm_weight = torch::stack(norms),
+          .norm_epsilon = impl_->config.rms_norm_epsilon,
+          .spec = impl_->config.router,
+          .logit_bias = stacked(logit_biases),
+          .choice_bias = stacked(choice_biases)};
 }
 
 }  // namespace foregate::engine

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "engine/observer.h"
+#include "nn/routers.h"
 #include "tensor/compute.h"
 #include "trace/trace.h"
 
@@ -31,13 +32,6 @@ struct PackedBatch {
   void add(std::span<const int32_t> ids);
 };
 
-/// The routers themselves, for the own-router control and for predictors that start from them.
-struct RouterWeights {
-  torch::Tensor weight;       ///< [L, E, H] float32, CPU
-  torch::Tensor norm_weight;  ///< [L, H] float32, CPU: the RMSNorm in front of each router
-  double norm_epsilon = 0;
-};
-
 /// A loaded checkpoint, ready to route.
 class Engine {
  public:
@@ -53,7 +47,8 @@ class Engine {
 
   const trace::Geometry& geometry() const;
   const std::string& model_type() const;
-  RouterWeights router_weights() const;
+  const nn::RouterSpec& router_spec() const;
+  nn::Routers routers() const;
   torch::Device device() const;
   int64_t max_positions() const;  ///< longest text the model's config allows
 

@@ -10,7 +10,7 @@ struct RouterEvent {
   int moe_layer = 0;           ///< 0 .. L-1
   torch::Tensor router_input;  ///< [T, H] compute dtype
   torch::Tensor logits;        ///< [T, E] float32
-  torch::Tensor experts;       ///< [T, k] int64, ranked, ties by lowest index
+  torch::Tensor experts;       ///< [T, k] int64, ranked: see nn::route
   torch::Tensor gate_weights;  ///< [T, k] float32, as the experts are mixed with
 };
 

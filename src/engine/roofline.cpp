@@ -19,7 +19,7 @@ constexpr double kFused = 2;  // a multiplication and an addition
 // Multiplications that one token takes with a weight. Vectors and the shared expert's gate are not
 // counted.
 double products(const models::WeightSpec& spec, const models::ModelConfig& config) {
-  if (spec.keep == models::Keep::kComputeDtype) return 0;
+  if (spec.keep == models::Keep::kComputeDtype || spec.shape.size() < 2) return 0;
   const auto size = static_cast<double>(spec.size());
   if (spec.role != models::Role::kRoutedExperts) return size;
   return size / static_cast<double>(config.num_experts) * static_cast<double>(config.top_k);

@@ -51,8 +51,7 @@ LiveTexts::LiveTexts(collect::Source source, const std::string& held_out, int64_
       source_(std::move(source)),
       index_(index_texts(source_, held_out, run)),
       batch_tokens_(batch_tokens) {
-  const engine::RouterWeights routers = source_.engine.router_weights();
-  set_routers({routers.weight, routers.norm_weight, routers.norm_epsilon}, "the model's routers");
+  set_routers(source_.engine.routers(), "the model's routers");
 }
 
 std::string LiveTexts::name() const {

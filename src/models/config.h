@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "models/weights/checkpoint_format.h"
+#include "trace/router_spec.h"
 
 namespace foregate::models {
 
@@ -38,7 +39,9 @@ struct ModelConfig {
   std::vector<int> moe_layers;          ///< decoder layer index of each MoE layer, rising
   int64_t num_experts = 0;
   int64_t top_k = 0;
-  bool norm_topk = false;  ///< gate weights are divided by their sum
+  trace::RouterSpec router;
+  bool router_logit_bias = false;   ///< routers have a bias on logits
+  bool router_choice_bias = false;  ///< routers have a bias on the scores that choose
   int64_t expert_intermediate_size = 0;
   int64_t shared_intermediate_size = 0;  ///< 0: no shared expert
   bool shared_expert_gate = false;       ///< the shared expert is scaled by a sigmoid of x

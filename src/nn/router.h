@@ -2,7 +2,11 @@
 
 #include <torch/types.h>
 
+#include "trace/router_spec.h"
+
 namespace foregate::nn {
+
+using trace::RouterSpec;
 
 /// Router logits, x * weight^T, in float32. The router stays in float32 whatever the compute dtype
 /// (transformers runs it in the model's dtype, and so rounds bfloat16 logits).
@@ -18,15 +22,36 @@ namespace foregate::nn {
 torch::Tensor router_logits(const torch::Tensor& x,        // [T, H] float32, bfloat16 or float16
                             const torch::Tensor& weight);  // [E, H] float32
 
+/// What is added on the way to a decision. Undefined: nothing.
+struct RouterBiases {
+  torch::Tensor logit{};   ///< [E] float32: to the logits, before anything else
+  torch::Tensor choice{};  ///< [E] float32: to the scores that choose, not to the gate weights
+};
+
 /// What a router decides from its logits.
 struct Routing {
-  torch::Tensor experts;       ///< [T, k] int64, by falling logit, ties by lowest index
+  torch::Tensor experts;       ///< [T, k] int64, best first, ties by lowest index
   torch::Tensor gate_weights;  ///< [T, k] float32, in the same order
 };
 
-/// Picks each token's k experts. The gate weights are the softmax over all experts in float32,
-/// gathered at the chosen ones and, if `norm_topk`, divided by their sum. NaN logits rank last.
+/// Picks each token's k experts, as `spec` says:
+///   1. Logits get the logit bias.
+///   2. Experts rank by choice score, the higher the better, ties by lowest index, NaN last. It is
+///      the score (softmax, sigmoid, or the logit itself for softmax of the chosen) plus the choice
+///      bias. Where that ranks as the logits do (softmax without choice bias and without sums of
+///      two), it is the logits that are compared, so that rounding makes no ties. Scores that choose
+///      are computed in float64 and rounded to float32: they do not depend on whose exp it is.
+///   3. Of `groups` groups the `top_groups` best stay, ranked in the same way; the k best experts
+///      of these are chosen.
+///   4. Gate weights are the scores without choice bias, or the softmax over the chosen logits;
+///      divided by their sum plus epsilon if `norm_topk`; times scale. The softmax is float32, its
+///      sum in order of the experts, the sum of gate weights in order of rank.
+///
+/// The CUDA kernel does what is needed today: softmax, norm_topk or not, no biases. Anything else is
+/// decided on the CPU for tensors on a GPU, too, with the same result.
+///
+/// Throws DataError for a spec that does not fit the experts, c10::Error for shapes.
 Routing route(const torch::Tensor& logits,  // [T, E] float32
-              int64_t k, bool norm_topk);
+              const RouterSpec& spec, const RouterBiases& biases, int64_t k);
 
 }  // namespace foregate::nn

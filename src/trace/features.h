@@ -11,7 +11,9 @@
 // and routers.safetensors, once per trace directory, the routers the decisions came from:
 //   router.weight               float32 [L, E, H]
 //   post_attention_norm.weight  float32 [L, H]   the RMSNorm in front of each router
-//   with metadata rms_norm_eps
+//   router.logit_bias           float32 [L, E]   only if the model has one
+//   router.choice_bias          float32 [L, E]   only if the model has one
+//   with metadata rms_norm_eps, and router_spec, a RouterSpec in JSON: absent means softmax
 
 namespace foregate::trace::features {
 
@@ -22,6 +24,9 @@ inline constexpr const char* kResidual = "residual";
 inline constexpr const char* kRoutersFile = "routers.safetensors";
 inline constexpr const char* kRouterWeight = "router.weight";
 inline constexpr const char* kNormWeight = "post_attention_norm.weight";
+inline constexpr const char* kLogitBias = "router.logit_bias";
+inline constexpr const char* kChoiceBias = "router.choice_bias";
 inline constexpr const char* kNormEpsilon = "rms_norm_eps";
+inline constexpr const char* kRouterSpec = "router_spec";
 
 }  // namespace foregate::trace::features

@@ -202,6 +202,7 @@ Json Manifest::to_json() const {
   json["dtype"] = dtype;
   json["quantization"] = quantization;
   json["geometry"] = geometry_to_json(geometry);
+  if (router) json["router"] = router_spec_to_json(*router);
   if (token_ids != TokenIds::kTokenizer) json["token_ids"] = named(token_ids).name;
   json["seed"] = seed;
   json["max_length"] = max_length;
@@ -233,6 +234,11 @@ Manifest Manifest::from_json(const Json& json, const std::string& where) {
   }
   manifest.quantization = reader.string("quantization");
   manifest.geometry = geometry_from_json(reader.object("geometry"));
+  if (reader.has("router")) {
+    manifest.router = router_spec_from_json(reader.object("router"));
+    check_router_spec(*manifest.router, manifest.geometry.num_experts, manifest.geometry.top_k,
+                      reader.object("router").where());
+  }
   manifest.token_ids = read_token_ids(reader);
   manifest.seed = read_seed(reader);
   manifest.max_length = reader.integer("max_length", 0, kMaxCount);

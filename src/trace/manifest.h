@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/json.h"
+#include "trace/router_spec.h"
 #include "trace/trace.h"
 
 namespace foregate::trace {
@@ -52,6 +54,9 @@ struct Manifest {
       "float32";  ///< compute type: float32, bfloat16, float16; "unknown" for imports
   std::string quantization = "none";  ///< "unknown" for imports
   Geometry geometry;
+  /// How the routers decide; nothing for imports, and in traces from before there were others than
+  /// softmax over all experts.
+  std::optional<RouterSpec> router;
   TokenIds token_ids = TokenIds::kTokenizer;
   uint64_t seed = 0;
   int64_t max_length = 0;  ///< texts were cut to this many tokens; 0 = not cut

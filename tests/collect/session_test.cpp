@@ -55,6 +55,16 @@ TEST_F(SessionTest, AnotherSpellingOfThePathIsTheSameRun) {
   EXPECT_NO_THROW(resume());
 }
 
+// Manifests did not always say how routers decide.
+TEST_F(SessionTest, AnOlderRunGoesOnAndLearnsItsRouter) {
+  trace::write_manifest(folder_, planned_);
+  planned_.router = trace::RouterSpec{.norm_topk = true};
+  EXPECT_EQ(resume_or_start(folder_, planned_).router, planned_.router);
+  trace::write_manifest(folder_, planned_);
+  planned_.router->norm_topk = false;
+  EXPECT_THROW(resume_or_start(folder_, planned_), UsageError);
+}
+
 TEST_F(SessionTest, OtherSettingsAreRefusedByName) {
   trace::write_manifest(folder_, planned_);
   planned_.seed = 7;

@@ -106,13 +106,13 @@ TEST_P(ControlTest, DecisionsFollowFromRouterInputs) {
   for (const int length : {40, 9, 64, 1, 50}) batch.add(random_text(random, length));
   RoutingRecorder recorder;
   engine.forward(batch, recorder);
-  const RouterWeights routers = engine.router_weights();
+  const nn::Routers routers = engine.routers();
   for (size_t layer = 0; layer < recorder.logits.size(); ++layer) {
     for (int64_t first = 0; first < batch.num_tokens(); first += 7) {
       const torch::Tensor rows = recorder.router_inputs[layer].slice(0, first, first + 7).clone();
       const torch::Tensor logits = nn::router_logits(rows, routers.weight[layer]);
       EXPECT_TRUE(torch::equal(logits, recorder.logits[layer].slice(0, first, first + 7)));
-      EXPECT_TRUE(torch::equal(nn::route(logits, 2, false).experts,
+      EXPECT_TRUE(torch::equal(nn::route(logits, {}, {}, 2).experts,
                                recorder.experts[layer].slice(0, first, first + 7)));
     }
   }
@@ -121,8 +121,8 @@ TEST_P(ControlTest, DecisionsFollowFromRouterInputs) {
 INSTANTIATE_TEST_SUITE_P(Dtypes, ControlTest, ::testing::Values("float32", "bfloat16", "float16"));
 
 TEST(Engine, RouterWeightsAreThoseOfTheCheckpoint) {
-  const RouterWeights routers =
-      Engine(goldens() / "mixed-dense", {.compute = {.dtype = torch::kBFloat16}}).router_weights();
+  const nn::Routers routers =
+      Engine(goldens() / "mixed-dense", {.compute = {.dtype = torch::kBFloat16}}).routers();
   EXPECT_EQ(routers.weight.sizes(), (std::vector<int64_t>{2, 8, 32}));
   EXPECT_EQ(routers.weight.scalar_type(), torch::kFloat32);
   EXPECT_EQ(routers.norm_weight.sizes(), (std::vector<int64_t>{2, 32}));

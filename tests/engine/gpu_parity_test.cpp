@@ -105,13 +105,13 @@ TEST_P(GpuEngine, DecisionsFollowFromTheRouterInputs) {
                   {.compute = {.device = kGpu, .dtype = dtype}});
     RoutingRecorder recorder;
     engine.forward(random_batch(engine.geometry().vocab_size), recorder);
-    const torch::Tensor routers = engine.router_weights().weight;
+    const torch::Tensor routers = engine.routers().weight;
     for (size_t layer = 0; layer < recorder.experts.size(); ++layer) {
       const torch::Tensor logits =
           nn::router_logits(recorder.router_inputs[layer], routers[static_cast<int64_t>(layer)]);
       EXPECT_TRUE(torch::equal(logits, recorder.logits[layer])) << dtype << ", layer " << layer;
       const int64_t k = recorder.experts[layer].size(1);
-      EXPECT_TRUE(torch::equal(nn::route(logits, k, false).experts, recorder.experts[layer]));
+      EXPECT_TRUE(torch::equal(nn::route(logits, {}, {}, k).experts, recorder.experts[layer]));
     }
   }
 }

@@ -24,7 +24,7 @@ USES = {
     "report": ["stats"],
     "kernels": [],
     "tensor": ["base"],
-    "nn": ["tensor", "kernels"],
+    "nn": ["tensor", "kernels", "trace"],
     "models": ["nn"],
     "engine": ["models", "trace"],
     "collect": ["engine", "text", "trace"],

@@ -81,7 +81,7 @@ ModelConfig parse(const Json& json) {
 TEST(Mixtral, ReadsThePublishedForm) {
   const ModelConfig config = parse(mixtral());
   EXPECT_THAT(config.moe_layers, ElementsAre(0, 1, 2, 3));
-  EXPECT_TRUE(config.norm_topk);
+  EXPECT_TRUE(config.router.norm_topk);
   EXPECT_FALSE(config.qkv_bias);
   EXPECT_EQ(config.qk_norm, QkNorm::kNone);
   EXPECT_EQ(config.expert_intermediate_size, 24);
@@ -91,7 +91,7 @@ TEST(Mixtral, ReadsThePublishedForm) {
 TEST(Olmoe, NormalizesTheWholeProjection) {
   const ModelConfig config = parse(olmoe());
   EXPECT_EQ(config.qk_norm, QkNorm::kProjection);
-  EXPECT_FALSE(config.norm_topk);
+  EXPECT_FALSE(config.router.norm_topk);
   EXPECT_EQ(config.moe_layers.size(), 4U);
 }
 

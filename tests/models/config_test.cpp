@@ -39,7 +39,7 @@ TEST(Qwen2MoeConfig, ReadsThePublishedForm) {
   EXPECT_EQ(config.rope_theta, 1e6);
   EXPECT_THAT(config.moe_layers, ElementsAre(0, 1, 2, 3, 4, 5));
   EXPECT_EQ(config.dense_intermediate_size, 0);
-  EXPECT_FALSE(config.norm_topk);
+  EXPECT_FALSE(config.router.norm_topk);
   EXPECT_TRUE(config.shared_expert_gate);
 }
 

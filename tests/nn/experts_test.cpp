@@ -48,7 +48,7 @@ TEST_P(ExpertsTest, MatchesTheFormula) {
     for (const int64_t k : {1, 4}) {
       const torch::Tensor x = random({tokens, kHidden});
       const nn::ExpertWeights layer = weights(7);
-      const nn::Routing routing = nn::route(torch::randn({tokens, 7}), k, false);
+      const nn::Routing routing = nn::route(torch::randn({tokens, 7}), {}, {}, k);
       expect_close(experts(x, routing, layer), reference(x, routing, layer), tolerance());
     }
   }
@@ -59,7 +59,7 @@ TEST_P(ExpertsTest, MatchesAten) {
   for (const int64_t tokens : {1, 33, 500}) {
     const torch::Tensor x = random({tokens, kHidden});
     const nn::ExpertWeights layer = weights(60);
-    const nn::Routing routing = nn::route(torch::randn({tokens, 60}), 6, true);
+    const nn::Routing routing = nn::route(torch::randn({tokens, 60}), {.norm_topk = true}, {}, 6);
     expect_close(experts(x, routing, layer), testing::experts_aten(x, routing, layer), tolerance());
   }
 }
@@ -67,7 +67,7 @@ TEST_P(ExpertsTest, MatchesAten) {
 TEST_P(ExpertsTest, AddsToWhatIsThere) {
   const torch::Tensor x = random({31, kHidden});
   const nn::ExpertWeights layer = weights(7);
-  const nn::Routing routing = nn::route(torch::randn({31, 7}), 2, false);
+  const nn::Routing routing = nn::route(torch::randn({31, 7}), {}, {}, 2);
   torch::Tensor residual = x.clone();
   nn::add_experts(residual, x, routing, layer);
   EXPECT_TRUE(torch::equal(residual, x + experts(x, routing, layer)));
@@ -83,7 +83,7 @@ TEST_P(ExpertsTest, AllTokensToOneExpert) {
 TEST_P(ExpertsTest, QuantizedRunAsTheirDequantizedWeights) {
   const torch::Tensor x = random({33, kHidden});
   const nn::ExpertWeights plain = weights(5);
-  const nn::Routing routing = nn::route(torch::randn({33, 5}), 2, false);
+  const nn::Routing routing = nn::route(torch::randn({33, 5}), {}, {}, 2);
   for (const tensor::Quantization kind :
        {tensor::Quantization::kInt8, tensor::Quantization::kNf4}) {
     nn::ExpertWeights quantized;

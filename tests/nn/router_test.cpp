@@ -96,7 +96,7 @@ TEST(RouterKernel, InstructionSetsGiveTheSameBits) {
 TEST(Route, RanksTiesByLowestIndex) {
   const torch::Tensor logits =
       torch::tensor({{1.0F, 3.0F, 3.0F, 1.0F, 3.0F}, {0.0F, 0.0F, 0.0F, 0.0F, 0.0F}});
-  EXPECT_TRUE(torch::equal(nn::route(logits, 4, false).experts,
+  EXPECT_TRUE(torch::equal(nn::route(logits, {}, {}, 4).experts,
                            torch::tensor({{1, 2, 4, 0}, {0, 1, 2, 3}}, torch::kInt64)));
 }
 
@@ -109,7 +109,7 @@ TEST(Route, MatchesStableSortAndSoftmax) {
           std::get<1>(logits.sort(/*stable=*/true, -1, /*descending=*/true));
       const torch::Tensor gates = logits.to(torch::kFloat64).softmax(-1);
       for (const bool norm : {false, true}) {
-        const nn::Routing routing = nn::route(logits, k, norm);
+        const nn::Routing routing = nn::route(logits, {.norm_topk = norm}, {}, k);
         EXPECT_TRUE(torch::equal(routing.experts, order.narrow(1, 0, k)));
         torch::Tensor expected = gates.gather(1, routing.experts);
         if (norm) expected = expected / expected.sum(-1, true);
@@ -123,7 +123,7 @@ TEST(Route, NotANumberRanksLast) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float inf = std::numeric_limits<float>::infinity();
   const torch::Tensor logits = torch::tensor({nan, -1.0F, nan, 2.0F, -inf}).unsqueeze(0);
-  EXPECT_TRUE(torch::equal(nn::route(logits, 5, false).experts,
+  EXPECT_TRUE(torch::equal(nn::route(logits, {}, {}, 5).experts,
                            torch::tensor({{3, 1, 4, 0, 2}}, torch::kInt64)));
 }
 

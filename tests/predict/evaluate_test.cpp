@@ -500,7 +500,7 @@ TEST_F(Evaluate, TheControlFindsMixedUpRows) {
 TEST_F(Evaluate, TheControlFindsOtherRouters) {
   const auto traces = make_traces("traces");
   EvaluateOptions other = options(traces, {"frequency"});
-  Routers routers = *Corpus(traces).routers();
+  nn::Routers routers = *Corpus(traces).routers();
   routers.weight = routers.weight.flip(0).contiguous();
   other.routers = routers;
   EXPECT_THAT(error_of<DataError>(other), HasSubstr("own-router control failed"));

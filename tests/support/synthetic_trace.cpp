@@ -83,7 +83,7 @@ trace::Trace decide(const Model& model, const States& states, const torch::Tenso
   std::vector<torch::Tensor> gates;
   for (int l = 0; l < kLayers; ++l) {
     const auto logits = nn::router_logits(states.router_inputs.select(1, l), model.router[l]);
-    const nn::Routing routing = nn::route(logits, kTopK, false);
+    const nn::Routing routing = nn::route(logits, {}, {}, kTopK);
     experts.push_back(routing.experts);
     gates.push_back(routing.gate_weights);
   }

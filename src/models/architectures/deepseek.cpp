@@ -35,7 +35,7 @@ ModelConfig parse_deepseek(const JsonReader& reader) {
   }
   config.num_experts = reader.integer("n_routed_experts", 1, kMaxExperts);
   config.top_k = reader.integer("num_experts_per_tok", 1, config.num_experts);
-  config.norm_topk = reader.boolean("norm_topk_prob");
+  config.router.norm_topk = reader.boolean("norm_topk_prob");
   if (reader.string("scoring_func", "softmax") != "softmax") {
     reader.fail("scoring_func", "\"softmax\", the only one supported");
   }

@@ -15,7 +15,7 @@ ModelConfig parse_olmoe(const JsonReader& reader) {
   for (int layer = 0; layer < config.num_layers; ++layer) config.moe_layers.push_back(layer);
   config.num_experts = reader.integer("num_experts", 1, kMaxExperts);
   config.top_k = reader.integer("num_experts_per_tok", 1, config.num_experts);
-  config.norm_topk = reader.boolean("norm_topk_prob");
+  config.router.norm_topk = reader.boolean("norm_topk_prob");
   config.expert_intermediate_size = reader.integer("intermediate_size", 1, kMaxConfigSize);
   return config;
 }

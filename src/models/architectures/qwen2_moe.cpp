@@ -18,7 +18,7 @@ ModelConfig parse_qwen2_moe(const JsonReader& reader) {
   }
   config.num_experts = reader.integer("num_experts", 1, kMaxExperts);
   config.top_k = reader.integer("num_experts_per_tok", 1, config.num_experts);
-  config.norm_topk = reader.boolean("norm_topk_prob");
+  config.router.norm_topk = reader.boolean("norm_topk_prob");
   config.expert_intermediate_size = reader.integer("moe_intermediate_size", 1, kMaxConfigSize);
   config.shared_intermediate_size =
       reader.integer("shared_expert_intermediate_size", 1, kMaxConfigSize);

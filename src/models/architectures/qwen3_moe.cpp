@@ -20,7 +20,7 @@ ModelConfig parse_qwen3_moe(const JsonReader& reader) {
   const char* count = reader.has("num_experts") ? "num_experts" : "num_local_experts";
   config.num_experts = reader.integer(count, 1, kMaxExperts);
   config.top_k = reader.integer("num_experts_per_tok", 1, config.num_experts);
-  config.norm_topk = reader.boolean("norm_topk_prob");
+  config.router.norm_topk = reader.boolean("norm_topk_prob");
   config.expert_intermediate_size = reader.integer("moe_intermediate_size", 1, kMaxConfigSize);
   return config;
 }

@@ -13,10 +13,11 @@ namespace foregate::models {
 
 /// What an MoE layer has in place of a dense MLP.
 struct MoeWeights {
-  torch::Tensor router;       ///< [E, H] float32, on the engine's device
-  nn::ExpertWeights experts;  ///< undefined where the experts are not run
-  nn::MlpWeights shared;      ///< undefined without a shared expert
-  torch::Tensor shared_gate;  ///< [1, H]; undefined without one
+  torch::Tensor router;            ///< [E, H] float32, on the engine's device
+  nn::RouterBiases router_biases;  ///< on the engine's device
+  nn::ExpertWeights experts;       ///< undefined where the experts are not run
+  nn::MlpWeights shared;           ///< undefined without a shared expert
+  torch::Tensor shared_gate;       ///< [1, H]; undefined without one
 };
 
 /// One decoder layer. Tensors are in the compute dtype.

@@ -97,6 +97,7 @@ class LayerDescription {
     router.keep = Keep::kFloat32;
     extend(router, names_.router, config_.num_experts);
     specs_.push_back(std::move(router));
+    add_router_biases();
     add_experts(layout);
     if (config_.shared_intermediate_size > 0) {
       add_mlp({names_.shared_gate, names_.shared_up, names_.shared_down},
@@ -109,6 +110,25 @@ class LayerDescription {
     gate.role = Role::kSharedExpert;
     extend(gate, names_.shared_expert_gate, 1);
     specs_.push_back(std::move(gate));
+  }
+
+  void add_router_biases() {
+    const auto add = [&](const std::string& pattern, Setter set) {
+      WeightSpec bias = vector({config_.num_experts}, Start::kZeros, set);
+      bias.keep = Keep::kFloat32;
+      extend(bias, pattern, config_.num_experts);
+      specs_.push_back(std::move(bias));
+    };
+    if (config_.router_logit_bias) {
+      add(names_.router_logit_bias, [](LayerWeights& layer, tensor::Weight w) {
+        moe_of(layer).router_biases.logit = w.dense();
+      });
+    }
+    if (config_.router_choice_bias) {
+      add(names_.router_choice_bias, [](LayerWeights& layer, tensor::Weight w) {
+        moe_of(layer).router_biases.choice = w.dense();
+      });
+    }
   }
 
   void add_experts(ExpertLayout layout) {

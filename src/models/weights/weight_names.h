@@ -27,6 +27,8 @@ struct WeightNames {
   std::string dense_down;
 
   std::string router;
+  std::string router_logit_bias;
+  std::string router_choice_bias;
   std::string expert_gate;
   std::string expert_up;
   std::string expert_down;

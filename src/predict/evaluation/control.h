@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
+#include "nn/routers.h"
 #include "predict/texts/routed_text.h"
-#include "predict/texts/routers.h"
 
 namespace foregate::predict {
 
@@ -12,7 +12,7 @@ namespace foregate::predict {
 /// do not belong together.
 class OwnRouterControl {
  public:
-  explicit OwnRouterControl(const Routers& routers) : routers_(routers) {}
+  explicit OwnRouterControl(const nn::Routers& routers) : routers_(routers) {}
 
   /// Texts without features are passed over.
   void add(const RoutedText& text);
@@ -23,7 +23,7 @@ class OwnRouterControl {
   void require_perfect(const std::string& trace) const;
 
  private:
-  const Routers& routers_;
+  const nn::Routers& routers_;
   int64_t decisions_ = 0;
   int64_t matches_ = 0;
   std::string first_mismatch_;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/run_context.h"
-#include "predict/texts/routers.h"
+#include "nn/routers.h"
 #include "scoring/lead.h"
 #include "stats/evaluation/evaluation.h"
 
@@ -25,7 +25,7 @@ struct EvaluateOptions {
   bool cross_domain = false;            ///< also measure_transfers() (cross_domain.h)
   int64_t examples = 0;                 ///< texts of each dataset to keep as Evaluation::examples
   bool all_texts = false;               ///< every text instead of the test split
-  std::optional<Routers> routers;       ///< the model's own; empty: those recorded with the trace
+  std::optional<nn::Routers> routers;   ///< the model's own; empty: those recorded with the trace
   torch::Device device = torch::kCPU;   ///< that neural predictors run on
   uint64_t seed = 0;
 };

@@ -1,11 +1,20 @@
 #include "predict/neural/next_gate.h"
 
+#include <fmt/format.h>
+
+#include "base/error.h"
 #include "predict/training/layer_matmul.h"
 
 namespace foregate::predict {
 
 void NextGatePredictor::fit(const FitInputs& inputs) {
   const TargetRouters routers = target_routers(inputs.corpus, *this);
+  if (!inputs.corpus.routers()->choose_highest_logits()) {
+    throw DataError(fmt::format(
+        "{} scores experts by the router's logits, and the routers of {} do not choose the highest "
+        "(they have biases or groups); use gate-adapter, which learns what they choose",
+        name(), inputs.corpus.name()));
+  }
   parameters_ = {{"router", routers.weight * routers.gain.unsqueeze(1)}};
 }
 

@@ -61,7 +61,7 @@ TargetRouters target_routers(const RoutedTexts& corpus, const Predictor& predict
         predictor.name(), corpus.name()));
   }
   const int first = predictor.first_layer();
-  const Routers& routers = *corpus.routers();
+  const nn::Routers& routers = *corpus.routers();
   const torch::Tensor norm = routers.norm_weight.slice(0, first);
   const bool before_norm = predictor.lead().kind == scoring::Lead::Kind::kPreAttention;
   return {routers.weight.slice(0, first), before_norm ? norm : torch::ones_like(norm)};

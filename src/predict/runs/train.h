@@ -8,8 +8,8 @@
 #include <string>
 
 #include "base/run_context.h"
+#include "nn/routers.h"
 #include "predict/predictor_store.h"
-#include "predict/texts/routers.h"
 #include "scoring/lead.h"
 
 namespace foregate::predict {
@@ -26,7 +26,7 @@ struct TrainOptions {
   torch::Device device = torch::kCPU;
   torch::ScalarType dtype = torch::kFloat32;  ///< of the matrix products
   uint64_t seed = 0;
-  std::optional<Routers> routers;  ///< the model's own; empty: those recorded with the trace
+  std::optional<nn::Routers> routers;  ///< the model's own; empty: those recorded with the trace
 };
 
 struct TrainSummary {

@@ -49,7 +49,7 @@ Corpus::Corpus(const std::filesystem::path& directory, const std::string& held_o
       traces_(directory),
       digest_(sha256_of_file(directory / trace::kManifestName)),
       splits_(trace::split_traces(traces_, split_options_)) {
-  if (auto routers = load_routers(directory, geometry())) {
+  if (auto routers = nn::load_routers(directory, geometry())) {
     set_routers(std::move(*routers), (directory / trace::features::kRoutersFile).string());
   }
   for (size_t shard = 0; shard < manifest().shards.size(); ++shard) {

@@ -26,7 +26,7 @@ void RoutedTexts::require_gate_weights(const std::string& who) const {
                   who, name(), loss_name(Loss::kBinary)));
 }
 
-void RoutedTexts::set_routers(Routers routers, const std::string& where) {
+void RoutedTexts::set_routers(nn::Routers routers, const std::string& where) {
   require_routers_fit(routers, geometry(), where);
   routers_ = std::move(routers);
 }

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "nn/routers.h"
 #include "predict/texts/routed_text.h"
-#include "predict/texts/routers.h"
 #include "trace/split/split.h"
 
 namespace foregate::predict {
@@ -52,13 +52,13 @@ class RoutedTexts {
   /// Throws DataError that says how to do without gate weights, for `who` is to learn from them.
   void require_gate_weights(const std::string& who) const;
   /// The model's own routers, if they are known.
-  const std::optional<Routers>& routers() const { return routers_; }
+  const std::optional<nn::Routers>& routers() const { return routers_; }
   /// Takes the routers from elsewhere (the model's checkpoint). Throws DataError if they do not
   /// fit.
-  void set_routers(Routers routers, const std::string& where);
+  void set_routers(nn::Routers routers, const std::string& where);
 
  private:
-  std::optional<Routers> routers_;
+  std::optional<nn::Routers> routers_;
 };
 
 /// RoutedText::hash of every training and validation text: what a predictor learns from or is

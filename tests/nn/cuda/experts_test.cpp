@@ -60,7 +60,7 @@ TEST_P(ExpertsOnGpu, MatchTheCpu) {
       const torch::Tensor x = random({tokens, kHidden});
       const nn::ExpertWeights weights{random({7, 2 * kInner, kHidden}) * 0.2,
                                       random({7, kHidden, kInner}) * 0.2};
-      const nn::Routing routing = nn::route(torch::randn({tokens, 7}), k, false);
+      const nn::Routing routing = nn::route(torch::randn({tokens, 7}), {}, {}, k);
       torch::Tensor expected = x.to(torch::kFloat64);
       nn::add_experts(
           expected, expected.clone(), {routing.experts, routing.gate_weights},

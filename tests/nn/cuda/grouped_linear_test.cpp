@@ -105,7 +105,7 @@ TEST_P(GroupedLinearOnGpu, GathersRows) {
     for (const int64_t k : {8, 72, 512}) {
       for (const bool silu : {false, true}) {
         const torch::Tensor x = random({tokens, k});
-        const torch::Tensor chosen = nn::route(torch::randn({tokens, 7}), 3, false).experts;
+        const torch::Tensor chosen = nn::route(torch::randn({tokens, 7}), {}, {}, 3).experts;
         const nn::ExpertOrder order = nn::sort_by_expert_cuda(gpu(chosen), 7);
         nn::GroupedLinear linear{
             .weight = random({7, 400, k}) * 0.1, .ends = order.ends.cpu(), .silu_product = silu};

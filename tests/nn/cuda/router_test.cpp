@@ -39,8 +39,8 @@ TEST_P(RouteOnGpu, DecidesAsTheCpu) {
         const torch::Tensor logits =
             torch::randint(-20, 21, {tokens, experts}).to(torch::kFloat32) / 4;
         for (const bool norm : {false, true}) {
-          const nn::Routing expected = nn::route(logits, k, norm);
-          const nn::Routing actual = nn::route(gpu(logits), k, norm);
+          const nn::Routing expected = nn::route(logits, {.norm_topk = norm}, {}, k);
+          const nn::Routing actual = nn::route(gpu(logits), {.norm_topk = norm}, {}, k);
           EXPECT_TRUE(torch::equal(actual.experts.cpu(), expected.experts));
           testing::expect_close(actual.gate_weights.cpu(), expected.gate_weights, 1e-5);
         }
@@ -53,7 +53,7 @@ TEST_P(RouteOnGpu, NotANumberRanksLastAndZerosTie) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float inf = std::numeric_limits<float>::infinity();
   const torch::Tensor logits = torch::tensor({nan, -0.0F, nan, 0.0F, -inf, 2.0F}).unsqueeze(0);
-  EXPECT_TRUE(torch::equal(nn::route(gpu(logits), 6, false).experts.cpu(),
+  EXPECT_TRUE(torch::equal(nn::route(gpu(logits), {}, {}, 6).experts.cpu(),
                            torch::tensor({{5, 1, 3, 4, 0, 2}}, torch::kInt64)));
 }
 

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/json.h"
+
+namespace foregate::trace {
+
+/// How a model's routers make a decision of their logits; the same in every layer. Together with
+/// the logits and the biases it is all that a decision depends on: see nn::route.
+///
+/// | model | spec |
+/// |---|---|
+/// | Qwen, OLMoE, Mixtral, DeepSeek-MoE | softmax, norm_topk or not |
+/// | DeepSeek-V2 | softmax, groups by their best, scale |
+/// | DeepSeek-V3, GLM-4 | sigmoid, choice bias, groups by the sum of their two best, norm_topk with epsilon 1e-20, scale |
+/// | gpt-oss, Granite | softmax of the chosen; gpt-oss with a logit bias |
+struct RouterSpec {
+  enum class Score : uint8_t {
+    kSoftmax,          ///< over all experts
+    kSigmoid,          ///< of each expert by itself
+    kSoftmaxOfChosen,  ///< the logits choose; the softmax is over the k chosen
+  };
+  enum class GroupScore : uint8_t {
+    kMax,          ///< a group is as good as its best expert
+    kSumOfTopTwo,  ///< as its two best together
+  };
+  Score score = Score::kSoftmax;
+  bool norm_topk = false;  ///< gate weights are divided by their sum
+  double epsilon = 0;      ///< that is added to this sum
+  double scale = 1;        ///< that gate weights are multiplied by in the end
+  int64_t groups = 1;      ///< experts are in so many groups of neighbours, all of one size
+  int64_t top_groups = 1;  ///< of which so many, the best, may be chosen from
+  GroupScore group_score = GroupScore::kMax;
+
+  bool operator==(const RouterSpec&) const = default;
+};
+
+Json router_spec_to_json(const RouterSpec& spec);
+/// Throws DataError naming document and key.
+RouterSpec router_spec_from_json(const JsonReader& reader);
+/// Throws DataError, its message beginning with `where`, if no router of `num_experts` experts that
+/// chooses `top_k` of them can be like this.
+void check_router_spec(const RouterSpec& spec, int64_t num_experts, int64_t top_k,
+                       const std::string& where);
+
+}  // namespace foregate::trace
