@@ -11,7 +11,7 @@
 #include "engine/geometry.h"
 #include "hub/resolve.h"
 #include "inspect_fidelity.h"
-#include "models/config.h"
+#include "models/registry.h"
 #include "models/summary.h"
 #include "output.h"
 #include "predict/predictor_store.h"

@@ -3,8 +3,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "engine/roofline.h"
-#include "models/config.h"
 #include "models/geometries.h"
+#include "models/registry.h"
 #include "text/datasets/synthetic.h"
 
 namespace foregate::collect {

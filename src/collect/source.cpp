@@ -7,7 +7,7 @@
 #include "base/number_text.h"
 #include "base/stopwatch.h"
 #include "collect/memory_plan.h"
-#include "models/config.h"
+#include "models/registry.h"
 #include "models/weights/quantized_checkpoint.h"
 #include "tensor/device/device_memory.h"
 

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "engine/decoder.h"
 #include "engine/geometry.h"
-#include "models/config.h"
+#include "models/registry.h"
 #include "models/weights/loader.h"
 #include "models/weights/random_weights.h"
 #include "tensor/device/transfer.h"
@@ -61,9 +61,10 @@ void PackedBatch::add(std::span<const int32_t> ids) {
 }
 
 struct Engine::Impl {
-  Impl(const std::filesystem::path& directory, const models::LoadOptions& load_options)
+  Impl(const std::filesystem::path& directory, const models::LoadOptions& load_options,
+       const models::Registry& architectures)
       : options(load_options),
-        config(models::read_model_config(directory / "config.json")),
+        config(models::read_model_config(directory / "config.json", architectures)),
         geometry(geometry_of(config)),
         decoder(config, load(directory, config, options), options.device, options.dtype) {}
 
@@ -99,7 +100,8 @@ void Engine::Impl::check(const PackedBatch& batch) const {
   }
 }
 
-Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions& options)
+Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions& options,
+               const models::Registry& architectures)
     : impl_(std::make_unique<Impl>(
           model_directory,
           models::LoadOptions{
@@ -108,7 +110,11 @@ Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions
               .quantization = options.compute.quantization.value_or(tensor::Quantization::kNone),
               .routing_only = options.routing_only,
               .offloaded_layers = options.offloaded_layers,
-              .random = options.random_weights})) {}
+              .random = options.random_weights},
+          architectures)) {}
+
+Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions& options)
+    : Engine(model_directory, options, models::known_architectures()) {}
 
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;

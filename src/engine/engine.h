@@ -13,6 +13,10 @@
 #include "tensor/compute.h"
 #include "trace/trace.h"
 
+namespace foregate::models {
+class Registry;
+}
+
 namespace foregate::engine {
 
 struct EngineOptions {
@@ -38,6 +42,9 @@ class Engine {
   /// Loads config.json and the weights. Throws EnvironmentError, DataError (config, missing,
   /// unexpected or wrongly shaped tensors, all named) or DeviceError.
   Engine(const std::filesystem::path& model_directory, const EngineOptions& options);
+  /// Likewise, of an architecture of this registry.
+  Engine(const std::filesystem::path& model_directory, const EngineOptions& options,
+         const models::Registry& architectures);
   ~Engine();
   Engine(Engine&&) noexcept;
 

@@ -1,11 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "models/weights/checkpoint_format.h"
+#include "models/weights/weight_names.h"
 #include "trace/router_spec.h"
 
 namespace foregate::models {
@@ -27,6 +28,8 @@ struct ModelConfig {
   double rms_norm_epsilon = 0;
   bool tie_word_embeddings = false;
   CheckpointFormat storage;  ///< how the checkpoint keeps its matrices
+  /// What checkpoints of the architecture call their tensors, the published spelling first.
+  std::vector<WeightNames> spellings;
 
   int64_t num_heads = 0;
   int64_t num_kv_heads = 0;
@@ -46,11 +49,9 @@ struct ModelConfig {
   int64_t shared_intermediate_size = 0;  ///< 0: no shared expert
   bool shared_expert_gate = false;       ///< the shared expert is scaled by a sigmoid of x
 
-  bool is_moe_layer(int64_t layer) const;
+  bool is_moe_layer(int64_t layer) const {
+    return std::binary_search(moe_layers.begin(), moe_layers.end(), layer);
+  }
 };
-
-/// Reads and checks a config.json of any architecture in the registry. Throws EnvironmentError
-/// (missing) or DataError: a key is missing, or its value is outside what is implemented.
-ModelConfig read_model_config(const std::filesystem::path& path);
 
 }  // namespace foregate::models

@@ -3,55 +3,57 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
-#include <array>
+#include <algorithm>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "models/architectures/deepseek.h"
-#include "models/architectures/mixtral.h"
-#include "models/architectures/olmoe.h"
-#include "models/architectures/qwen2_moe.h"
-#include "models/architectures/qwen3_moe.h"
+// A line an architecture: the function that its file in architectures/ defines.
+#define FOREGATE_FOR_EACH_ARCHITECTURE(use) \
+  use(qwen2_moe)                            \
+  use(qwen3_moe)                            \
+  use(mixtral)                              \
+  use(deepseek)                             \
+  use(olmoe)
 
 namespace foregate::models {
-namespace {
 
-constexpr std::array kArchitectures = {
-    Architecture{"qwen2_moe", parse_qwen2_moe, qwen2_moe_weight_names},
-    Architecture{"qwen3_moe", parse_qwen3_moe, qwen3_moe_weight_names},
-    Architecture{"mixtral", parse_mixtral, mixtral_weight_names},
-    Architecture{"deepseek", parse_deepseek, deepseek_weight_names},
-    Architecture{"olmoe", parse_olmoe, olmoe_weight_names},
-};
+#define FOREGATE_DECLARE(name) Architecture name();
+FOREGATE_FOR_EACH_ARCHITECTURE(FOREGATE_DECLARE)
+#undef FOREGATE_DECLARE
 
-const Architecture* find_or_null(const std::string& model_type) {
-  for (const Architecture& architecture : kArchitectures) {
-    if (architecture.model_type == model_type) return &architecture;
+const Registry& known_architectures() {
+#define FOREGATE_MAKE(name) name(),
+  static const Registry kRegistry({FOREGATE_FOR_EACH_ARCHITECTURE(FOREGATE_MAKE)});
+#undef FOREGATE_MAKE
+  return kRegistry;
+}
+
+const Architecture& Registry::find(const JsonReader& config) const {
+  const std::string model_type = config.string("model_type");
+  for (const Architecture& architecture : architectures_) {
+    if (architecture.model_type == model_type) return architecture;
   }
-  return nullptr;
+  config.fail("model_type",
+              fmt::format("one that is supported: {}", fmt::join(model_types(), ", ")));
 }
 
-}  // namespace
-
-const Architecture& find_architecture(const JsonReader& config) {
-  const Architecture* architecture = find_or_null(config.string("model_type"));
-  if (architecture == nullptr) {
-    config.fail("model_type",
-                fmt::format("one that is supported: {}", fmt::join(supported_model_types(), ", ")));
+const Architecture& Registry::find(const std::string& model_type) const {
+  for (const Architecture& architecture : architectures_) {
+    if (architecture.model_type == model_type) return architecture;
   }
-  return *architecture;
+  throw std::out_of_range("no architecture " + model_type);
 }
 
-const Architecture& find_architecture(const std::string& model_type) {
-  const Architecture* architecture = find_or_null(model_type);
-  if (architecture == nullptr) throw std::out_of_range("no architecture " + model_type);
-  return *architecture;
-}
-
-std::vector<std::string> supported_model_types() {
+std::vector<std::string> Registry::model_types() const {
   std::vector<std::string> types;
-  for (const Architecture& architecture : kArchitectures)
-    types.emplace_back(architecture.model_type);
+  for (const Architecture& architecture : architectures_) types.push_back(architecture.model_type);
   return types;
+}
+
+ModelConfig read_model_config(const std::filesystem::path& path, const Registry& registry) {
+  const Json json = read_json(path);
+  const JsonReader reader(json, path.string());
+  return parse_config(registry.find(reader), reader);
 }
 
 }  // namespace foregate::models

@@ -1,29 +1,38 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
+#include "models/architecture.h"
 #include "models/config.h"
-#include "models/weights/weight_names.h"
 
 namespace foregate::models {
 
-/// What sets one architecture apart from the others: how its config.json reads, and what its
-/// tensors are called. docs/adding-a-model.md tells how to add one.
-struct Architecture {
-  const char* model_type;
-  ModelConfig (*parse_config)(const JsonReader& reader);
-  /// Spellings that checkpoints use, the published one first.
-  std::vector<WeightNames> (*weight_names)();
+/// The architectures that a program knows.
+class Registry {
+ public:
+  explicit Registry(std::vector<Architecture> architectures)
+      : architectures_(std::move(architectures)) {}
+
+  /// The one that `model_type` in a config.json names. Throws DataError, listing what is supported,
+  /// if there is none.
+  const Architecture& find(const JsonReader& config) const;
+  /// Throws std::out_of_range if there is no such architecture.
+  const Architecture& find(const std::string& model_type) const;
+  std::vector<std::string> model_types() const;
+
+ private:
+  std::vector<Architecture> architectures_;
 };
 
-/// The architecture that `model_type` in a config.json names. Throws DataError, listing what is
-/// supported, if there is none.
-const Architecture& find_architecture(const JsonReader& config);
-/// Throws std::out_of_range if there is no such architecture.
-const Architecture& find_architecture(const std::string& model_type);
+/// All that are implemented.
+const Registry& known_architectures();
 
-std::vector<std::string> supported_model_types();
+/// Reads and checks a config.json of any architecture in the registry. Throws EnvironmentError
+/// (missing) or DataError: a key is missing, or its value is outside what is implemented.
+ModelConfig read_model_config(const std::filesystem::path& path,
+                              const Registry& registry = known_architectures());
 
 }  // namespace foregate::models

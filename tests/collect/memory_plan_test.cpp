@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 models::ModelConfig qwen() {
   const Json json = parse_json(models::geometry_config("qwen1.5-moe-a2.7b"), "geometry");
   const JsonReader reader(json, "geometry");
-  return models::find_architecture(reader).parse_config(reader);
+  return parse_config(models::known_architectures().find(reader), reader);
 }
 
 MemoryPlanRequest request(int64_t memory) {

@@ -1,7 +1,7 @@
 // A model's config.json, which must give a geometry that can be summed up, or be refused.
 #include "fuzz/errors.h"
 #include "fuzz/scratch_file.h"
-#include "models/config.h"
+#include "models/registry.h"
 #include "models/summary.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "models/architectures/qwen2_moe.h"
+#include "models/registry.h"
 
 namespace foregate::models {
 namespace {
@@ -28,7 +28,7 @@ Json valid_config() {
 }
 
 ModelConfig parse(const Json& json) {
-  return parse_qwen2_moe(JsonReader(json, "config.json"));
+  return parse_config(known_architectures().find("qwen2_moe"), JsonReader(json, "config.json"));
 }
 
 TEST(Qwen2MoeConfig, ReadsThePublishedForm) {

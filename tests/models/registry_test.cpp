@@ -15,23 +15,23 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 
 TEST(Registry, KnowsItsModelTypes) {
-  EXPECT_THAT(supported_model_types(), Contains("qwen2_moe"));
-  for (const std::string& type : supported_model_types()) {
-    EXPECT_EQ(find_architecture(type).model_type, type);
+  EXPECT_THAT(known_architectures().model_types(), Contains("qwen2_moe"));
+  for (const std::string& type : known_architectures().model_types()) {
+    EXPECT_EQ(known_architectures().find(type).model_type, type);
   }
 }
 
 TEST(Registry, ListsWhatIsSupported) {
   const Json json = {{"model_type", "llama"}};
   try {
-    find_architecture(JsonReader(json, "config.json"));
+    known_architectures().find(JsonReader(json, "config.json"));
     FAIL() << "no error";
   } catch (const DataError& error) {
     EXPECT_THAT(error.what(), AllOf(HasSubstr("config.json"), HasSubstr("model_type"),
                                     HasSubstr("llama"), HasSubstr("qwen2_moe")));
   }
   const Json empty = Json::object();
-  EXPECT_THROW(find_architecture(JsonReader(empty, "config.json")), DataError);
+  EXPECT_THROW(known_architectures().find(JsonReader(empty, "config.json")), DataError);
 }
 
 TEST(WeightName, FillsInLayerAndExpert) {

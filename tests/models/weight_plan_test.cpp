@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "models/architectures/qwen2_moe.h"
+#include "models/registry.h"
 #include "models/weights/loader.h"
 #include "support/temporary_folder.h"
 #include "support/test_files.h"
@@ -37,6 +37,7 @@ ModelConfig small_config() {
   config.expert_intermediate_size = 5;
   config.shared_intermediate_size = 7;
   config.shared_expert_gate = true;
+  config.spellings = known_architectures().find("qwen2_moe").spellings;
   return config;
 }
 
@@ -61,7 +62,7 @@ class WeightPlanTest : public ::testing::Test {
 
   TemporaryFolder folder_;
   ModelConfig config_ = small_config();
-  WeightNames names_ = qwen2_moe_weight_names().front();
+  WeightNames names_ = config_.spellings.front();
   Tensors tensors_;
 };
 

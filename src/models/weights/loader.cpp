@@ -2,7 +2,6 @@
 
 #include <torch/types.h>
 
-#include "models/registry.h"
 #include "models/weights/assemble.h"
 #include "models/weights/stored_weight.h"
 #include "models/weights/weight_plan.h"
@@ -68,7 +67,7 @@ DecoderWeights load_weights(const std::filesystem::path& directory, const ModelC
                             const LoadOptions& options) {
   const tensor::Checkpoint checkpoint(directory);
   const WeightNames names =
-      choose_names(config, find_architecture(config.model_type).weight_names(), checkpoint);
+      choose_names(config, checkpoint);
   verify_weights(checkpoint, plan_weights(config, names, checkpoint, options.routing_only),
                  config.storage);
   WeightReader reader(checkpoint, config.storage, options);

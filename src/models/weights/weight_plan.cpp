@@ -60,14 +60,13 @@ bool has_needless_bias(const tensor::Checkpoint& checkpoint, const CheckpointFor
 
 }  // namespace
 
-WeightNames choose_names(const ModelConfig& config, std::vector<WeightNames> spellings,
-                         const tensor::Checkpoint& checkpoint) {
-  for (WeightNames& names : spellings) {
+WeightNames choose_names(const ModelConfig& config, const tensor::Checkpoint& checkpoint) {
+  for (const WeightNames& names : config.spellings) {
     if (checkpoint.find(weight_name(names.router, config.moe_layers.front())) != nullptr) {
-      return std::move(names);
+      return names;
     }
   }
-  return std::move(spellings.front());
+  return config.spellings.front();
 }
 
 ExpertLayout expert_layout(const WeightNames& names, int64_t layer,

@@ -19,9 +19,8 @@ struct ExpectedTensor {
   bool quantizable = false;  ///< a matrix of the large products: see Quantization
 };
 
-/// The spelling that the checkpoint's routers have; the first one if it has none of them.
-WeightNames choose_names(const ModelConfig& config, std::vector<WeightNames> spellings,
-                         const tensor::Checkpoint& checkpoint);
+/// The one of the config's spellings that the checkpoint's routers have; the first one if it has none of them.
+WeightNames choose_names(const ModelConfig& config, const tensor::Checkpoint& checkpoint);
 
 /// How the checkpoint keeps this layer's experts: fused if the fused tensor is there.
 ExpertLayout expert_layout(const WeightNames& names, int64_t layer,

@@ -1,4 +1,4 @@
-#include "models/architectures/config_fields.h"
+#include "models/config_fields.h"
 
 #include <fmt/core.h>
 
@@ -91,12 +91,6 @@ void refuse_short_window(const JsonReader& reader, const ModelConfig& config) {
   if (window_may_cut(reader, config)) reader.fail("sliding_window", no_short_window(config));
 }
 
-void refuse_attention_bias(const JsonReader& reader) {
-  if (reader.boolean("attention_bias", false)) {
-    reader.fail("attention_bias", "false, the only value supported");
-  }
-}
-
 void refuse_sliding_window(const JsonReader& reader, const ModelConfig& config) {
   const std::string expected = no_short_window(config);
   if (reader.boolean("use_sliding_window", false) && window_may_cut(reader, config)) {
@@ -131,6 +125,19 @@ void read_sparse_layers(const JsonReader& reader, ModelConfig& config) {
   if (config.moe_layers.empty()) {
     reader.fail("decoder_sparse_step",
                 fmt::format("a step that, with mlp_only_layers, leaves an MoE layer among the {}",
+                            config.num_layers));
+  }
+}
+
+void read_layers_behind_dense(const JsonReader& reader, ModelConfig& config) {
+  const int64_t dense = reader.integer("first_k_dense_replace", 0, config.num_layers);
+  const int64_t step = reader.integer("moe_layer_freq", 1, config.num_layers);
+  for (int64_t layer = dense; layer < config.num_layers; ++layer) {
+    if (layer % step == 0) config.moe_layers.push_back(static_cast<int>(layer));
+  }
+  if (config.moe_layers.empty()) {
+    reader.fail("first_k_dense_replace",
+                fmt::format("a number that, with moe_layer_freq, leaves an MoE layer among the {}",
                             config.num_layers));
   }
 }

@@ -23,11 +23,12 @@ void refuse_sliding_window(const JsonReader& reader, const ModelConfig& config);
 /// another key. Needs max_positions.
 void refuse_short_window(const JsonReader& reader, const ModelConfig& config);
 
-/// Refuses biases of the attention's projections.
-void refuse_attention_bias(const JsonReader& reader);
-
 /// Marks the layers that decoder_sparse_step and mlp_only_layers leave sparse. Needs num_layers.
 void read_sparse_layers(const JsonReader& reader, ModelConfig& config);
+
+/// Marks the layers from first_k_dense_replace on whose number moe_layer_freq divides. Needs
+/// num_layers.
+void read_layers_behind_dense(const JsonReader& reader, ModelConfig& config);
 
 /// Largest size that config fields may have: products of two stay far from overflow.
 inline constexpr int64_t kMaxConfigSize = int64_t{1} << 24;
