@@ -12,6 +12,18 @@
 #include "nn/router.h"
 
 namespace foregate::engine {
+namespace {
+
+nn::AttentionShape shape_of(const models::GroupedQueryConfig& attention) {
+  return {attention.num_heads, attention.num_kv_heads, attention.head_dim};
+}
+
+nn::Rope rope_of(const models::GroupedQueryConfig& attention, torch::Device device,
+                 torch::ScalarType dtype) {
+  return {attention.head_dim, attention.rope_theta, device, dtype};
+}
+
+}  // namespace
 
 struct Decoder::Batch {
   const torch::Tensor& positions;
@@ -22,8 +34,10 @@ Decoder::Decoder(const models::ModelConfig& config, models::DecoderWeights weigh
                  torch::Device device, torch::ScalarType dtype)
     : config_(config),
       weights_(std::move(weights)),
-      attention_shape_{config.num_heads, config.num_kv_heads, config.head_dim},
-      rope_(config.head_dim, config.rope_theta, device, dtype),
+      attention_shape_(
+          std::visit([](const auto& kind) { return shape_of(kind); }, config.attention)),
+      rope_(std::visit([&](const auto& kind) { return rope_of(kind, device, dtype); },
+                       config.attention)),
       experts_(weights_.layers, device) {}
 
 void Decoder::forward(const torch::Tensor& token_ids, const torch::Tensor& positions,
@@ -32,28 +46,32 @@ void Decoder::forward(const torch::Tensor& token_ids, const torch::Tensor& posit
   torch::Tensor residual = weights_.embedding.index_select(0, token_ids);
   int moe_layer = 0;
   for (const models::LayerWeights& layer : weights_.layers) {
-    if (layer.moe) observer.on_layer_input(moe_layer, residual);
-    attend(layer, batch, residual);
+    const models::MoeWeights* moe = layer.moe();
+    if (moe != nullptr) observer.on_layer_input(moe_layer, residual);
+    const torch::Tensor attended =
+        nn::rms_norm(residual, layer.input_norm, config_.rms_norm_epsilon);
+    std::visit([&](const auto& attention) { attend(attention, attended, batch, residual); },
+               layer.attention);
     const torch::Tensor input =
         nn::rms_norm(residual, layer.post_attention_norm, config_.rms_norm_epsilon);
-    if (layer.moe) {
-      run_moe(*layer.moe, moe_layer++, input, residual, observer);
+    if (moe != nullptr) {
+      run_moe(*moe, moe_layer++, input, residual, observer);
     } else {
-      nn::add_mlp(residual, input, *layer.dense);
+      nn::add_mlp(residual, input, std::get<nn::MlpWeights>(layer.mlp));
     }
   }
   if (weights_.lm_head.defined()) observer.on_next_token_logits(next_token_logits(residual, batch));
 }
 
-void Decoder::attend(const models::LayerWeights& layer, const Batch& batch,
-                     torch::Tensor& residual) {
-  const torch::Tensor input = nn::rms_norm(residual, layer.input_norm, config_.rms_norm_epsilon);
-  const torch::Tensor qkv = nn::rotated_qkv(
-      input,
-      {layer.qkv, layer.qkv_bias, layer.query_norm, layer.key_norm, config_.rms_norm_epsilon},
-      attention_shape_, rope_, batch.positions, batch.texts.longest - 1);
+void Decoder::attend(const models::GroupedQueryAttention& attention, const torch::Tensor& input,
+                     const Batch& batch, torch::Tensor& residual) {
+  const torch::Tensor qkv =
+      nn::rotated_qkv(input,
+                      {attention.qkv, attention.qkv_bias, attention.query_norm, attention.key_norm,
+                       config_.rms_norm_epsilon},
+                      attention_shape_, rope_, batch.positions, batch.texts.longest - 1);
   const torch::Tensor mixed = nn::attention(qkv, batch.texts, attention_shape_);
-  nn::add_linear(residual, mixed, layer.attention_output);
+  nn::add_linear(residual, mixed, attention.output);
 }
 
 void Decoder::run_moe(const models::MoeWeights& moe, int moe_layer, const torch::Tensor& input,

@@ -33,8 +33,10 @@ class Decoder {
 
  private:
   struct Batch;
-  /// Adds the attention of `layer` to the residual stream.
-  void attend(const models::LayerWeights& layer, const Batch& batch, torch::Tensor& residual);
+  /// Adds a layer's attention to the residual stream.
+  void attend(const models::GroupedQueryAttention& attention,
+              const torch::Tensor& input,  // [T, H], normalised
+              const Batch& batch, torch::Tensor& residual);
   /// Routes one MoE layer and, if its experts are there, adds their output to the residual stream.
   void run_moe(const models::MoeWeights& moe, int moe_layer, const torch::Tensor& input,
                torch::Tensor& residual, EngineObserver& observer);

@@ -160,10 +160,11 @@ nn::Routers Engine::routers() const {
   std::vector<torch::Tensor> logit_biases;
   std::vector<torch::Tensor> choice_biases;
   for (const models::LayerWeights& layer : impl_->decoder.weights().layers) {
-    if (!layer.moe) continue;
-    weights.push_back(layer.moe->router.cpu());
+    const models::MoeWeights* moe = layer.moe();
+    if (moe == nullptr) continue;
+    weights.push_back(moe->router.cpu());
     norms.push_back(layer.post_attention_norm.to(torch::kCPU, torch::kFloat32));
-    const nn::RouterBiases& biases = layer.moe->router_biases;
+    const nn::RouterBiases& biases = moe->router_biases;
     if (biases.logit.defined()) logit_biases.push_back(biases.logit.cpu());
     if (biases.choice.defined()) choice_biases.push_back(biases.choice.cpu());
   }

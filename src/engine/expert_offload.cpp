@@ -8,8 +8,9 @@ namespace foregate::engine {
 ExpertOffload::ExpertOffload(const std::vector<models::LayerWeights>& layers, torch::Device device)
     : device_(device) {
   for (const models::LayerWeights& layer : layers) {
-    if (!layer.moe) continue;
-    const nn::ExpertWeights& experts = layer.moe->experts;
+    const models::MoeWeights* moe = layer.moe();
+    if (moe == nullptr) continue;
+    const nn::ExpertWeights& experts = moe->experts;
     const bool here = !experts.gate_up.defined() || experts.gate_up.device() == device;
     hosted_of_layer_.push_back(here ? kNone : hosted_.size());
     if (!here) hosted_.push_back(&experts);

@@ -11,6 +11,11 @@ namespace {
 
 constexpr int64_t kFloatBytes = 4;
 
+// Projected and, turned, once more; and what attention makes of them.
+int64_t attention_values(const models::GroupedQueryConfig& attention) {
+  return 2 * attention.qkv_size() + attention.query_size();
+}
+
 class Needs {
  public:
   Needs(const models::ModelConfig& config, tensor::Quantization quantization,
@@ -20,8 +25,8 @@ class Needs {
         element_(static_cast<int64_t>(c10::elementSize(dtype))),
         on_cpu_(device.is_cpu()),
         fused_(device.is_cuda() && dtype == torch::kBFloat16),
-        query_(config.num_heads * config.head_dim),
-        qkv_(query_ + 2 * config.num_kv_heads * config.head_dim) {}
+        attention_(std::visit([&](const auto& kind) { return attention_values(kind); },
+                              config.attention)) {}
 
   int64_t weights() const {
     int64_t bytes = bytes_of(models::describe_outer_weights(config_, {}).embedding);
@@ -62,7 +67,7 @@ class Needs {
 
   int64_t per_token() const {
     const int64_t hidden = config_.hidden_size;
-    const int64_t attention = 2 * qkv_ + query_ + hidden;
+    const int64_t attention = attention_ + hidden;
     const int64_t routed =
         config_.top_k * (fused_ ? hidden + config_.expert_intermediate_size
                                 : 2 * hidden + 3 * config_.expert_intermediate_size);
@@ -96,9 +101,8 @@ class Needs {
   tensor::Quantization quantization_;
   int64_t element_;
   bool on_cpu_;
-  bool fused_;     ///< gate and up rows of the routed experts never lie in memory
-  int64_t query_;  ///< widths of the projections
-  int64_t qkv_;
+  bool fused_;         ///< gate and up rows of the routed experts never lie in memory
+  int64_t attention_;  ///< values of one token that attention holds at once
 };
 
 }  // namespace

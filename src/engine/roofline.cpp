@@ -25,14 +25,20 @@ double products(const models::WeightSpec& spec, const models::ModelConfig& confi
   return size / static_cast<double>(config.num_experts) * static_cast<double>(config.top_k);
 }
 
+// Multiplications of a token's queries with half the keys of its text, and of the values of these.
+double score_products(const models::GroupedQueryConfig& attention, double length) {
+  return static_cast<double>(attention.query_size()) * length;
+}
+
 }  // namespace
 
 double routing_flops_per_token(const models::ModelConfig& config, double length) {
-  const auto query = static_cast<double>(config.num_heads * config.head_dim);
+  const double scores = std::visit(
+      [&](const auto& attention) { return score_products(attention, length); }, config.attention);
   const int last = config.moe_layers.back();
   double total = 0;
   for (int layer = 0; layer <= last; ++layer) {
-    total += query * length;  // queries with half the keys, and the values of these
+    total += scores;
     for (const models::WeightSpec& spec : models::describe_layer(config, {}, layer)) {
       if (layer < last || spec.role == models::Role::kRouting) total += products(spec, config);
     }

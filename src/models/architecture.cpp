@@ -22,6 +22,15 @@ void require_only_value(const JsonReader& reader, const ConfigTable::OnlyValue& 
   }
 }
 
+GroupedQueryConfig read_attention(const JsonReader& reader, const ConfigTable& table,
+                                  int64_t hidden_size) {
+  GroupedQueryConfig attention = read_grouped_query_fields(reader, hidden_size);
+  if (table.qkv_bias == nullptr) require_only_value(reader, {"attention_bias", false});
+  attention.qkv_bias = table.qkv_bias != nullptr && reader.boolean(table.qkv_bias, true);
+  attention.qk_norm = table.qk_norm;
+  return attention;
+}
+
 void read_window(const JsonReader& reader, ConfigTable::Window window, const ModelConfig& config) {
   switch (window) {
     case ConfigTable::Window::kNever:
@@ -86,11 +95,8 @@ ModelConfig parse_config(const Architecture& architecture, const JsonReader& rea
   config.model_type = architecture.model_type;
   config.spellings = architecture.spellings;
   read_decoder_fields(reader, config);
-  read_attention_fields(reader, config);
+  config.attention = read_attention(reader, table, config.hidden_size);
   read_window(reader, table.window, config);
-  if (table.qkv_bias == nullptr) require_only_value(reader, {"attention_bias", false});
-  config.qkv_bias = table.qkv_bias != nullptr && reader.boolean(table.qkv_bias, true);
-  config.qk_norm = table.qk_norm;
   for (const ConfigTable::OnlyValue& only : table.only) require_only_value(reader, only);
   read_layers(reader, table.layers, config);
   read_experts(reader, table, config);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "models/weights/checkpoint_format.h"
@@ -16,6 +17,23 @@ enum class QkNorm {
   kHead,        ///< RMSNorm of every head by itself, one weight [D] for all heads
   kProjection,  ///< RMSNorm of all heads together, weights [heads * D] and [kv heads * D]
 };
+
+/// Attention whose query heads share key-value heads in groups (Ainslie et al. 2023), rotated.
+struct GroupedQueryConfig {
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  bool qkv_bias = false;
+  QkNorm qk_norm = QkNorm::kNone;  ///< of query and key, before the rotation
+  double rope_theta = 0;
+
+  int64_t query_size() const { return num_heads * head_dim; }
+  int64_t key_size() const { return num_kv_heads * head_dim; }  ///< and that of values
+  int64_t qkv_size() const { return query_size() + 2 * key_size(); }
+};
+
+/// The kinds of attention that there are. Whatever differs between them visits it.
+using AttentionConfig = std::variant<GroupedQueryConfig>;
 
 /// Geometry of a decoder-only MoE model: everything that config.json decides and the engine
 /// computes by. Architectures fill it; the decoder does not know which one did.
@@ -31,12 +49,7 @@ struct ModelConfig {
   /// What checkpoints of the architecture call their tensors, the published spelling first.
   std::vector<WeightNames> spellings;
 
-  int64_t num_heads = 0;
-  int64_t num_kv_heads = 0;
-  int64_t head_dim = 0;
-  bool qkv_bias = false;
-  QkNorm qk_norm = QkNorm::kNone;  ///< of query and key, before the rotation
-  double rope_theta = 0;
+  AttentionConfig attention;
 
   int64_t dense_intermediate_size = 0;  ///< of layers that are not MoE layers; 0 if there are none
   std::vector<int> moe_layers;          ///< decoder layer index of each MoE layer, rising

@@ -67,24 +67,26 @@ void read_decoder_fields(const JsonReader& reader, ModelConfig& config) {
   config.storage = read_weight_storage(reader);
 }
 
-void read_attention_fields(const JsonReader& reader, ModelConfig& config) {
-  config.num_heads = reader.integer("num_attention_heads", 1, kMaxConfigSize);
-  config.num_kv_heads = reader.integer("num_key_value_heads", 1, config.num_heads);
-  if (config.num_heads % config.num_kv_heads != 0) {
+GroupedQueryConfig read_grouped_query_fields(const JsonReader& reader, int64_t hidden_size) {
+  GroupedQueryConfig attention;
+  attention.num_heads = reader.integer("num_attention_heads", 1, kMaxConfigSize);
+  attention.num_kv_heads = reader.integer("num_key_value_heads", 1, attention.num_heads);
+  if (attention.num_heads % attention.num_kv_heads != 0) {
     reader.fail("num_key_value_heads",
-                fmt::format("a divisor of num_attention_heads, {}", config.num_heads));
+                fmt::format("a divisor of num_attention_heads, {}", attention.num_heads));
   }
-  if (!reader.has("head_dim") && config.hidden_size % config.num_heads != 0) {
+  if (!reader.has("head_dim") && hidden_size % attention.num_heads != 0) {
     reader.fail("num_attention_heads",
-                fmt::format("a divisor of hidden_size, {}, or a head_dim", config.hidden_size));
+                fmt::format("a divisor of hidden_size, {}, or a head_dim", hidden_size));
   }
-  config.head_dim =
-      reader.integer("head_dim", 1, kMaxConfigSize, config.hidden_size / config.num_heads);
-  if (config.head_dim % 2 != 0) {
+  attention.head_dim =
+      reader.integer("head_dim", 1, kMaxConfigSize, hidden_size / attention.num_heads);
+  if (attention.head_dim % 2 != 0) {
     reader.fail(reader.has("head_dim") ? "head_dim" : "num_attention_heads",
-                fmt::format("heads of an even size, not {}", config.head_dim));
+                fmt::format("heads of an even size, not {}", attention.head_dim));
   }
-  config.rope_theta = read_rope_theta(reader);
+  attention.rope_theta = read_rope_theta(reader);
+  return attention;
 }
 
 void refuse_short_window(const JsonReader& reader, const ModelConfig& config) {

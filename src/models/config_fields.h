@@ -12,8 +12,8 @@ namespace foregate::models {
 /// tie_word_embeddings, quantization_config; refuses activations other than silu.
 void read_decoder_fields(const JsonReader& reader, ModelConfig& config);
 
-/// num_attention_heads, num_key_value_heads, head_dim, the rope fields. Needs hidden_size.
-void read_attention_fields(const JsonReader& reader, ModelConfig& config);
+/// num_attention_heads, num_key_value_heads, head_dim, the rope fields.
+GroupedQueryConfig read_grouped_query_fields(const JsonReader& reader, int64_t hidden_size);
 
 /// Refuses sliding-window attention that would cut off any position the model allows. Needs
 /// max_positions.

@@ -9,11 +9,7 @@
 
 // A line an architecture: the function that its file in architectures/ defines.
 #define FOREGATE_FOR_EACH_ARCHITECTURE(use) \
-  use(qwen2_moe)                            \
-  use(qwen3_moe)                            \
-  use(mixtral)                              \
-  use(deepseek)                             \
-  use(olmoe)
+  use(qwen2_moe) use(qwen3_moe) use(mixtral) use(deepseek) use(olmoe)
 
 namespace foregate::models {
 

@@ -39,16 +39,17 @@ struct Routing {
 ///   2. Experts rank by choice score, the higher the better, ties by lowest index, NaN last. It is
 ///      the score (softmax, sigmoid, or the logit itself for softmax of the chosen) plus the choice
 ///      bias. Where that ranks as the logits do (softmax without choice bias and without sums of
-///      two), it is the logits that are compared, so that rounding makes no ties. Scores that choose
-///      are computed in float64 and rounded to float32: they do not depend on whose exp it is.
+///      two), it is the logits that are compared, so that rounding makes no ties. Scores that
+///      choose are computed in float64 and rounded to float32: they do not depend on whose exp it
+///      is.
 ///   3. Of `groups` groups the `top_groups` best stay, ranked in the same way; the k best experts
 ///      of these are chosen.
 ///   4. Gate weights are the scores without choice bias, or the softmax over the chosen logits;
 ///      divided by their sum plus epsilon if `norm_topk`; times scale. The softmax is float32, its
 ///      sum in order of the experts, the sum of gate weights in order of rank.
 ///
-/// The CUDA kernel does what is needed today: softmax, norm_topk or not, no biases. Anything else is
-/// decided on the CPU for tensors on a GPU, too, with the same result.
+/// The CUDA kernel does what is needed today: softmax, norm_topk or not, no biases. Anything else
+/// is decided on the CPU for tensors on a GPU, too, with the same result.
 ///
 /// Throws DataError for a spec that does not fit the experts, c10::Error for shapes.
 Routing route(const torch::Tensor& logits,  // [T, E] float32

@@ -22,8 +22,8 @@ bool ranks_before(const float* values, int64_t a, int64_t b) {
   return x != y ? x > y : a < b;
 }
 
-// The `size` first in rank order of what add() was called with, by insertion: they are few, and most
-// fail the first test.
+// The `size` first in rank order of what add() was called with, by insertion: they are few, and
+// most fail the first test.
 class Ranking {
  public:
   Ranking(const float* values, int64_t size, int64_t* ranked)

@@ -11,8 +11,8 @@
 
 namespace foregate::nn {
 
-/// The routers of a model, from its checkpoint or recorded with a trace: what the own-router control
-/// recomputes decisions with, and what next-gate, gate-adapter and gate-mlp start from.
+/// The routers of a model, from its checkpoint or recorded with a trace: what the own-router
+/// control recomputes decisions with, and what next-gate, gate-adapter and gate-mlp start from.
 struct Routers {
   torch::Tensor weight;       ///< [L, E, H] float32, CPU
   torch::Tensor norm_weight;  ///< [L, H] float32, CPU: the RMSNorm in front of each router
@@ -27,7 +27,8 @@ struct Routers {
   bool choose_highest_logits() const;
 };
 
-/// Throws DataError naming `where` if the shapes are not the geometry's, or the spec does not fit it.
+/// Throws DataError naming `where` if the shapes are not the geometry's, or the spec does not fit
+/// it.
 void require_routers_fit(const Routers& routers, const trace::Geometry& geometry,
                          const std::string& where);
 

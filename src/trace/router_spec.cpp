@@ -81,8 +81,8 @@ void check_router_spec(const RouterSpec& spec, int64_t num_experts, int64_t top_
           fmt::format("'groups' is {}; expected a divisor of the number of experts, {}",
                       spec.groups, num_experts));
   require(spec.top_groups >= 1 && spec.top_groups <= spec.groups,
-          fmt::format("'top_groups' is {}; expected 1 to {}, the groups there are",
-                      spec.top_groups, spec.groups));
+          fmt::format("'top_groups' is {}; expected 1 to {}, the groups there are", spec.top_groups,
+                      spec.groups));
   const int64_t size = num_experts / spec.groups;
   require(top_k <= spec.top_groups * size,
           fmt::format("{} experts are to be chosen; expected at most {}, those of {} groups of {}",

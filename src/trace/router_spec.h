@@ -14,8 +14,8 @@ namespace foregate::trace {
 /// |---|---|
 /// | Qwen, OLMoE, Mixtral, DeepSeek-MoE | softmax, norm_topk or not |
 /// | DeepSeek-V2 | softmax, groups by their best, scale |
-/// | DeepSeek-V3, GLM-4 | sigmoid, choice bias, groups by the sum of their two best, norm_topk with epsilon 1e-20, scale |
-/// | gpt-oss, Granite | softmax of the chosen; gpt-oss with a logit bias |
+/// | DeepSeek-V3, GLM-4 | sigmoid, choice bias, groups by the sum of their two best, norm_topk with
+/// epsilon 1e-20, scale | | gpt-oss, Granite | softmax of the chosen; gpt-oss with a logit bias |
 struct RouterSpec {
   enum class Score : uint8_t {
     kSoftmax,          ///< over all experts

@@ -105,13 +105,13 @@ TEST_F(ToyArchitectureTest, DecidesAsItsRoutersSay) {
   EXPECT_EQ(routers.spec, toy_moe().config.router);
   bool biased = false;
   for (int64_t layer = 0; layer < 2; ++layer) {
-    const torch::Tensor logits = nn::router_logits(recorder.router_inputs[layer],
-                                                   routers.weight[layer]);
+    const torch::Tensor logits =
+        nn::router_logits(recorder.router_inputs[layer], routers.weight[layer]);
     const nn::Routing routing = nn::route(logits, routers.spec, routers.biases(layer), 3);
     EXPECT_TRUE(torch::equal(routing.experts, recorder.experts[layer]));
     EXPECT_TRUE(torch::equal(routing.gate_weights, recorder.gate_weights[layer]));
-    biased = biased ||
-             !torch::equal(nn::route(logits, routers.spec, {}, 3).experts, routing.experts);
+    biased =
+        biased || !torch::equal(nn::route(logits, routers.spec, {}, 3).experts, routing.experts);
     // 2.5 by the scale, since they are divided by their sum before.
     EXPECT_TRUE(torch::allclose(routing.gate_weights.sum(-1), torch::full({6}, 2.5)));
   }

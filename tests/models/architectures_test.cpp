@@ -78,19 +78,23 @@ ModelConfig parse(const Json& json) {
   return parse_config(known_architectures().find(reader), reader);
 }
 
+GroupedQueryConfig attention_of(const ModelConfig& config) {
+  return std::get<GroupedQueryConfig>(config.attention);
+}
+
 TEST(Mixtral, ReadsThePublishedForm) {
   const ModelConfig config = parse(mixtral());
   EXPECT_THAT(config.moe_layers, ElementsAre(0, 1, 2, 3));
   EXPECT_TRUE(config.router.norm_topk);
-  EXPECT_FALSE(config.qkv_bias);
-  EXPECT_EQ(config.qk_norm, QkNorm::kNone);
+  EXPECT_FALSE(attention_of(config).qkv_bias);
+  EXPECT_EQ(attention_of(config).qk_norm, QkNorm::kNone);
   EXPECT_EQ(config.expert_intermediate_size, 24);
   EXPECT_EQ(config.shared_intermediate_size, 0);
 }
 
 TEST(Olmoe, NormalizesTheWholeProjection) {
   const ModelConfig config = parse(olmoe());
-  EXPECT_EQ(config.qk_norm, QkNorm::kProjection);
+  EXPECT_EQ(attention_of(config).qk_norm, QkNorm::kProjection);
   EXPECT_FALSE(config.router.norm_topk);
   EXPECT_EQ(config.moe_layers.size(), 4U);
 }
@@ -98,8 +102,8 @@ TEST(Olmoe, NormalizesTheWholeProjection) {
 TEST(Qwen3Moe, NormalizesEveryHead) {
   Json json = qwen3_moe();
   const ModelConfig config = parse(json);
-  EXPECT_EQ(config.qk_norm, QkNorm::kHead);
-  EXPECT_EQ(config.head_dim, 16);
+  EXPECT_EQ(attention_of(config).qk_norm, QkNorm::kHead);
+  EXPECT_EQ(attention_of(config).head_dim, 16);
   EXPECT_EQ(config.dense_intermediate_size, 48);
   EXPECT_THAT(config.moe_layers, ElementsAre(1, 2, 3));
   json["num_local_experts"] = json["num_experts"];

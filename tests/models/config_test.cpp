@@ -31,12 +31,16 @@ ModelConfig parse(const Json& json) {
   return parse_config(known_architectures().find("qwen2_moe"), JsonReader(json, "config.json"));
 }
 
+GroupedQueryConfig attention_of(const ModelConfig& config) {
+  return std::get<GroupedQueryConfig>(config.attention);
+}
+
 TEST(Qwen2MoeConfig, ReadsThePublishedForm) {
   const ModelConfig config = parse(valid_config());
-  EXPECT_EQ(config.head_dim, 8);
-  EXPECT_EQ(config.num_kv_heads, 2);
-  EXPECT_TRUE(config.qkv_bias);
-  EXPECT_EQ(config.rope_theta, 1e6);
+  EXPECT_EQ(attention_of(config).head_dim, 8);
+  EXPECT_EQ(attention_of(config).num_kv_heads, 2);
+  EXPECT_TRUE(attention_of(config).qkv_bias);
+  EXPECT_EQ(attention_of(config).rope_theta, 1e6);
   EXPECT_THAT(config.moe_layers, ElementsAre(0, 1, 2, 3, 4, 5));
   EXPECT_EQ(config.dense_intermediate_size, 0);
   EXPECT_FALSE(config.router.norm_topk);
@@ -58,13 +62,13 @@ TEST(Qwen2MoeConfig, BothRopeSpellings) {
   Json json = valid_config();
   json.erase("rope_theta");
   json["rope_parameters"] = {{"rope_theta", 5e5}, {"rope_type", "default"}};
-  EXPECT_EQ(parse(json).rope_theta, 5e5);
+  EXPECT_EQ(attention_of(parse(json)).rope_theta, 5e5);
   json["rope_theta"] = 5e5;
   json["rope_scaling"] = nullptr;
-  EXPECT_EQ(parse(json).rope_theta, 5e5);
+  EXPECT_EQ(attention_of(parse(json)).rope_theta, 5e5);
   json.erase("rope_parameters");
   json["rope_scaling"] = {{"type", "default"}};
-  EXPECT_EQ(parse(json).rope_theta, 5e5);
+  EXPECT_EQ(attention_of(parse(json)).rope_theta, 5e5);
 }
 
 TEST(Qwen2MoeConfig, WindowsThatCannotMatter) {

@@ -19,11 +19,11 @@ ModelConfig rich_config() {
   config.vocab_size = 10;
   config.hidden_size = 8;
   config.num_layers = 4;
-  config.num_heads = 4;
-  config.num_kv_heads = 2;
-  config.head_dim = 6;
-  config.qkv_bias = true;
-  config.qk_norm = QkNorm::kProjection;
+  config.attention = GroupedQueryConfig{.num_heads = 4,
+                                        .num_kv_heads = 2,
+                                        .head_dim = 6,
+                                        .qkv_bias = true,
+                                        .qk_norm = QkNorm::kProjection};
   config.dense_intermediate_size = 9;
   config.moe_layers = {1, 3};
   config.num_experts = 3;
@@ -115,15 +115,15 @@ TEST(DescribeLayer, EveryWeightHasItsPlace) {
   for (const WeightSpec& spec : describe_layer(rich_config(), rich_names(), 1)) {
     spec.set(layer, torch::zeros(spec.shape));
   }
-  EXPECT_EQ(layer.qkv.sizes(), (std::vector<int64_t>{48, 8}));
-  EXPECT_EQ(layer.key_norm.sizes(), (std::vector<int64_t>{12}));
-  EXPECT_EQ(layer.attention_output.sizes(), (std::vector<int64_t>{8, 24}));
-  ASSERT_TRUE(layer.moe);
-  EXPECT_FALSE(layer.dense);
-  EXPECT_EQ(layer.moe->router.sizes(), (std::vector<int64_t>{3, 8}));
-  EXPECT_EQ(layer.moe->experts.down.sizes(), (std::vector<int64_t>{3, 8, 5}));
-  EXPECT_EQ(layer.moe->shared.gate_up.sizes(), (std::vector<int64_t>{14, 8}));
-  EXPECT_EQ(layer.moe->shared_gate.sizes(), (std::vector<int64_t>{1, 8}));
+  const auto& attention = std::get<GroupedQueryAttention>(layer.attention);
+  EXPECT_EQ(attention.qkv.sizes(), (std::vector<int64_t>{48, 8}));
+  EXPECT_EQ(attention.key_norm.sizes(), (std::vector<int64_t>{12}));
+  EXPECT_EQ(attention.output.sizes(), (std::vector<int64_t>{8, 24}));
+  ASSERT_NE(layer.moe(), nullptr);
+  EXPECT_EQ(layer.moe()->router.sizes(), (std::vector<int64_t>{3, 8}));
+  EXPECT_EQ(layer.moe()->experts.down.sizes(), (std::vector<int64_t>{3, 8, 5}));
+  EXPECT_EQ(layer.moe()->shared.gate_up.sizes(), (std::vector<int64_t>{14, 8}));
+  EXPECT_EQ(layer.moe()->shared_gate.sizes(), (std::vector<int64_t>{1, 8}));
 }
 
 TEST(DescribeLayer, OnlyTheLargeMatricesAreQuantizable) {

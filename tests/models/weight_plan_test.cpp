@@ -27,9 +27,8 @@ ModelConfig small_config() {
   config.hidden_size = 8;
   config.num_layers = 2;
   config.max_positions = 16;
-  config.num_heads = config.num_kv_heads = 2;
-  config.head_dim = 4;
-  config.qkv_bias = true;
+  config.attention =
+      GroupedQueryConfig{.num_heads = 2, .num_kv_heads = 2, .head_dim = 4, .qkv_bias = true};
   config.dense_intermediate_size = 6;
   config.moe_layers = {1};
   config.num_experts = 3;
@@ -39,6 +38,10 @@ ModelConfig small_config() {
   config.shared_expert_gate = true;
   config.spellings = known_architectures().find("qwen2_moe").spellings;
   return config;
+}
+
+const GroupedQueryAttention& attention_of(const DecoderWeights& weights, size_t layer) {
+  return std::get<GroupedQueryAttention>(weights.layers[layer].attention);
 }
 
 using Tensors = std::vector<std::pair<std::string, torch::Tensor>>;
@@ -116,12 +119,12 @@ TEST_F(WeightPlanTest, FusesWhatIsMultipliedTogether) {
         ->second;
   };
   const std::string experts = "model.layers.1.mlp.experts.";
-  const auto& gate_up = weights.layers[1].moe->experts.gate_up.dense();
+  const auto& gate_up = weights.layers[1].moe()->experts.gate_up.dense();
   EXPECT_TRUE(torch::equal(gate_up[2].slice(0, 0, 5), tensor(experts + "2.gate_proj.weight")));
   EXPECT_TRUE(torch::equal(gate_up[2].slice(0, 5), tensor(experts + "2.up_proj.weight")));
-  EXPECT_TRUE(torch::equal(weights.layers[0].qkv.dense().slice(0, 8, 16),
+  EXPECT_TRUE(torch::equal(attention_of(weights, 0).qkv.dense().slice(0, 8, 16),
                            tensor("model.layers.0.self_attn.k_proj.weight")));
-  EXPECT_TRUE(torch::equal(weights.layers[0].qkv_bias.slice(0, 16),
+  EXPECT_TRUE(torch::equal(attention_of(weights, 0).qkv_bias.slice(0, 16),
                            tensor("model.layers.0.self_attn.v_proj.bias")));
 }
 
@@ -141,13 +144,14 @@ TEST_F(WeightPlanTest, QuantizesMatricesAndNothingElse) {
       EXPECT_TRUE(torch::equal(actual.scales(), expected.scales()));
     };
     for (size_t i = 0; i < 2; ++i) {
-      expect_quantized(weights.layers[i].qkv, plain.layers[i].qkv);
-      expect_quantized(weights.layers[i].attention_output, plain.layers[i].attention_output);
-      EXPECT_TRUE(torch::equal(weights.layers[i].qkv_bias, plain.layers[i].qkv_bias));
+      expect_quantized(attention_of(weights, i).qkv, attention_of(plain, i).qkv);
+      expect_quantized(attention_of(weights, i).output, attention_of(plain, i).output);
+      EXPECT_TRUE(torch::equal(attention_of(weights, i).qkv_bias, attention_of(plain, i).qkv_bias));
     }
-    expect_quantized(weights.layers[0].dense->gate_up, plain.layers[0].dense->gate_up);
-    const MoeWeights& moe = *weights.layers[1].moe;
-    const MoeWeights& plain_moe = *plain.layers[1].moe;
+    expect_quantized(std::get<nn::MlpWeights>(weights.layers[0].mlp).gate_up,
+                     std::get<nn::MlpWeights>(plain.layers[0].mlp).gate_up);
+    const MoeWeights& moe = *weights.layers[1].moe();
+    const MoeWeights& plain_moe = *plain.layers[1].moe();
     expect_quantized(moe.experts.gate_up, plain_moe.experts.gate_up);
     expect_quantized(moe.experts.down, plain_moe.experts.down);
     expect_quantized(moe.shared.down, plain_moe.shared.down);
@@ -173,8 +177,8 @@ TEST_F(WeightPlanTest, NamesTheTensorThatCannotBeQuantized) {
 TEST_F(WeightPlanTest, RoutingLeavesOutTheLastExperts) {
   tensor::write_safetensors(folder_ / "model.safetensors", tensors_);
   const DecoderWeights weights = load_weights(folder_.path(), config_, {.routing_only = true});
-  EXPECT_FALSE(weights.layers[1].moe->experts.gate_up.defined());
-  EXPECT_FALSE(weights.layers[1].moe->shared.gate_up.defined());
+  EXPECT_FALSE(weights.layers[1].moe()->experts.gate_up.defined());
+  EXPECT_FALSE(weights.layers[1].moe()->shared.gate_up.defined());
   EXPECT_FALSE(weights.lm_head.defined());
 }
 

@@ -169,8 +169,7 @@ INSTANTIATE_TEST_SUITE_P(
         RouterCase{"softmax_choice_bias", {.norm_topk = true, .epsilon = 1e-12}, false, true},
         RouterCase{"softmax_sums_of_two",
                    {.groups = 4, .top_groups = 2, .group_score = kSumOfTopTwo}},
-        RouterCase{"softmax_logit_bias", {}, true},
-        RouterCase{"sigmoid", {.score = kSigmoid}},
+        RouterCase{"softmax_logit_bias", {}, true}, RouterCase{"sigmoid", {.score = kSigmoid}},
         RouterCase{"minimax_m2", {.score = kSigmoid, .norm_topk = true}, false, true},
         RouterCase{"deepseek_v3",
                    {.score = kSigmoid,
@@ -186,7 +185,8 @@ INSTANTIATE_TEST_SUITE_P(
                    {.score = kSigmoid, .epsilon = 0.5, .groups = 8, .top_groups = 3},
                    true,
                    true},
-        RouterCase{"granite", {.score = kOfChosen}}, RouterCase{"gpt_oss", {.score = kOfChosen}, true},
+        RouterCase{"granite", {.score = kOfChosen}},
+        RouterCase{"gpt_oss", {.score = kOfChosen}, true},
         RouterCase{"chosen_in_groups",
                    {.score = kOfChosen, .norm_topk = true, .scale = 0.5, .groups = 2},
                    false,
@@ -213,8 +213,9 @@ TEST(RouterSpecs, WhatCannotBeIsRefused) {
   EXPECT_THROW(nn::route(logits, {.groups = 4}, {}, 1), DataError);
   EXPECT_THROW(nn::route(logits, {.groups = 2, .top_groups = 3}, {}, 1), DataError);
   EXPECT_THROW(nn::route(logits, {.groups = 3, .top_groups = 1}, {}, 3), DataError);
-  EXPECT_THROW(nn::route(logits, {.groups = 6, .top_groups = 2, .group_score = kSumOfTopTwo}, {}, 1),
-               DataError);
+  EXPECT_THROW(
+      nn::route(logits, {.groups = 6, .top_groups = 2, .group_score = kSumOfTopTwo}, {}, 1),
+      DataError);
   EXPECT_THROW(nn::route(logits, {}, {.choice = torch::zeros({5})}, 1), c10::Error);
   EXPECT_THROW(nn::route(logits, {}, {.logit = torch::zeros({6}, torch::kFloat64)}, 1), c10::Error);
 }

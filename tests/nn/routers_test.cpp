@@ -78,11 +78,11 @@ TEST_F(RoutersTest, MustFitTheGeometry) {
 }
 
 TEST_F(RoutersTest, UnknownScoresAreRefused) {
-  tensor::write_safetensors(
-      folder_ / trace::features::kRoutersFile,
-      {{trace::features::kRouterWeight, routers_.weight},
-       {trace::features::kNormWeight, routers_.norm_weight}},
-      {{trace::features::kNormEpsilon, "1e-06"}, {trace::features::kRouterSpec, R"({"score": 3})"}});
+  tensor::write_safetensors(folder_ / trace::features::kRoutersFile,
+                            {{trace::features::kRouterWeight, routers_.weight},
+                             {trace::features::kNormWeight, routers_.norm_weight}},
+                            {{trace::features::kNormEpsilon, "1e-06"},
+                             {trace::features::kRouterSpec, R"({"score": 3})"}});
   EXPECT_THAT(load_error(), AllOf(HasSubstr("router_spec"), HasSubstr("score")));
 }
 

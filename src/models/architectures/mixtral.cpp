@@ -2,8 +2,9 @@
 
 namespace foregate::models {
 
-/// Mixtral: every layer sparse, no shared expert, gate weights divided by their sum. Its tensors are
-/// called as published (block_sparse_moe, w1, w3, w2), or as transformers 5 names them in memory.
+/// Mixtral: every layer sparse, no shared expert, gate weights divided by their sum. Its tensors
+/// are called as published (block_sparse_moe, w1, w3, w2), or as transformers 5 names them in
+/// memory.
 Architecture mixtral() {
   WeightNames published = llama_weight_names();
   published.router = "model.layers.{L}.block_sparse_moe.gate.weight";

@@ -26,8 +26,8 @@ std::vector<LayerWeights> assemble_layers(const ModelConfig& config, const LoadO
   for (int64_t index = 0; index < count; ++index) {
     LayerWeights layer =
         assemble_layer(describe(index), !options.routing_only || index != last_moe, make);
-    if (layer.moe && layer.moe->experts.gate_up.defined()) {
-      nn::ExpertWeights& experts = layer.moe->experts;
+    if (MoeWeights* moe = layer.moe(); moe != nullptr && moe->experts.gate_up.defined()) {
+      nn::ExpertWeights& experts = moe->experts;
       if (offloaded_before(made + 1) > offloaded_before(made)) {
         experts = {experts.gate_up.pinned(), experts.down.pinned()};
       }

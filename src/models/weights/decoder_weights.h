@@ -2,7 +2,7 @@
 
 #include <torch/types.h>
 
-#include <optional>
+#include <variant>
 #include <vector>
 
 #include "nn/experts.h"
@@ -20,17 +20,25 @@ struct MoeWeights {
   torch::Tensor shared_gate;       ///< [1, H]; undefined without one
 };
 
+/// Weights of GroupedQueryConfig.
+struct GroupedQueryAttention {
+  tensor::Weight qkv;        ///< [(heads + 2 kv heads) * D, H]
+  torch::Tensor qkv_bias;    ///< [(heads + 2 kv heads) * D]; undefined without biases
+  torch::Tensor query_norm;  ///< [D] or [heads * D]; undefined without one
+  torch::Tensor key_norm;    ///< [D] or [kv heads * D]; undefined without one
+  tensor::Weight output;     ///< [H, heads * D]
+};
+
 /// One decoder layer. Tensors are in the compute dtype.
 struct LayerWeights {
-  torch::Tensor input_norm;             ///< [H]
-  tensor::Weight qkv;                   ///< [(heads + 2 kv heads) * D, H]
-  torch::Tensor qkv_bias;               ///< [(heads + 2 kv heads) * D]; undefined without biases
-  torch::Tensor query_norm;             ///< [D] or [heads * D]; undefined without one
-  torch::Tensor key_norm;               ///< [D] or [kv heads * D]; undefined without one
-  tensor::Weight attention_output;      ///< [H, heads * D]
-  torch::Tensor post_attention_norm;    ///< [H]
-  std::optional<nn::MlpWeights> dense;  ///< exactly one of these two
-  std::optional<MoeWeights> moe;
+  torch::Tensor input_norm;                       ///< [H]
+  std::variant<GroupedQueryAttention> attention;  ///< of the kind of the config's
+  torch::Tensor post_attention_norm;              ///< [H]
+  std::variant<nn::MlpWeights, MoeWeights> mlp;
+
+  /// Null in dense layers.
+  const MoeWeights* moe() const { return std::get_if<MoeWeights>(&mlp); }
+  MoeWeights* moe() { return std::get_if<MoeWeights>(&mlp); }
 };
 
 struct DecoderWeights {

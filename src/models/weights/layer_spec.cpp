@@ -17,14 +17,21 @@ struct MlpSlots {
   Setter down;
 };
 
-MoeWeights& moe_of(LayerWeights& layer) {
-  if (!layer.moe) layer.moe.emplace();
-  return *layer.moe;
+// The alternative that the layer's first weight of its kind makes it hold.
+template <typename Kind, typename Variant>
+Kind& held(Variant& variant) {
+  if (!std::holds_alternative<Kind>(variant)) variant = Kind();
+  return std::get<Kind>(variant);
 }
 
+MoeWeights& moe_of(LayerWeights& layer) {
+  return held<MoeWeights>(layer.mlp);
+}
 nn::MlpWeights& dense_of(LayerWeights& layer) {
-  if (!layer.dense) layer.dense.emplace();
-  return *layer.dense;
+  return held<nn::MlpWeights>(layer.mlp);
+}
+GroupedQueryAttention& grouped_query_of(LayerWeights& layer) {
+  return held<GroupedQueryAttention>(layer.attention);
 }
 
 constexpr MlpSlots kDenseSlots = {
@@ -46,7 +53,7 @@ class LayerDescription {
   std::vector<WeightSpec> describe(ExpertLayout layout) {
     add_norm(names_.input_norm, config_.hidden_size,
              [](LayerWeights& layer, tensor::Weight w) { layer.input_norm = w.dense(); });
-    add_attention();
+    std::visit([&](const auto& attention) { add_attention(attention); }, config_.attention);
     add_norm(names_.post_attention_norm, config_.hidden_size,
              [](LayerWeights& layer, tensor::Weight w) { layer.post_attention_norm = w.dense(); });
     if (config_.is_moe_layer(layer_)) {
@@ -59,35 +66,43 @@ class LayerDescription {
   }
 
  private:
-  void add_attention() {
-    const int64_t query = config_.num_heads * config_.head_dim;
-    const int64_t key = config_.num_kv_heads * config_.head_dim;
-    WeightSpec qkv =
-        matrix({query + 2 * key, config_.hidden_size},
-               [](LayerWeights& layer, tensor::Weight w) { layer.qkv = std::move(w); });
+  void add_attention(const GroupedQueryConfig& attention) {
+    WeightSpec qkv = matrix(
+        {attention.qkv_size(), config_.hidden_size},
+        [](LayerWeights& layer, tensor::Weight w) { grouped_query_of(layer).qkv = std::move(w); });
     WeightSpec bias =
-        vector({query + 2 * key}, Start::kZeros,
-               [](LayerWeights& layer, tensor::Weight w) { layer.qkv_bias = w.dense(); });
+        vector({attention.qkv_size()}, Start::kZeros, [](LayerWeights& layer, tensor::Weight w) {
+          grouped_query_of(layer).qkv_bias = w.dense();
+        });
     const std::array<std::pair<const std::string&, int64_t>, 3> projections = {
-        {{names_.query, query}, {names_.key, key}, {names_.value, key}}};
+        {{names_.query, attention.query_size()},
+         {names_.key, attention.key_size()},
+         {names_.value, attention.key_size()}}};
     for (const auto& [name, rows] : projections) {
       extend(qkv, name + ".weight", rows);
-      if (config_.qkv_bias) extend(bias, name + ".bias", rows);
+      if (attention.qkv_bias) extend(bias, name + ".bias", rows);
     }
     specs_.push_back(std::move(qkv));
-    if (config_.qkv_bias) specs_.push_back(std::move(bias));
-    if (config_.qk_norm != QkNorm::kNone) {
-      const bool by_head = config_.qk_norm == QkNorm::kHead;
-      add_norm(names_.query_norm, by_head ? config_.head_dim : query,
-               [](LayerWeights& layer, tensor::Weight w) { layer.query_norm = w.dense(); });
-      add_norm(names_.key_norm, by_head ? config_.head_dim : key,
-               [](LayerWeights& layer, tensor::Weight w) { layer.key_norm = w.dense(); });
-    }
-    WeightSpec output = matrix(
-        {config_.hidden_size, query},
-        [](LayerWeights& layer, tensor::Weight w) { layer.attention_output = std::move(w); });
+    if (attention.qkv_bias) specs_.push_back(std::move(bias));
+    if (attention.qk_norm != QkNorm::kNone) add_qk_norms(attention);
+    WeightSpec output = matrix({config_.hidden_size, attention.query_size()},
+                               [](LayerWeights& layer, tensor::Weight w) {
+                                 grouped_query_of(layer).output = std::move(w);
+                               });
     extend(output, names_.attention_output + ".weight", config_.hidden_size);
     specs_.push_back(std::move(output));
+  }
+
+  void add_qk_norms(const GroupedQueryConfig& attention) {
+    const bool by_head = attention.qk_norm == QkNorm::kHead;
+    add_norm(names_.query_norm, by_head ? attention.head_dim : attention.query_size(),
+             [](LayerWeights& layer, tensor::Weight w) {
+               grouped_query_of(layer).query_norm = w.dense();
+             });
+    add_norm(names_.key_norm, by_head ? attention.head_dim : attention.key_size(),
+             [](LayerWeights& layer, tensor::Weight w) {
+               grouped_query_of(layer).key_norm = w.dense();
+             });
   }
 
   void add_moe(ExpertLayout layout) {

@@ -66,8 +66,7 @@ class WeightReader {
 DecoderWeights load_weights(const std::filesystem::path& directory, const ModelConfig& config,
                             const LoadOptions& options) {
   const tensor::Checkpoint checkpoint(directory);
-  const WeightNames names =
-      choose_names(config, checkpoint);
+  const WeightNames names = choose_names(config, checkpoint);
   verify_weights(checkpoint, plan_weights(config, names, checkpoint, options.routing_only),
                  config.storage);
   WeightReader reader(checkpoint, config.storage, options);

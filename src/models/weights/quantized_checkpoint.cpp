@@ -38,8 +38,7 @@ class Converter {
  public:
   Converter(const fs::path& model, const ModelConfig& config, tensor::Quantization quantization)
       : checkpoint_(model), storage_(config.storage), quantization_(quantization) {
-    const WeightNames names =
-        choose_names(config, checkpoint_);
+    const WeightNames names = choose_names(config, checkpoint_);
     plan_ = plan_weights(config, names, checkpoint_, /*routing_only=*/true);
     verify_weights(checkpoint_, plan_, storage_);
     // lm_head need not be there: routing does without.

@@ -22,9 +22,8 @@ class RandomWeights {
       case Start::kOnes:
         return torch::ones(spec.shape, options_);
       case Start::kZeros:
-        return torch::zeros(spec.shape, spec.keep == Keep::kFloat32
-                                            ? options_.dtype(torch::kFloat32)
-                                            : options_);
+        return torch::zeros(
+            spec.shape, spec.keep == Keep::kFloat32 ? options_.dtype(torch::kFloat32) : options_);
       case Start::kNormal:
         break;
     }

@@ -19,7 +19,8 @@ struct ExpectedTensor {
   bool quantizable = false;  ///< a matrix of the large products: see Quantization
 };
 
-/// The one of the config's spellings that the checkpoint's routers have; the first one if it has none of them.
+/// The one of the config's spellings that the checkpoint's routers have; the first one if it has
+/// none of them.
 WeightNames choose_names(const ModelConfig& config, const tensor::Checkpoint& checkpoint);
 
 /// How the checkpoint keeps this layer's experts: fused if the fused tensor is there.

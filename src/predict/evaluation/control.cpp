@@ -15,8 +15,7 @@ void OwnRouterControl::add(const RoutedText& text) {
   for (int64_t l = 0; l < text.experts.size(1); ++l) {
     const torch::Tensor logits =
         nn::router_logits(text.router_inputs.select(1, l), routers_.weight[l]);
-    const torch::Tensor experts =
-        nn::route(logits, routers_.spec, routers_.biases(l), k).experts;
+    const torch::Tensor experts = nn::route(logits, routers_.spec, routers_.biases(l), k).experts;
     const torch::Tensor same = experts.eq(text.experts.select(1, l)).all(1);  // [n]
     const int64_t matches = same.sum().item<int64_t>();
     decisions_ += text.num_tokens();
