@@ -12,7 +12,7 @@
 #include "collect/benchmark.h"
 #include "commands.h"
 #include "model_options.h"
-#include "models/geometries.h"
+#include "models/benchmark_models.h"
 #include "output.h"
 #include "tensor/dtype.h"
 
@@ -115,7 +115,7 @@ void add_bench_command(CLI::App& app, const RunContext& run) {
       "Collect synthetic texts with random weights: the whole pipeline, without a model");
   collect
       ->add_option("--geometry", options.geometry,
-                   fmt::format("One of {}", fmt::join(models::geometry_names(), ", ")))
+                   fmt::format("One of {}", fmt::join(models::benchmark_model_names(), ", ")))
       ->capture_default_str();
   collect->add_flag("--random-weights", arguments->random_weights,
                     "Weights are drawn on the device (required)");

@@ -8,7 +8,7 @@
 #include "base/files.h"
 #include "base/number_text.h"
 #include "commands.h"
-#include "engine/geometry.h"
+#include "engine/trace_geometry.h"
 #include "hub/resolve.h"
 #include "inspect_fidelity.h"
 #include "models/registry.h"

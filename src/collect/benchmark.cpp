@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "engine/roofline.h"
-#include "models/geometries.h"
+#include "models/benchmark_models.h"
 #include "models/registry.h"
 #include "text/datasets/synthetic.h"
 
@@ -54,7 +54,7 @@ double BenchmarkResult::gemm_share() const {
 
 BenchmarkResult benchmark_collect(const BenchmarkOptions& options, const RunContext& run) {
   check_benchmark_options(options);
-  const std::string config_text = models::geometry_config(options.geometry);
+  const std::string config_text = models::benchmark_config(options.geometry);
   const ScratchDirectory scratch(options.work);
   const fs::path model = options.work / "model";
   const fs::path texts = options.work / "texts.txt";

@@ -11,7 +11,7 @@ namespace foregate::collect {
 
 /// What `foregate bench collect` does.
 struct BenchmarkOptions {
-  std::string geometry = "qwen1.5-moe-a2.7b";  ///< see geometry_names
+  std::string geometry = "qwen1.5-moe-a2.7b";  ///< see benchmark_model_names
   tensor::Compute compute = {};                ///< quantisation: as collecting chooses unless given
   int64_t traces = 4096;
   int64_t shortest = 64;  ///< tokens of the shortest text

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "engine/decoder.h"
-#include "engine/geometry.h"
+#include "engine/trace_geometry.h"
 #include "models/registry.h"
 #include "models/weights/loader.h"
 #include "models/weights/random_weights.h"

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "models/config_fields.h"
+#include "trace/geometry.h"
 
 namespace foregate::models {
 namespace {
@@ -68,7 +69,7 @@ void read_experts(const JsonReader& reader, const ConfigTable& table, ModelConfi
     count = key;
     break;
   }
-  config.num_experts = reader.integer(count, 1, kMaxExperts);
+  config.num_experts = reader.integer(count, 1, trace::kMaxExperts);
   config.top_k = reader.integer("num_experts_per_tok", 1, config.num_experts);
   config.router = table.router;
   if (table.norm_topk != nullptr) config.router.norm_topk = reader.boolean(table.norm_topk);
@@ -81,8 +82,8 @@ void read_experts(const JsonReader& reader, const ConfigTable& table, ModelConfi
   }
   if (table.shared_count != nullptr) {
     // They are one MLP, so many times as wide.
-    config.shared_intermediate_size =
-        reader.integer(table.shared_count, 0, kMaxExperts, 0) * config.expert_intermediate_size;
+    config.shared_intermediate_size = reader.integer(table.shared_count, 0, trace::kMaxExperts, 0) *
+                                      config.expert_intermediate_size;
   }
   config.shared_expert_gate = table.shared_gate;
 }

@@ -33,7 +33,4 @@ void read_layers_behind_dense(const JsonReader& reader, ModelConfig& config);
 /// Largest size that config fields may have: products of two stay far from overflow.
 inline constexpr int64_t kMaxConfigSize = int64_t{1} << 24;
 
-/// A trace holds expert numbers in 16 bits.
-inline constexpr int64_t kMaxExperts = 65536;
-
 }  // namespace foregate::models

@@ -3,13 +3,18 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
 // A line an architecture: the function that its file in architectures/ defines.
+// clang-format off
 #define FOREGATE_FOR_EACH_ARCHITECTURE(use) \
-  use(qwen2_moe) use(qwen3_moe) use(mixtral) use(deepseek) use(olmoe)
+  use(qwen2_moe) \
+  use(qwen3_moe) \
+  use(mixtral)   \
+  use(deepseek)  \
+  use(olmoe)
+// clang-format on
 
 namespace foregate::models {
 

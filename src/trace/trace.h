@@ -4,20 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "trace/geometry.h"
+
 namespace foregate::trace {
-
-/// Shape of a model's routing: what a trace needs to know about the model that made it.
-struct Geometry {
-  int num_moe_layers = 0;       ///< L, MoE layers with a recorded decision
-  int num_experts = 0;          ///< E, experts per MoE layer (shared experts not counted), <= 65536
-  int top_k = 0;                ///< k, experts per decision
-  int hidden_size = 0;          ///< H; 0 if unknown (imported traces)
-  int vocab_size = 0;           ///< 0 if unknown
-  int num_decoder_layers = 0;   ///< 0 if unknown
-  std::vector<int> moe_layers;  ///< [L] decoder layer index of each MoE layer
-
-  bool operator==(const Geometry&) const = default;
-};
 
 /// One text's complete routing record. All arrays are dense, in the orders given.
 struct Trace {

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "engine/memory_needs.h"
-#include "models/geometries.h"
+#include "models/benchmark_models.h"
 #include "models/registry.h"
 
 namespace foregate::collect {
@@ -19,7 +19,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 models::ModelConfig qwen() {
-  const Json json = parse_json(models::geometry_config("qwen1.5-moe-a2.7b"), "geometry");
+  const Json json = parse_json(models::benchmark_config("qwen1.5-moe-a2.7b"), "geometry");
   const JsonReader reader(json, "geometry");
   return parse_config(models::known_architectures().find(reader), reader);
 }

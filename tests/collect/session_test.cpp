@@ -59,10 +59,10 @@ TEST_F(SessionTest, AnotherSpellingOfThePathIsTheSameRun) {
 TEST_F(SessionTest, AnOlderRunGoesOnAndLearnsItsRouter) {
   trace::write_manifest(folder_, planned_);
   planned_.router = trace::RouterSpec{.norm_topk = true};
-  EXPECT_EQ(resume_or_start(folder_, planned_).router, planned_.router);
+  EXPECT_EQ(resume().router, planned_.router);
   trace::write_manifest(folder_, planned_);
   planned_.router->norm_topk = false;
-  EXPECT_THROW(resume_or_start(folder_, planned_), UsageError);
+  EXPECT_THROW(resume(), UsageError);
 }
 
 TEST_F(SessionTest, OtherSettingsAreRefusedByName) {

@@ -7,13 +7,14 @@
 
 #include <nlohmann/json.hpp>
 
-#include "../tensor/test_files.h"
 #include "base/error.h"
 #include "engine/engine.h"
 #include "models/registry.h"
 #include "models/weights/weight_plan.h"
 #include "nn/router.h"
 #include "routing_recorder.h"
+#include "support/temporary_folder.h"
+#include "support/test_files.h"
 #include "tensor/files/checkpoint.h"
 #include "tensor/files/safetensors.h"
 

@@ -5,7 +5,8 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include "../tensor/test_files.h"
+#include "support/temporary_folder.h"
+#include "support/test_files.h"
 #include "tensor/files/safetensors.h"
 #include "trace/features.h"
 

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "fixture.h"
+#include "support/trace_fixture.h"
 #include "trace/manifest.h"
 
 namespace foregate::trace {

@@ -12,8 +12,8 @@
 namespace foregate::models {
 namespace {
 
-void add(std::vector<ExpectedTensor>& plan, std::span<const WeightSpec> specs,
-         bool required = true) {
+void plan_tensors(std::vector<ExpectedTensor>& plan, std::span<const WeightSpec> specs,
+                  bool required = true) {
   for (const PartTensor& tensor : tensors_of(specs)) {
     plan.push_back({.name = tensor.name(),
                     .shape = tensor.shape(),
@@ -79,12 +79,14 @@ std::vector<ExpectedTensor> plan_weights(const ModelConfig& config, const Weight
                                          const tensor::Checkpoint& checkpoint, bool routing_only) {
   const OuterWeightSpecs outer = describe_outer_weights(config, names);
   std::vector<ExpectedTensor> plan;
-  add(plan, {&outer.embedding, 1});
+  plan_tensors(plan, {&outer.embedding, 1});
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-    add(plan, describe_layer(config, names, layer, expert_layout(names, layer, checkpoint)));
+    plan_tensors(plan,
+                 describe_layer(config, names, layer, expert_layout(names, layer, checkpoint)));
   }
-  add(plan, {&outer.final_norm, 1});
-  add(plan, {&outer.lm_head, 1}, /*required=*/!routing_only && !config.tie_word_embeddings);
+  plan_tensors(plan, {&outer.final_norm, 1});
+  plan_tensors(plan, {&outer.lm_head, 1},
+               /*required=*/!routing_only && !config.tie_word_embeddings);
   return plan;
 }
 

@@ -1,4 +1,4 @@
-#include "models/geometries.h"
+#include "models/benchmark_models.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -10,13 +10,13 @@
 namespace foregate::models {
 namespace {
 
-struct NamedConfig {
+struct BenchmarkModel {
   const char* name;
   const char* config;
 };
 
-constexpr std::array kGeometries = {
-    NamedConfig{"qwen1.5-moe-a2.7b", R"({
+constexpr std::array kBenchmarkModels = {
+    BenchmarkModel{"qwen1.5-moe-a2.7b", R"({
   "model_type": "qwen2_moe", "vocab_size": 151936, "hidden_size": 2048, "hidden_act": "silu",
   "num_hidden_layers": 24, "num_attention_heads": 16, "num_key_value_heads": 16,
   "max_position_embeddings": 8192, "rms_norm_eps": 1e-06, "rope_theta": 1000000.0,
@@ -26,7 +26,7 @@ constexpr std::array kGeometries = {
   "norm_topk_prob": false
 })"},
     // The same in small, for trying the benchmark where there is no GPU.
-    NamedConfig{"tiny", R"({
+    BenchmarkModel{"tiny", R"({
   "model_type": "qwen2_moe", "vocab_size": 16000, "hidden_size": 64, "hidden_act": "silu",
   "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 4,
   "max_position_embeddings": 8192, "rms_norm_eps": 1e-06, "rope_theta": 1000000.0,
@@ -39,17 +39,17 @@ constexpr std::array kGeometries = {
 
 }  // namespace
 
-std::string geometry_config(const std::string& name) {
-  for (const NamedConfig& geometry : kGeometries) {
-    if (geometry.name == name) return geometry.config;
+std::string benchmark_config(const std::string& name) {
+  for (const BenchmarkModel& model : kBenchmarkModels) {
+    if (model.name == name) return model.config;
   }
   throw UsageError(fmt::format("there is no geometry \"{}\"; expected one of {}", name,
-                               fmt::join(geometry_names(), ", ")));
+                               fmt::join(benchmark_model_names(), ", ")));
 }
 
-std::vector<std::string> geometry_names() {
+std::vector<std::string> benchmark_model_names() {
   std::vector<std::string> names;
-  for (const NamedConfig& geometry : kGeometries) names.emplace_back(geometry.name);
+  for (const BenchmarkModel& model : kBenchmarkModels) names.emplace_back(model.name);
   return names;
 }
 

@@ -1,4 +1,4 @@
-#include "engine/geometry.h"
+#include "engine/trace_geometry.h"
 
 namespace foregate::engine {
 

@@ -1,11 +1,11 @@
 #pragma once
 
 #include "models/config.h"
-#include "trace/trace.h"
+#include "trace/geometry.h"
 
 namespace foregate::engine {
 
-/// What a trace needs to know of a model.
+/// What a trace needs to know of a model with this config.
 trace::Geometry geometry_of(const models::ModelConfig& config);
 
 }  // namespace foregate::engine
