@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/error.h"
 #include "base/host_memory.h"
@@ -26,9 +25,6 @@ constexpr int64_t kStreamedBatchTokens = 16384;
 
 // What is left to libraries' workspaces, fragments and other processes.
 constexpr double kUsableShare = 0.9;
-
-constexpr std::array kKinds = {tensor::Quantization::kNone, tensor::Quantization::kInt8,
-                               tensor::Quantization::kNf4};
 
 std::string bytes(int64_t count) {
   return human_bytes(static_cast<uint64_t>(count));
@@ -68,7 +64,7 @@ class Chooser {
       const tensor::Quantization kept = config_.storage.quantization;
       return fits(kept) ? std::optional(kept) : std::nullopt;
     }
-    for (const tensor::Quantization kind : kKinds) {
+    for (const tensor::Quantization kind : tensor::all_quantizations()) {
       if (fits(kind)) return kind;
     }
     return std::nullopt;
@@ -96,7 +92,7 @@ class Chooser {
   tensor::Quantization smallest() const {
     if (request_.compute.quantization) return *request_.compute.quantization;
     const bool kept = config_.storage.kind == models::CheckpointFormat::Kind::kForegate;
-    return kept ? config_.storage.quantization : tensor::Quantization::kNf4;
+    return kept ? config_.storage.quantization : tensor::all_quantizations().back();
   }
 
   int64_t batch_tokens(const engine::MemoryNeeds& needs) const {
@@ -109,7 +105,7 @@ class Chooser {
   EnvironmentError nothing_fits(const std::string& model) const {
     std::string sizes;
     std::string remedy;
-    for (const tensor::Quantization kind : kKinds) {
+    for (const tensor::Quantization kind : tensor::all_quantizations()) {
       const int64_t least = least_bytes(kind);
       sizes += fmt::format("{}{} {}", sizes.empty() ? "" : ", ",
                            kind == tensor::Quantization::kNone
@@ -121,11 +117,12 @@ class Chooser {
       }
     }
     if (remedy.empty()) {
-      const engine::MemoryNeeds needs = this->needs(tensor::Quantization::kNf4);
+      const tensor::Quantization fewest = tensor::all_quantizations().back();
+      const engine::MemoryNeeds needs = this->needs(fewest);
       const int64_t least =
           request_.compute.device.is_cuda()
               ? needs.streamed(needs.expert_layers).with_batch(request_.longest_text)
-              : least_bytes(tensor::Quantization::kNf4);
+              : least_bytes(fewest);
       remedy = fmt::format("use a device with at least {}, or a smaller model", bytes(least));
     }
     if (const auto layers = offloaded_layers(smallest(), INT64_MAX)) {

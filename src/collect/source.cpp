@@ -82,7 +82,8 @@ fs::path weights_folder(const CollectOptions& options, const RunContext& run) {
   if (options.save_quantized.empty()) return options.model;
   const tensor::Quantization quantization = options.compute.quantization.value();
   if (quantization == tensor::Quantization::kNone) {
-    throw UsageError("--save-quantized needs --quantize int8 or nf4");
+    throw UsageError("--save-quantized needs --quantize " +
+                     tensor::quantization_names(/*none=*/false));
   }
   if (models::is_saved_quantized(options.save_quantized, options.model, quantization)) {
     run.log.info("reading the quantised weights in {}", options.save_quantized.string());

@@ -8,13 +8,17 @@
 #include <limits>
 
 #include "support/test_files.h"
-#include "tensor/weight/quantized_aten.h"
+#include "quantized_aten.h"
+#include "tensor/weight/encoding.h"
 #include "tensor/weight/quantized_rows.h"
 #include "tensor/weight/weight.h"
 
 namespace foregate::tensor {
 namespace {
 
+using testing::CodesAndScales;
+using testing::decode_aten;
+using testing::encode_aten;
 using testing::error_of;
 
 constexpr int64_t kColumnCounts[] = {1, 31, 32, 33, 63, 64, 65, 128, 1000};
@@ -194,6 +198,24 @@ TEST(Quantized, BytesAreThoseOfTheTensors) {
   for (const Quantization kind : {Quantization::kNone, Quantization::kInt8, Quantization::kNf4}) {
     const Weight weight = Weight::empty({33, 100}, kind, torch::kCPU, torch::kBFloat16);
     EXPECT_EQ(weight.nbytes(), matrix_bytes(kind, 33, 100, 2)) << quantization_name(kind);
+  }
+}
+
+TEST(Quantized, EachKindHasItsLine) {
+  for (const Quantization kind : all_quantizations()) EXPECT_EQ(encoding(kind).kind, kind);
+  EXPECT_EQ(all_quantizations().front(), Quantization::kNone);
+  EXPECT_TRUE(encoding(Quantization::kNone).is_dense());
+  EXPECT_EQ(quantization_names(/*none=*/false), "int8 or nf4");
+}
+
+TEST(Quantized, ShapesOfCodesAndScales) {
+  const Encoding& int8 = encoding(Quantization::kInt8);
+  const Encoding& nf4 = encoding(Quantization::kNf4);
+  for (const int64_t columns : kColumnCounts) {
+    EXPECT_EQ(int8.codes_shape({3, 2, columns}), (Encoding::Shape{3, 2, columns}));
+    EXPECT_EQ(int8.scales_shape({3, 2, columns}), (Encoding::Shape{3, 2}));
+    EXPECT_EQ(nf4.codes_shape({2, columns}), (Encoding::Shape{2, (columns + 1) / 2}));
+    EXPECT_EQ(nf4.scales_shape({2, columns}), (Encoding::Shape{2, (columns + 63) / 64}));
   }
 }
 

@@ -42,13 +42,25 @@ class WeightReader {
     const CheckpointFormat& storage = keep == Keep::kQuantizable ? storage_ : plain_;
     read_stored(checkpoint_, storage, name, destination.sizes(),
                 [&](int64_t first, const tensor::Weight& rows) {
+                  const std::string what = checkpoint_.directory().string() + ": " + name;
                   destination.narrow(first, rows.size(0))
-                      .assign(on_device(rows), checkpoint_.directory().string() + ": " + name);
+                      .assign(on_device(rows, destination.quantization(), what), what);
                 });
   }
 
-  // Where it is converted or quantised.
-  tensor::Weight on_device(const tensor::Weight& rows) {
+  // On a GPU dense weights are converted where they go; codes are made and read on the way.
+  tensor::Weight on_device(const tensor::Weight& rows, tensor::Quantization kept,
+                           const std::string& what) {
+    if (options_.device.is_cpu()) return rows;
+    if (rows.quantization() != kept) {
+      tensor::Weight coded = tensor::Weight::empty(rows.sizes(), kept, torch::kCPU, options_.dtype);
+      coded.assign(rows, what);
+      return uploaded(coded);
+    }
+    return uploaded(rows);
+  }
+
+  tensor::Weight uploaded(const tensor::Weight& rows) {
     if (!rows.is_quantized()) return uploader_.upload(rows.dense());
     return {rows.quantization(), uploader_.upload(rows.codes()), uploader_.upload(rows.scales()),
             rows.size(-1)};

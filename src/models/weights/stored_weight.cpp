@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tensor/weight/encoding.h"
+
 namespace foregate::models {
 namespace {
 
@@ -29,16 +31,9 @@ std::vector<StoredTensor> gptq_parts(const std::string& name, const tensor::Gptq
 
 std::vector<StoredTensor> our_parts(const std::string& name, tensor::Quantization quantization,
                                     const std::vector<int64_t>& shape) {
-  StoredTensor codes{name, shape, torch::kInt8};
-  StoredTensor scales{scales_name(name, quantization), shape, torch::kFloat32};
-  if (quantization == tensor::Quantization::kNf4) {
-    codes.dtype = torch::kUInt8;
-    codes.shape.back() = tensor::nf4_code_bytes(shape.back());
-    scales.shape.back() = tensor::nf4_blocks(shape.back());
-  } else {
-    scales.shape.pop_back();
-  }
-  return {codes, scales};
+  const tensor::Encoding& kept = tensor::encoding(quantization);
+  return {{name, kept.codes_shape(shape), kept.code_dtype},
+          {scales_name(name, quantization), kept.scales_shape(shape), torch::kFloat32}};
 }
 
 using Consumer = std::function<void(int64_t first, const tensor::Weight& rows)>;
@@ -62,6 +57,22 @@ void read_windows(const tensor::Checkpoint& checkpoint, const std::vector<std::s
   for (const std::string& name : names) checkpoint.release_pages(name);
 }
 
+void read_dense(const tensor::Checkpoint& checkpoint, const std::string& name,
+                const Consumer& consume) {
+  read_windows(
+      checkpoint, {name}, [](const auto& window) { return tensor::Weight(window[0]); }, consume);
+}
+
+void read_ours(const tensor::Checkpoint& checkpoint, tensor::Quantization quantization,
+               const std::string& name, int64_t columns, const Consumer& consume) {
+  read_windows(
+      checkpoint, {name, scales_name(name, quantization)},
+      [&](const auto& window) {
+        return tensor::Weight(quantization, window[0], window[1], columns);
+      },
+      consume);
+}
+
 void read_gptq(const tensor::Checkpoint& checkpoint, const tensor::GptqFormat& format,
                const std::string& name, const Consumer& consume) {
   const std::string module = module_of(name);
@@ -78,50 +89,54 @@ void read_gptq(const tensor::Checkpoint& checkpoint, const tensor::GptqFormat& f
   }
 }
 
+// A matrix that a GPTQ checkpoint keeps as floats, under its own name.
+bool is_left_dense(const tensor::Checkpoint& checkpoint, const std::string& name,
+                   const std::vector<int64_t>& shape) {
+  return checkpoint.find(name) != nullptr || shape.size() != 2;
+}
+
 }  // namespace
 
 std::string scales_name(const std::string& name, tensor::Quantization quantization) {
-  return name + (quantization == tensor::Quantization::kNf4 ? ".absmax" : ".scale");
+  return name + std::string(tensor::encoding(quantization).scales_suffix);
 }
 
 std::string gptq_bias_name(const std::string& name) {
   return module_of(name) + ".bias";
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wswitch"  // a kind that is not here does not compile
+
 std::vector<StoredTensor> stored_parts(const tensor::Checkpoint& checkpoint,
                                        const CheckpointFormat& storage, const std::string& name,
                                        const std::vector<int64_t>& shape) {
   switch (storage.kind) {
+    case CheckpointFormat::Kind::kDense:
+      return {{.name = name, .shape = shape}};
     case CheckpointFormat::Kind::kForegate:
       return our_parts(name, storage.quantization, shape);
     case CheckpointFormat::Kind::kGptq:
-      if (checkpoint.find(name) == nullptr && shape.size() == 2) {
-        return gptq_parts(name, storage.gptq, shape);
-      }
-      break;
-    default:
-      break;
+      if (is_left_dense(checkpoint, name, shape)) return {{.name = name, .shape = shape}};
+      return gptq_parts(name, storage.gptq, shape);
   }
-  return {{.name = name, .shape = shape}};
+  __builtin_unreachable();
 }
 
 void read_stored(const tensor::Checkpoint& checkpoint, const CheckpointFormat& storage,
                  const std::string& name, const std::vector<int64_t>& shape,
                  const Consumer& consume) {
-  const std::vector<StoredTensor> parts = stored_parts(checkpoint, storage, name, shape);
-  if (parts.size() == 1) {
-    read_windows(
-        checkpoint, {name}, [](const auto& window) { return tensor::Weight(window[0]); }, consume);
-  } else if (storage.kind == CheckpointFormat::Kind::kForegate) {
-    read_windows(
-        checkpoint, {parts[0].name, parts[1].name},
-        [&](const auto& window) {
-          return tensor::Weight(storage.quantization, window[0], window[1], shape.back());
-        },
-        consume);
-  } else {
-    read_gptq(checkpoint, storage.gptq, name, consume);
+  switch (storage.kind) {
+    case CheckpointFormat::Kind::kDense:
+      return read_dense(checkpoint, name, consume);
+    case CheckpointFormat::Kind::kForegate:
+      return read_ours(checkpoint, storage.quantization, name, shape.back(), consume);
+    case CheckpointFormat::Kind::kGptq:
+      if (is_left_dense(checkpoint, name, shape)) return read_dense(checkpoint, name, consume);
+      return read_gptq(checkpoint, storage.gptq, name, consume);
   }
 }
+
+#pragma GCC diagnostic pop
 
 }  // namespace foregate::models

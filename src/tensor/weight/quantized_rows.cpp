@@ -4,8 +4,6 @@
 #include <bit>
 #include <cstring>
 
-#include "tensor/weight/quantization.h"
-
 // The loops below are plain C++ that the compiler vectorises; on x86 they are compiled a second
 // time for AVX2 and chosen where the program starts on a processor that has it.
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -88,7 +86,7 @@ FOREGATE_INLINE bool encode_nf4_row(const float* row, int64_t columns, uint8_t* 
     }
     if (count % 2 != 0) code[count] = 0;
     uint8_t* packed = codes + begin / 2;
-    for (int64_t i = 0; i < nf4_code_bytes(count); ++i) {
+    for (int64_t i = 0; i < (count + 1) / 2; ++i) {
       packed[i] = static_cast<uint8_t>(code[2 * i] << 4 | code[2 * i + 1]);
     }
     scales[begin / kNf4Block] = scale;
@@ -147,20 +145,20 @@ FOREGATE_AVX2 void round_avx2(const float* row, int64_t columns, uint16_t* round
 
 }  // namespace
 
-bool encode_int8(const float* row, int64_t columns, int8_t* codes, float* scale) {
-  FOREGATE_CALL(encode_int8, row, columns, codes, scale);
+bool encode_int8(const float* row, int64_t columns, std::byte* codes, float* scale) {
+  FOREGATE_CALL(encode_int8, row, columns, reinterpret_cast<int8_t*>(codes), scale);
 }
 
-void decode_int8(const int8_t* codes, float scale, int64_t columns, float* row) {
-  FOREGATE_CALL(decode_int8, codes, scale, columns, row);
+void decode_int8(const std::byte* codes, const float* scale, int64_t columns, float* row) {
+  FOREGATE_CALL(decode_int8, reinterpret_cast<const int8_t*>(codes), *scale, columns, row);
 }
 
-bool encode_nf4(const float* row, int64_t columns, uint8_t* codes, float* scales) {
-  FOREGATE_CALL(encode_nf4, row, columns, codes, scales);
+bool encode_nf4(const float* row, int64_t columns, std::byte* codes, float* scales) {
+  FOREGATE_CALL(encode_nf4, row, columns, reinterpret_cast<uint8_t*>(codes), scales);
 }
 
-void decode_nf4(const uint8_t* codes, const float* scales, int64_t columns, float* row) {
-  FOREGATE_CALL(decode_nf4, codes, scales, columns, row);
+void decode_nf4(const std::byte* codes, const float* scales, int64_t columns, float* row) {
+  FOREGATE_CALL(decode_nf4, reinterpret_cast<const uint8_t*>(codes), scales, columns, row);
 }
 
 void round_to_bfloat16(const float* row, int64_t columns, uint16_t* rounded) {

@@ -36,20 +36,24 @@ constexpr std::array<float, 15> nf4_midpoints() {
   return midpoints;
 }
 
-// One row of a quantised matrix, on the CPU. All instruction sets give the same bits.
+/// Values of an NF4 block; a row's last block may have fewer.
+inline constexpr int64_t kNf4Block = 64;
+
+// One row of a quantised matrix, on the CPU, as the table of encoding.cpp lists them. All
+// instruction sets give the same bits.
 
 /// scale = max |x| / 127, code = x / scale rounded to the nearest integer, halves to even. Returns
 /// false, with codes left undefined, if a value is not finite.
-bool encode_int8(const float* row, int64_t columns, int8_t* codes, float* scale);
+bool encode_int8(const float* row, int64_t columns, std::byte* codes, float* scale);
 /// code * scale.
-void decode_int8(const int8_t* codes, float scale, int64_t columns, float* row);
+void decode_int8(const std::byte* codes, const float* scale, int64_t columns, float* row);
 
 /// By block of 64: scale = max |x|, code = the value of NF4 nearest to x / scale. Two codes a byte,
 /// the first in the upper half; the byte of an odd last code has 0 as its lower half. Returns false
 /// likewise.
-bool encode_nf4(const float* row, int64_t columns, uint8_t* codes, float* scales);
+bool encode_nf4(const float* row, int64_t columns, std::byte* codes, float* scales);
 /// value of NF4 * scale.
-void decode_nf4(const uint8_t* codes, const float* scales, int64_t columns, float* row);
+void decode_nf4(const std::byte* codes, const float* scales, int64_t columns, float* row);
 
 /// Rounds finite numbers to bfloat16, halves to even.
 void round_to_bfloat16(const float* row, int64_t columns, uint16_t* rounded);

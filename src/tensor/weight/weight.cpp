@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "tensor/device/pinned.h"
-#include "tensor/weight/quantized_aten.h"
+#include "tensor/weight/encoding.h"
 #include "tensor/weight/quantized_rows.h"
 
 namespace foregate::tensor {
@@ -23,59 +23,56 @@ int64_t grain_rows(int64_t columns) {
 }
 
 // Rows of `values` into the codes of the same rows; false if one is not finite.
-bool encode_rows(Quantization quantization, const torch::Tensor& values, torch::Tensor& codes,
+bool encode_rows(const Encoding& kept, const torch::Tensor& values, torch::Tensor& codes,
                  torch::Tensor& scales) {
   const int64_t columns = values.size(1);
+  const int64_t row_codes = kept.row_codes(columns);
+  const int64_t row_scales = kept.row_scales(columns);
   const auto* value = values.const_data_ptr<float>();
+  auto* code = static_cast<std::byte*>(codes.mutable_data_ptr());
   auto* scale = scales.mutable_data_ptr<float>();
   std::atomic<bool> finite{true};
   at::parallel_for(0, values.size(0), grain_rows(columns), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      const float* from = value + row * columns;
-      const bool fine =
-          quantization == Quantization::kInt8
-              ? encode_int8(from, columns, codes.mutable_data_ptr<int8_t>() + row * columns,
-                            scale + row)
-              : encode_nf4(from, columns,
-                           codes.mutable_data_ptr<uint8_t>() + row * nf4_code_bytes(columns),
-                           scale + row * nf4_blocks(columns));
-      if (!fine) finite = false;
+      if (!kept.encode_row(value + row * columns, columns, code + row * row_codes,
+                           scale + row * row_scales)) {
+        finite = false;
+      }
     }
   });
   return finite;
 }
 
-void decode_row(const Weight& weight, int64_t row, int64_t columns, float* values) {
-  const auto* scale = weight.scales().const_data_ptr<float>();
-  if (weight.quantization() == Quantization::kInt8) {
-    decode_int8(weight.codes().const_data_ptr<int8_t>() + row * columns, scale[row], columns,
-                values);
-  } else {
-    decode_nf4(weight.codes().const_data_ptr<uint8_t>() + row * nf4_code_bytes(columns),
-               scale + row * nf4_blocks(columns), columns, values);
+// Row number `row` of `result`, rounded from float32.
+void write_row(const float* values, int64_t columns, int64_t row, torch::Tensor& result) {
+  switch (result.scalar_type()) {
+    case torch::kBFloat16:
+      round_to_bfloat16(values, columns,
+                        static_cast<uint16_t*>(result.mutable_data_ptr()) + row * columns);
+      return;
+    case torch::kFloat16:
+      std::copy_n(values, columns, result.mutable_data_ptr<at::Half>() + row * columns);
+      return;
+    default:
+      TORCH_CHECK(false, "weights are not decoded to ", result.scalar_type());
   }
 }
 
 // Writes decoded rows; what is not float32 goes through a buffer that stays in the cache.
-void decode_rows(const Weight& weight, int64_t columns, torch::Tensor& result) {
+void decode_rows(const Encoding& kept, const torch::Tensor& codes, const torch::Tensor& scales,
+                 int64_t columns, torch::Tensor& result) {
   const int64_t rows = columns == 0 ? 0 : result.numel() / columns;
-  const torch::ScalarType dtype = result.scalar_type();
+  const int64_t row_codes = kept.row_codes(columns);
+  const int64_t row_scales = kept.row_scales(columns);
+  const bool in_place = result.scalar_type() == torch::kFloat32;
+  const auto* code = static_cast<const std::byte*>(codes.const_data_ptr());
+  const auto* scale = scales.const_data_ptr<float>();
   at::parallel_for(0, rows, grain_rows(columns), [&](int64_t begin, int64_t end) {
-    std::vector<float> buffer(dtype == torch::kFloat32 ? 0 : columns);
+    std::vector<float> buffer(in_place ? 0 : columns);
     for (int64_t row = begin; row < end; ++row) {
-      const int64_t first = row * columns;
-      if (dtype == torch::kFloat32) {
-        decode_row(weight, row, columns, result.mutable_data_ptr<float>() + first);
-        continue;
-      }
-      decode_row(weight, row, columns, buffer.data());
-      if (dtype == torch::kBFloat16) {
-        auto* rounded = static_cast<uint16_t*>(result.mutable_data_ptr());
-        round_to_bfloat16(buffer.data(), columns, rounded + first);
-      } else {
-        auto* half = result.mutable_data_ptr<at::Half>() + first;
-        std::copy(buffer.begin(), buffer.end(), half);
-      }
+      float* values = in_place ? result.mutable_data_ptr<float>() + row * columns : buffer.data();
+      kept.decode_row(code + row * row_codes, scale + row * row_scales, columns, values);
+      if (!in_place) write_row(values, columns, row, result);
     }
   });
 }
@@ -86,12 +83,6 @@ std::vector<int64_t> with_last(at::IntArrayRef shape, int64_t last) {
   return sizes;
 }
 
-DataError not_finite(const std::string& what, Quantization quantization) {
-  return DataError(
-      fmt::format("{} has a value that is not finite, which {} cannot keep; is the file damaged?",
-                  what, quantization_name(quantization)));
-}
-
 }  // namespace
 
 Weight::Weight(Quantization quantization, torch::Tensor codes, torch::Tensor scales,
@@ -100,29 +91,18 @@ Weight::Weight(Quantization quantization, torch::Tensor codes, torch::Tensor sca
       columns_(columns),
       values_(std::move(codes)),
       scales_(std::move(scales)) {
-  TORCH_CHECK(is_quantized() &&
-                  values_.size(-1) ==
-                      (quantization == Quantization::kNf4 ? nf4_code_bytes(columns) : columns),
+  TORCH_CHECK(is_quantized() && values_.size(-1) == encoding(quantization).row_codes(columns),
               "Weight: codes are ", values_.sizes(), " for ", columns, " columns");
 }
 
 Weight Weight::empty(at::IntArrayRef shape, Quantization quantization, torch::Device device,
                      torch::ScalarType dtype) {
   const auto options = torch::TensorOptions().device(device);
-  const int64_t columns = shape.back();
-  switch (quantization) {
-    case Quantization::kInt8:
-      return {quantization, torch::empty(shape, options.dtype(torch::kInt8)),
-              torch::empty(shape.slice(0, shape.size() - 1), options.dtype(torch::kFloat32)),
-              columns};
-    case Quantization::kNf4:
-      return {quantization,
-              torch::empty(with_last(shape, nf4_code_bytes(columns)), options.dtype(torch::kUInt8)),
-              torch::empty(with_last(shape, nf4_blocks(columns)), options.dtype(torch::kFloat32)),
-              columns};
-    default:
-      return torch::empty(shape, options.dtype(dtype));
-  }
+  const Encoding& kept = encoding(quantization);
+  if (kept.is_dense()) return torch::empty(shape, options.dtype(dtype));
+  return {quantization, torch::empty(kept.codes_shape(shape.vec()), options.dtype(kept.code_dtype)),
+          torch::empty(kept.scales_shape(shape.vec()), options.dtype(torch::kFloat32)),
+          shape.back()};
 }
 
 int64_t Weight::size(int64_t dimension) const {
@@ -199,31 +179,25 @@ void Weight::assign_values(const torch::Tensor& values, const std::string& what)
     values_.copy_(values);
     return;
   }
-  if (device().is_cpu()) {
-    const bool finite = encode_rows(quantization_, values.contiguous(), values_, scales_);
-    if (!finite) throw not_finite(what, quantization_);
-    return;
+  const Encoding& kept = encoding(quantization_);
+  torch::Tensor codes = device().is_cpu() ? values_ : torch::empty_like(values_, torch::kCPU);
+  torch::Tensor scales = device().is_cpu() ? scales_ : torch::empty_like(scales_, torch::kCPU);
+  if (!encode_rows(kept, values.cpu().contiguous(), codes, scales)) {
+    throw DataError(
+        fmt::format("{} has a value that is not finite, which {} cannot keep; is the file damaged?",
+                    what, kept.name));
   }
-  const torch::Tensor there = values.to(device());
-  if (!there.isfinite().all().item<bool>()) throw not_finite(what, quantization_);
-  const CodesAndScales encoded = encode_aten(quantization_, there);
-  values_.copy_(encoded.codes);
-  scales_.copy_(encoded.scales);
+  if (device().is_cpu()) return;
+  values_.copy_(codes);
+  scales_.copy_(scales);
 }
 
 torch::Tensor Weight::dequantize(torch::ScalarType dtype) const {
   if (!is_quantized()) return values_.to(dtype);
-  torch::Tensor result = torch::empty(sizes(), values_.options().dtype(dtype));
-  if (device().is_cpu()) {
-    const Weight rows(quantization_, values_.contiguous(), scales_.contiguous(), columns_);
-    decode_rows(rows, columns_, result);
-  } else if (dim() > 2) {
-    // One at a time: on the way there are several float32 copies.
-    for (int64_t i = 0; i < size(0); ++i) result[i].copy_((*this)[i].dequantize(dtype));
-  } else {
-    result.copy_(decode_aten(quantization_, values_, scales_, columns_, dtype));
-  }
-  return result;
+  torch::Tensor result = torch::empty(sizes(), dtype);
+  decode_rows(encoding(quantization_), values_.cpu().contiguous(), scales_.cpu().contiguous(),
+              columns_, result);
+  return result.to(device());
 }
 
 }  // namespace foregate::tensor

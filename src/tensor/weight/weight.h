@@ -17,7 +17,8 @@ namespace foregate::tensor {
 /// | int8    | [..., N] int8                    | [...] float32            |
 /// | nf4     | [..., (N + 1) / 2] uint8         | [..., (N + 63) / 64] float32 |
 ///
-/// What the codes mean is in quantized_rows.h.
+/// See encoding.h. Codes are made and read on the CPU, whatever the device; kernels read them on a
+/// GPU (nn/cuda/weight.h).
 class Weight {
  public:
   Weight() = default;
@@ -49,8 +50,8 @@ class Weight {
   /// A run of the first dimension's.
   Weight narrow(int64_t first, int64_t count) const;
 
-  /// Fills this with `source`, of the same shape, on the CPU: converted or quantised, a piece at a
-  /// time. Throws DataError, naming `what`, if a value that is to be quantised is not finite.
+  /// Fills this with `source`, of the same shape: converted or quantised, a piece at a time. Throws
+  /// DataError, naming `what`, if a value that is to be quantised is not finite.
   void assign(const Weight& source, const std::string& what);
 
   /// Room for a weight of the same kind and shape.

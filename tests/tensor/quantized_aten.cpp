@@ -1,11 +1,15 @@
-#include "tensor/weight/quantized_aten.h"
+#include "quantized_aten.h"
 
 #include <torch/types.h>
 
 #include "tensor/weight/quantized_rows.h"
 
-namespace foregate::tensor {
+namespace foregate::testing {
 namespace {
+
+using tensor::kNf4Block;
+using tensor::kNf4Values;
+using tensor::Quantization;
 
 constexpr double kInt8Most = 127.0;
 
@@ -30,7 +34,7 @@ CodesAndScales encode_nf4_aten(const torch::Tensor& values) {
   const torch::Tensor blocks =
       pad_columns(values, kNf4Block).unflatten(-1, {-1, kNf4Block});  // [..., blocks, 64]
   const torch::Tensor scales = blocks.abs().amax(-1);
-  const auto midpoints = nf4_midpoints();
+  const auto midpoints = tensor::nf4_midpoints();
   const torch::Tensor bounds =
       torch::tensor(c10::ArrayRef<float>(midpoints.data(), midpoints.size())).to(values.device());
   torch::Tensor codes = at::bucketize(blocks.div(divisor(scales).unsqueeze(-1)), bounds,
@@ -57,18 +61,28 @@ torch::Tensor decode_nf4_aten(const torch::Tensor& codes, const torch::Tensor& s
 }  // namespace
 
 CodesAndScales encode_aten(Quantization quantization, const torch::Tensor& values) {
-  TORCH_CHECK(quantization != Quantization::kNone && values.scalar_type() == torch::kFloat32,
-              "encode_aten: expected int8 or nf4 of float32 values");
-  return quantization == Quantization::kInt8 ? encode_int8_aten(values) : encode_nf4_aten(values);
+  switch (quantization) {
+    case Quantization::kNone:
+      break;
+    case Quantization::kInt8:
+      return encode_int8_aten(values);
+    case Quantization::kNf4:
+      return encode_nf4_aten(values);
+  }
+  TORCH_CHECK(false, "encode_aten: expected int8 or nf4");
 }
 
 torch::Tensor decode_aten(Quantization quantization, const torch::Tensor& codes,
                           const torch::Tensor& scales, int64_t columns, torch::ScalarType dtype) {
-  TORCH_CHECK(quantization != Quantization::kNone, "decode_aten: expected int8 or nf4");
-  const torch::Tensor values = quantization == Quantization::kInt8
-                                   ? codes.to(torch::kFloat32).mul_(scales.unsqueeze(-1))
-                                   : decode_nf4_aten(codes, scales, columns);
-  return values.to(dtype);
+  switch (quantization) {
+    case Quantization::kNone:
+      break;
+    case Quantization::kInt8:
+      return codes.to(torch::kFloat32).mul_(scales.unsqueeze(-1)).to(dtype);
+    case Quantization::kNf4:
+      return decode_nf4_aten(codes, scales, columns).to(dtype);
+  }
+  TORCH_CHECK(false, "decode_aten: expected int8 or nf4");
 }
 
-}  // namespace foregate::tensor
+}  // namespace foregate::testing
