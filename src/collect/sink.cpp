@@ -18,8 +18,8 @@ std::vector<uint16_t> flat_rows(const torch::Tensor& tensor, int64_t first, int6
   return {begin, begin + count * width};
 }
 
-std::vector<tensor::SafetensorsEntry> feature_entries(const ShardWork& work,
-                                                      const trace::Manifest& manifest) {
+std::vector<tensor::TensorEntry> feature_entries(const ShardWork& work,
+                                                 const trace::Manifest& manifest) {
   const int64_t texts = work.num_feature_texts();
   const int64_t tokens = work.num_feature_tokens();
   const trace::Geometry& geometry = manifest.geometry;

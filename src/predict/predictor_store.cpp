@@ -77,7 +77,7 @@ StoredPredictor load_predictor(const std::filesystem::path& directory) {
                                     reader.object("settings"));
   const tensor::SafetensorsFile file = open_weights(directory, reader);
   NamedTensors weights;
-  for (const tensor::SafetensorsEntry& entry : file.entries()) {
+  for (const tensor::TensorEntry& entry : file.entries()) {
     weights[entry.name] = file.tensor(entry.name);
   }
   const std::string where = file.path().string();
@@ -95,7 +95,7 @@ Json describe_predictor(const std::filesystem::path& directory) {
   PredictorInfo::from_json(reader);
   const tensor::SafetensorsFile file = open_weights(directory, reader);
   Json tensors = Json::object();
-  for (const tensor::SafetensorsEntry& entry : file.entries()) {
+  for (const tensor::TensorEntry& entry : file.entries()) {
     tensors[entry.name] = {{"dtype", tensor::dtype_name(entry.dtype)}, {"shape", entry.shape}};
   }
   json["tensors"] = std::move(tensors);

@@ -10,7 +10,7 @@ namespace {
 
 void read_every_tensor(const std::filesystem::path& path) {
   const tensor::SafetensorsFile file(path);
-  for (const tensor::SafetensorsEntry& entry : file.entries()) {
+  for (const tensor::TensorEntry& entry : file.entries()) {
     const torch::Tensor tensor = file.tensor(entry.name);
     const auto* bytes = static_cast<const volatile uint8_t*>(tensor.const_data_ptr());
     for (size_t i = 0; i < tensor.nbytes(); ++i) static_cast<void>(bytes[i]);

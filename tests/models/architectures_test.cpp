@@ -16,6 +16,7 @@
 #include "support/temporary_folder.h"
 #include "support/test_files.h"
 #include "tensor/files/checkpoint.h"
+#include "tensor/files/safetensors.h"
 
 namespace foregate::models {
 namespace {

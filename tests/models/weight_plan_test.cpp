@@ -10,6 +10,7 @@
 #include "models/weights/loader.h"
 #include "support/temporary_folder.h"
 #include "support/test_files.h"
+#include "tensor/files/safetensors.h"
 
 namespace foregate::models {
 namespace {

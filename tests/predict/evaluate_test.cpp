@@ -467,7 +467,7 @@ void change_router_inputs(const std::filesystem::path& directory,
   std::vector<std::pair<std::string, torch::Tensor>> tensors;
   {
     const tensor::SafetensorsFile file(path);
-    for (const tensor::SafetensorsEntry& entry : file.entries()) {
+    for (const tensor::TensorEntry& entry : file.entries()) {
       const torch::Tensor tensor = file.tensor(entry.name).clone();
       tensors.emplace_back(entry.name,
                            entry.name == trace::features::kRouterInputs ? change(tensor) : tensor);

@@ -221,7 +221,7 @@ void replace(const std::filesystem::path& directory, const std::string& name,
   std::vector<std::pair<std::string, torch::Tensor>> tensors;
   {
     const tensor::SafetensorsFile file(path);
-    for (const tensor::SafetensorsEntry& entry : file.entries()) {
+    for (const tensor::TensorEntry& entry : file.entries()) {
       tensors.emplace_back(entry.name,
                            entry.name == name ? value : file.tensor(entry.name).clone());
     }

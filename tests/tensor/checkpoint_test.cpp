@@ -6,6 +6,7 @@
 
 #include "support/temporary_folder.h"
 #include "support/test_files.h"
+#include "tensor/files/safetensors.h"
 
 namespace foregate::tensor {
 namespace {

@@ -97,12 +97,37 @@ TEST(Safetensors, UnalignedTensorsAreReadToo) {
   EXPECT_EQ(SafetensorsFile(folder / "x").tensor("f").item<float>(), 1.0F);
 }
 
+TEST(Safetensors, RowsAreThoseOfTheTensor) {
+  const TemporaryFolder folder;
+  const torch::Tensor values = torch::arange(60).view({5, 4, 3});
+  write_safetensors(folder / "x", {{"scalar", torch::ones({})}, {"t", values}});
+  const SafetensorsFile safetensors(folder / "x");
+  const TensorFile& file = safetensors;
+  EXPECT_TRUE(torch::equal(file.rows("t", 0, 5), values));
+  EXPECT_TRUE(torch::equal(file.rows("t", 2, 2), values.narrow(0, 2, 2)));
+  EXPECT_EQ(file.rows("t", 5, 0).sizes(), (std::vector<int64_t>{0, 4, 3}));
+  // Views of the file, not copies.
+  EXPECT_EQ(file.rows("t", 2, 2).const_data_ptr(), file.tensor("t")[2].const_data_ptr());
+  EXPECT_ANY_THROW(file.rows("t", 4, 2));
+  EXPECT_ANY_THROW(file.rows("scalar", 0, 1));
+}
+
+TEST(Safetensors, UnalignedRowsAreReadToo) {
+  const TemporaryFolder folder;
+  const std::string header =
+      R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"f":{"dtype":"F32","shape":[2],"data_offsets":[1,9]}})";
+  testing::write_text(folder / "x", testing::safetensors_bytes(
+                                        header, std::string("\x01\0\0\x80\x3f\0\0\0\x40", 9)));
+  EXPECT_EQ(SafetensorsFile(folder / "x").rows("f", 1, 1).item<float>(), 2.0F);
+}
+
 TEST(Safetensors, NamesWhatIsNotThere) {
   const TemporaryFolder folder;
   write_safetensors(folder / "x", {{"s", torch::zeros({2})}});
   const SafetensorsFile file(folder / "x");
   EXPECT_FALSE(file.contains("t"));
   EXPECT_THAT(error_of([&] { file.tensor("t"); }), HasSubstr("\"t\""));
+  EXPECT_THAT(error_of([&] { file.rows("t", 0, 1); }), HasSubstr("\"t\""));
   EXPECT_THROW(SafetensorsFile(folder / "nothing"), EnvironmentError);
 }
 

@@ -61,10 +61,10 @@ class Converter {
   }
 
  private:
-  std::vector<tensor::SafetensorsEntry> entries() const {
+  std::vector<tensor::TensorEntry> entries() const {
     const CheckpointFormat ours{
         .kind = CheckpointFormat::Kind::kForegate, .quantization = quantization_, .gptq = {}};
-    std::vector<tensor::SafetensorsEntry> entries;
+    std::vector<tensor::TensorEntry> entries;
     for (const ExpectedTensor& tensor : plan_) {
       if (!tensor.quantizable) {
         entries.push_back({.name = tensor.name,

@@ -42,15 +42,16 @@ using Consumer = std::function<void(int64_t first, const tensor::Weight& rows)>;
 void read_windows(const tensor::Checkpoint& checkpoint, const std::vector<std::string>& names,
                   const std::function<tensor::Weight(const std::vector<torch::Tensor>&)>& join,
                   const Consumer& consume) {
-  std::vector<torch::Tensor> tensors;
-  for (const std::string& name : names) tensors.push_back(checkpoint.tensor(name));
-  const int64_t rows = tensors.front().size(0);
-  const auto bytes = static_cast<int64_t>(tensors.front().nbytes());
+  const tensor::TensorEntry* entry = checkpoint.find(names.front());
+  TORCH_CHECK(entry != nullptr, "read_stored: no tensor ", names.front());
+  const int64_t rows = entry->shape.front();
+  const auto bytes =
+      c10::multiply_integers(entry->shape) * static_cast<int64_t>(c10::elementSize(entry->dtype));
   const int64_t step = std::max<int64_t>(1, kWindowBytes * rows / std::max<int64_t>(1, bytes));
   for (int64_t first = 0; first < rows; first += step) {
     const int64_t count = std::min(step, rows - first);
     std::vector<torch::Tensor> window;
-    for (const torch::Tensor& tensor : tensors) window.push_back(tensor.narrow(0, first, count));
+    for (const std::string& name : names) window.push_back(checkpoint.rows(name, first, count));
     consume(first, join(window));
     for (const std::string& name : names) checkpoint.release_rows(name, first, count);
   }

@@ -39,7 +39,7 @@ bool is_derived(const std::string& name) {
   return name.ends_with("rotary_emb.inv_freq");
 }
 
-bool has_dtype(const tensor::SafetensorsEntry& entry, torch::ScalarType expected) {
+bool has_dtype(const tensor::TensorEntry& entry, torch::ScalarType expected) {
   if (expected != torch::ScalarType::Undefined) return entry.dtype == expected;
   return entry.dtype == torch::kFloat32 || entry.dtype == torch::kBFloat16 ||
          entry.dtype == torch::kFloat16;
@@ -98,7 +98,7 @@ void verify_weights(const tensor::Checkpoint& checkpoint, const std::vector<Expe
   std::set<std::string> planned;
   const auto check = [&](const StoredTensor& tensor) {
     planned.insert(tensor.name);
-    const tensor::SafetensorsEntry* entry = checkpoint.find(tensor.name);
+    const tensor::TensorEntry* entry = checkpoint.find(tensor.name);
     if (entry == nullptr) {
       if (tensor.required) missing.push_back(tensor.name);
     } else if (entry->shape != tensor.shape || !has_dtype(*entry, tensor.dtype)) {

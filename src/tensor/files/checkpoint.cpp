@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "tensor/files/safetensors.h"
 
 namespace foregate::tensor {
 namespace {
@@ -33,7 +34,7 @@ Checkpoint::Checkpoint(const fs::path& directory) : directory_(directory) {
                     directory.string(), kSingleFile));
   }
   if (fs::exists(directory / kSingleFile)) {
-    shards_.emplace_back(directory / kSingleFile);
+    open_shard(kSingleFile);
   } else if (fs::exists(directory / kIndexFile)) {
     read_index(directory / kIndexFile);
   } else {
@@ -43,7 +44,7 @@ Checkpoint::Checkpoint(const fs::path& directory) : directory_(directory) {
   }
   // Tensors that no index mentions are listed too, so that loading can call them unexpected.
   for (size_t i = 0; i < shards_.size(); ++i) {
-    for (const SafetensorsEntry& entry : shards_[i].entries()) shard_index_.emplace(entry.name, i);
+    for (const TensorEntry& entry : shards_[i]->entries()) shard_index_.emplace(entry.name, i);
   }
 }
 
@@ -61,47 +62,55 @@ void Checkpoint::read_index(const fs::path& path) {
                         "Download it again",
                         directory_.string(), shard, kIndexFile, name));
       }
-      opened[shard] = shards_.size();
-      shards_.emplace_back(directory_ / shard);
+      opened[shard] = open_shard(shard);
     }
     const size_t number = opened[shard];
-    if (!shards_[number].contains(name)) {
+    if (!shards_[number]->contains(name)) {
       throw DataError(
           fmt::format("{}: {} puts tensor \"{}\" into it, but it is not there; the files do "
                       "not belong together, download them again",
-                      shards_[number].path().string(), kIndexFile, name));
+                      shards_[number]->path().string(), kIndexFile, name));
     }
     shard_index_.emplace(name, number);
   }
 }
 
-const SafetensorsFile* Checkpoint::shard_of(std::string_view name) const {
-  const auto found = shard_index_.find(name);
-  return found == shard_index_.end() ? nullptr : &shards_[found->second];
+size_t Checkpoint::open_shard(const std::string& name) {
+  shards_.push_back(std::make_unique<SafetensorsFile>(directory_ / name));
+  return shards_.size() - 1;
 }
 
-const SafetensorsEntry* Checkpoint::find(std::string_view name) const {
-  const SafetensorsFile* shard = shard_of(name);
+const TensorFile* Checkpoint::find_shard(std::string_view name) const {
+  const auto found = shard_index_.find(name);
+  return found == shard_index_.end() ? nullptr : shards_[found->second].get();
+}
+
+const TensorFile& Checkpoint::shard_of(std::string_view name) const {
+  const TensorFile* shard = find_shard(name);
+  if (shard != nullptr) return *shard;
+  throw DataError(
+      fmt::format("{}: the checkpoint has no tensor \"{}\"", directory_.string(), name));
+}
+
+const TensorEntry* Checkpoint::find(std::string_view name) const {
+  const TensorFile* shard = find_shard(name);
   return shard == nullptr ? nullptr : shard->find(name);
 }
 
 torch::Tensor Checkpoint::tensor(std::string_view name) const {
-  const SafetensorsFile* shard = shard_of(name);
-  if (shard == nullptr) {
-    throw DataError(
-        fmt::format("{}: the checkpoint has no tensor \"{}\"", directory_.string(), name));
-  }
-  return shard->tensor(name);
+  return shard_of(name).tensor(name);
+}
+
+torch::Tensor Checkpoint::rows(std::string_view name, int64_t first, int64_t count) const {
+  return shard_of(name).rows(name, first, count);
+}
+
+void Checkpoint::release_rows(std::string_view name, int64_t first, int64_t count) const {
+  if (const TensorFile* shard = find_shard(name)) shard->release_rows(name, first, count);
 }
 
 void Checkpoint::release_pages(std::string_view name) const {
-  const SafetensorsFile* shard = shard_of(name);
-  if (shard != nullptr) shard->release_pages(name);
-}
-
-void Checkpoint::release_rows(std::string_view name, int64_t first_row, int64_t rows) const {
-  const SafetensorsFile* shard = shard_of(name);
-  if (shard != nullptr) shard->release_rows(name, first_row, rows);
+  if (const TensorFile* shard = find_shard(name)) shard->release_pages(name);
 }
 
 std::vector<std::string> Checkpoint::names() const {

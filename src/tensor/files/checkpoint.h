@@ -5,11 +5,12 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "tensor/files/safetensors.h"
+#include "tensor/files/tensor_file.h"
 
 namespace foregate::tensor {
 
@@ -23,24 +24,25 @@ class Checkpoint {
   explicit Checkpoint(const std::filesystem::path& directory);
 
   /// The tensor's entry, or nullptr if there is none of that name.
-  const SafetensorsEntry* find(std::string_view name) const;
-  /// The tensor over mapped bytes, see SafetensorsFile::tensor(). Throws DataError if there is
-  /// none.
+  const TensorEntry* find(std::string_view name) const;
+  // See TensorFile; tensor() and rows() throw DataError if there is none of that name.
   torch::Tensor tensor(std::string_view name) const;
-  /// See SafetensorsFile::release_pages().
+  torch::Tensor rows(std::string_view name, int64_t first, int64_t count) const;
+  void release_rows(std::string_view name, int64_t first, int64_t count) const;
   void release_pages(std::string_view name) const;
-  /// See SafetensorsFile::release_rows().
-  void release_rows(std::string_view name, int64_t first_row, int64_t rows) const;
   /// All names, in alphabetical order.
   std::vector<std::string> names() const;
   const std::filesystem::path& directory() const { return directory_; }
 
  private:
   void read_index(const std::filesystem::path& path);
-  const SafetensorsFile* shard_of(std::string_view name) const;
+  /// Opens a file of the folder; its place in shards_.
+  size_t open_shard(const std::string& name);
+  const TensorFile* find_shard(std::string_view name) const;
+  const TensorFile& shard_of(std::string_view name) const;
 
   std::filesystem::path directory_;
-  std::vector<SafetensorsFile> shards_;
+  std::vector<std::unique_ptr<TensorFile>> shards_;
   std::map<std::string, size_t, std::less<>> shard_index_;  ///< tensor name -> shard
 };
 

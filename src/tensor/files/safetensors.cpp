@@ -9,73 +9,92 @@
 #include "tensor/dtype.h"
 
 namespace foregate::tensor {
-namespace {
-
-SafetensorsEntry entry_of(TensorRecord record) {
-  // Whatever dtype the header's parser knows, libtorch knows too.
-  const torch::ScalarType dtype = dtype_from_safetensors(record.dtype).value();
-  return {std::move(record.name), dtype, std::move(record.shape), record.begin, record.end};
-}
-
-}  // namespace
 
 SafetensorsFile::SafetensorsFile(const fs::path& path) : file_(std::make_shared<MappedFile>(path)) {
   SafetensorsHeader header = parse_safetensors_header(file_->text(), path.string());
   data_start_ = header.data_start;
-  entries_.reserve(header.tensors.size());
-  for (TensorRecord& record : header.tensors) entries_.push_back(entry_of(std::move(record)));
+  for (TensorRecord& record : header.tensors) {
+    index_.emplace(record.name, entries_.size());
+    // Whatever dtype the header's parser knows, libtorch knows too.
+    const torch::ScalarType dtype = dtype_from_safetensors(record.dtype).value();
+    entries_.push_back({std::move(record.name), dtype, std::move(record.shape)});
+    bytes_.push_back({record.begin, record.end});
+  }
   metadata_ = std::move(header.metadata);
-  for (size_t i = 0; i < entries_.size(); ++i) index_.emplace(entries_[i].name, i);
 }
 
-bool SafetensorsFile::contains(std::string_view name) const {
-  return find(name) != nullptr;
-}
-
-const SafetensorsEntry* SafetensorsFile::find(std::string_view name) const {
+const TensorEntry* SafetensorsFile::find(std::string_view name) const {
   const auto found = index_.find(name);
   return found == index_.end() ? nullptr : &entries_[found->second];
 }
 
-torch::Tensor SafetensorsFile::tensor(std::string_view name) const {
-  const SafetensorsEntry* entry = find(name);
-  if (entry == nullptr) {
+size_t SafetensorsFile::number_of(std::string_view name) const {
+  const auto found = index_.find(name);
+  if (found == index_.end()) {
     throw DataError(fmt::format("{}: there is no tensor \"{}\" among its {}", path().string(), name,
                                 entries_.size()));
   }
-  const auto options = torch::TensorOptions().dtype(entry->dtype);
-  if (entry->begin == entry->end) return torch::empty(entry->shape, options);
-  const std::byte* data = file_->bytes().data() + data_start_ + entry->begin;
-  if (reinterpret_cast<uintptr_t>(data) % c10::elementSize(entry->dtype) != 0) {
-    torch::Tensor copy = torch::empty(entry->shape, options);
-    std::memcpy(copy.data_ptr(), data, entry->end - entry->begin);
+  return found->second;
+}
+
+// Bytes of a row of the first dimension.
+uint64_t SafetensorsFile::row_bytes(size_t number) const {
+  const std::vector<int64_t>& shape = entries_[number].shape;
+  if (shape.empty() || shape[0] == 0) return 0;
+  return (bytes_[number].end - bytes_[number].begin) / static_cast<uint64_t>(shape[0]);
+}
+
+torch::Tensor SafetensorsFile::view(torch::ScalarType dtype, const std::vector<int64_t>& shape,
+                                    ByteRange bytes) const {
+  const auto options = torch::TensorOptions().dtype(dtype);
+  if (bytes.begin == bytes.end) return torch::empty(shape, options);
+  const std::byte* data = file_->bytes().data() + data_start_ + bytes.begin;
+  if (reinterpret_cast<uintptr_t>(data) % c10::elementSize(dtype) != 0) {
+    torch::Tensor copy = torch::empty(shape, options);
+    std::memcpy(copy.data_ptr(), data, bytes.end - bytes.begin);
     return copy;
   }
   // from_blob wants a writable pointer; the mapping is read-only, and nobody writes to weights.
   return torch::from_blob(
-      const_cast<std::byte*>(data), entry->shape, [file = file_](void*) {}, options);
+      const_cast<std::byte*>(data), shape, [file = file_](void*) {}, options);
+}
+
+torch::Tensor SafetensorsFile::tensor(std::string_view name) const {
+  const size_t number = number_of(name);
+  return view(entries_[number].dtype, entries_[number].shape, bytes_[number]);
+}
+
+torch::Tensor SafetensorsFile::rows(std::string_view name, int64_t first, int64_t count) const {
+  const size_t number = number_of(name);
+  std::vector<int64_t> shape = entries_[number].shape;
+  TORCH_CHECK(!shape.empty() && first >= 0 && count >= 0 && first <= shape[0] - count, path(),
+              ": rows ", first, " + ", count, " of tensor \"", name, "\" ", shape);
+  shape[0] = count;
+  const uint64_t begin = bytes_[number].begin + static_cast<uint64_t>(first) * row_bytes(number);
+  return view(entries_[number].dtype, shape,
+              {begin, begin + static_cast<uint64_t>(count) * row_bytes(number)});
+}
+
+void SafetensorsFile::release_rows(std::string_view name, int64_t first, int64_t count) const {
+  const auto found = index_.find(name);
+  if (found == index_.end()) return;
+  const uint64_t bytes = row_bytes(found->second);
+  const uint64_t begin = bytes_[found->second].begin + static_cast<uint64_t>(first) * bytes;
+  release({begin, begin + static_cast<uint64_t>(count) * bytes});
 }
 
 void SafetensorsFile::release_pages(std::string_view name) const {
-  const SafetensorsEntry* entry = find(name);
-  if (entry != nullptr) release(entry->begin, entry->end);
+  const auto found = index_.find(name);
+  if (found != index_.end()) release(bytes_[found->second]);
 }
 
-void SafetensorsFile::release_rows(std::string_view name, int64_t first_row, int64_t rows) const {
-  const SafetensorsEntry* entry = find(name);
-  if (entry == nullptr || entry->shape.empty() || entry->shape[0] == 0) return;
-  const uint64_t row_bytes = (entry->end - entry->begin) / static_cast<uint64_t>(entry->shape[0]);
-  const uint64_t begin = entry->begin + static_cast<uint64_t>(first_row) * row_bytes;
-  release(begin, begin + static_cast<uint64_t>(rows) * row_bytes);
-}
-
-void SafetensorsFile::release(uint64_t begin, uint64_t end) const {
+void SafetensorsFile::release(ByteRange bytes) const {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto base = reinterpret_cast<uintptr_t>(file_->bytes().data()) + data_start_;
   // The first page may be shared with what lies in front, which has been read by then or is read
   // again; the last one with what comes next, which stays.
-  const uintptr_t first = (base + begin) / page * page;
-  const uintptr_t last = (base + end) / page * page;
+  const uintptr_t first = (base + bytes.begin) / page * page;
+  const uintptr_t last = (base + bytes.end) / page * page;
   if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 

@@ -13,47 +13,44 @@
 #include <vector>
 
 #include "base/files.h"
+#include "tensor/files/tensor_file.h"
 
 namespace foregate::tensor {
 
-/// One entry of a safetensors header.
-struct SafetensorsEntry {
-  std::string name;
-  torch::ScalarType dtype = torch::kFloat32;
-  std::vector<int64_t> shape;
-  uint64_t begin = 0;  ///< byte offsets behind the header
+/// Offsets behind the header of a file.
+struct ByteRange {
+  uint64_t begin = 0;
   uint64_t end = 0;
 };
 
 /// A memory-mapped safetensors file. The whole header is validated on opening: size, JSON, dtypes,
 /// shapes against bytes, overlaps, holes and truncation are DataErrors that name file, tensor and
-/// numbers.
-class SafetensorsFile {
+/// numbers. Tensors are copied only if the file does not align them to their element size.
+class SafetensorsFile : public TensorFile {
  public:
   explicit SafetensorsFile(const std::filesystem::path& path);
 
-  const std::vector<SafetensorsEntry>& entries() const { return entries_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
-  bool contains(std::string_view name) const;
-  /// The tensor's entry, or nullptr if there is none of that name.
-  const SafetensorsEntry* find(std::string_view name) const;
-  /// A CPU tensor over the mapped bytes (read-only by convention); copied only if the file does not
-  /// align it to its element size. It keeps the mapping alive. Throws DataError if there is no such
-  /// tensor.
-  torch::Tensor tensor(std::string_view name) const;
-  /// Tells the system that the tensor's pages are not needed for now: they leave this process's
-  /// memory and are read again if touched.
-  void release_pages(std::string_view name) const;
-  /// The same of `rows` of the tensor's first dimension.
-  void release_rows(std::string_view name, int64_t first_row, int64_t rows) const;
-  const std::filesystem::path& path() const { return file_->path(); }
+
+  const std::filesystem::path& path() const override { return file_->path(); }
+  const std::vector<TensorEntry>& entries() const override { return entries_; }
+  const TensorEntry* find(std::string_view name) const override;
+  torch::Tensor tensor(std::string_view name) const override;
+  torch::Tensor rows(std::string_view name, int64_t first, int64_t count) const override;
+  void release_rows(std::string_view name, int64_t first, int64_t count) const override;
+  void release_pages(std::string_view name) const override;
 
  private:
-  void release(uint64_t begin, uint64_t end) const;
+  size_t number_of(std::string_view name) const;
+  uint64_t row_bytes(size_t number) const;
+  torch::Tensor view(torch::ScalarType dtype, const std::vector<int64_t>& shape,
+                     ByteRange bytes) const;
+  void release(ByteRange bytes) const;
 
   std::shared_ptr<MappedFile> file_;
   uint64_t data_start_ = 0;
-  std::vector<SafetensorsEntry> entries_;
+  std::vector<TensorEntry> entries_;
+  std::vector<ByteRange> bytes_;  ///< of each entry
   std::map<std::string, size_t, std::less<>> index_;
   std::map<std::string, std::string> metadata_;
 };
@@ -63,8 +60,8 @@ class SafetensorsFile {
 /// commit(). Data is laid out by falling element size, so that every tensor is aligned.
 class SafetensorsWriter {
  public:
-  /// Offsets in `entries` are ignored. Throws EnvironmentError if the file cannot be made.
-  SafetensorsWriter(const std::filesystem::path& path, std::vector<SafetensorsEntry> entries,
+  /// Throws EnvironmentError if the file cannot be made.
+  SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorEntry> entries,
                     const std::map<std::string, std::string>& metadata = {});
   /// Writes `rows` (contiguous CPU tensor of the entry's dtype, shaped [n, rest of the entry's
   /// shape]) at `first_row` of the entry's first dimension. Throws DataError for an unknown name or
@@ -77,7 +74,8 @@ class SafetensorsWriter {
   std::unique_ptr<AtomicFile> file_;
   uint64_t data_start_ = 0;
   uint64_t data_size_ = 0;
-  std::vector<SafetensorsEntry> entries_;
+  std::vector<TensorEntry> entries_;
+  std::vector<ByteRange> bytes_;  ///< of each entry
 };
 
 /// Writes whole tensors at once, in the order given.

@@ -12,26 +12,30 @@
 namespace foregate::tensor {
 namespace {
 
-uint64_t assign_offsets(std::vector<SafetensorsEntry>& entries, const std::string& where) {
+// Lays the entries out by falling element size; their bytes, in the new order.
+std::vector<ByteRange> lay_out(std::vector<TensorEntry>& entries, const std::string& where) {
   std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
     return c10::elementSize(a.dtype) > c10::elementSize(b.dtype);
   });
   std::set<std::string_view> names;
+  std::vector<ByteRange> bytes;
   uint64_t position = 0;
-  for (SafetensorsEntry& entry : entries) {
+  for (const TensorEntry& entry : entries) {
     const std::string what = fmt::format("{}: tensor \"{}\"", where, entry.name);
     if (!names.insert(entry.name).second) throw DataError(what + " is to be written twice");
-    entry.begin = position;
-    entry.end = position += tensor_bytes(entry.shape, c10::elementSize(entry.dtype), what);
+    const uint64_t size = tensor_bytes(entry.shape, c10::elementSize(entry.dtype), what);
+    bytes.push_back({position, position + size});
+    position += size;
   }
-  return position;
+  return bytes;
 }
 
-std::vector<TensorRecord> records_of(const std::vector<SafetensorsEntry>& entries) {
+std::vector<TensorRecord> records_of(const std::vector<TensorEntry>& entries,
+                                     const std::vector<ByteRange>& bytes) {
   std::vector<TensorRecord> records;
-  for (const SafetensorsEntry& entry : entries) {
-    const std::string dtype(safetensors_dtype(entry.dtype));
-    records.push_back({entry.name, dtype, entry.shape, entry.begin, entry.end});
+  for (size_t i = 0; i < entries.size(); ++i) {
+    records.push_back({entries[i].name, std::string(safetensors_dtype(entries[i].dtype)),
+                       entries[i].shape, bytes[i].begin, bytes[i].end});
   }
   return records;
 }
@@ -40,13 +44,7 @@ std::span<const std::byte> bytes_of(const torch::Tensor& tensor) {
   return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
 }
 
-// Row bytes of an entry; a scalar is one row.
-uint64_t row_bytes(const SafetensorsEntry& entry) {
-  const int64_t rows = entry.shape.empty() ? 1 : entry.shape[0];
-  return rows == 0 ? 0 : (entry.end - entry.begin) / static_cast<uint64_t>(rows);
-}
-
-bool rows_fit(const SafetensorsEntry& entry, int64_t first_row, const torch::Tensor& rows) {
+bool rows_fit(const TensorEntry& entry, int64_t first_row, const torch::Tensor& rows) {
   if (rows.scalar_type() != entry.dtype || !rows.is_contiguous() || !rows.device().is_cpu())
     return false;
   if (entry.shape.empty()) return rows.dim() == 0 && first_row == 0;
@@ -58,11 +56,12 @@ bool rows_fit(const SafetensorsEntry& entry, int64_t first_row, const torch::Ten
 
 }  // namespace
 
-SafetensorsWriter::SafetensorsWriter(const fs::path& path, std::vector<SafetensorsEntry> entries,
+SafetensorsWriter::SafetensorsWriter(const fs::path& path, std::vector<TensorEntry> entries,
                                      const std::map<std::string, std::string>& metadata)
     : entries_(std::move(entries)) {
-  data_size_ = assign_offsets(entries_, path.string());
-  const std::string header = make_safetensors_header(records_of(entries_), metadata);
+  bytes_ = lay_out(entries_, path.string());
+  data_size_ = bytes_.empty() ? 0 : bytes_.back().end;
+  const std::string header = make_safetensors_header(records_of(entries_, bytes_), metadata);
   data_start_ = header.size();
   file_ = std::make_unique<AtomicFile>(path);
   file_->append(header);
@@ -73,7 +72,7 @@ SafetensorsWriter::SafetensorsWriter(const fs::path& path, std::vector<Safetenso
 void SafetensorsWriter::write_rows(std::string_view name, int64_t first_row,
                                    const torch::Tensor& rows) {
   const auto entry = std::find_if(entries_.begin(), entries_.end(),
-                                  [&](const SafetensorsEntry& e) { return e.name == name; });
+                                  [&](const TensorEntry& e) { return e.name == name; });
   if (entry == entries_.end()) {
     throw DataError(
         fmt::format("{}: no tensor \"{}\" was announced", file_->path().string(), name));
@@ -86,9 +85,13 @@ void SafetensorsWriter::write_rows(std::string_view name, int64_t first_row,
                     fmt::join(entry->shape, ", "), first_row, c10::toString(rows.scalar_type()),
                     fmt::join(rows.sizes(), ", ")));
   }
-  const uint64_t offset =
-      data_start_ + entry->begin + static_cast<uint64_t>(first_row) * row_bytes(*entry);
-  if (rows.numel() > 0) file_->write_at(offset, bytes_of(rows));
+  if (rows.numel() == 0) return;
+  // A scalar is its own row.
+  const uint64_t row_bytes =
+      rows.nbytes() / static_cast<uint64_t>(rows.dim() == 0 ? 1 : rows.size(0));
+  const ByteRange& bytes = bytes_[static_cast<size_t>(entry - entries_.begin())];
+  file_->write_at(data_start_ + bytes.begin + static_cast<uint64_t>(first_row) * row_bytes,
+                  bytes_of(rows));
 }
 
 void SafetensorsWriter::commit() {
@@ -98,7 +101,7 @@ void SafetensorsWriter::commit() {
 void write_safetensors(const fs::path& path,
                        const std::vector<std::pair<std::string, torch::Tensor>>& tensors,
                        const std::map<std::string, std::string>& metadata) {
-  std::vector<SafetensorsEntry> entries;
+  std::vector<TensorEntry> entries;
   for (const auto& [name, tensor] : tensors) {
     entries.push_back({.name = name, .dtype = tensor.scalar_type(), .shape = tensor.sizes().vec()});
   }
