@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "predict/texts/routed_text.h"
 
 namespace foregate::live {
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "predict/texts/routed_text.h"
+
 namespace foregate::live {
 namespace {
 

@@ -13,6 +13,8 @@
 #include "base/number_text.h"
 #include "live/live_stream.h"
 #include "predict/calibration.h"
+#include "predict/counting/routing_counts.h"
+#include "predict/fit_inputs.h"
 #include "predict/registry.h"
 #include "predict/runs/training_output.h"
 #include "predict/training/trainer.h"

@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "predict/counting/mixture.h"
+#include "predict/fit_inputs.h"
+#include "predict/texts/routed_text.h"
 
 namespace foregate::predict {
 namespace {

@@ -10,6 +10,8 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "predict/fit_inputs.h"
+#include "predict/texts/routed_texts.h"
 #include "predict/training/trainer.h"
 
 namespace foregate::predict {

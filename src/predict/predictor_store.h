@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "predict/predictor.h"
 #include "scoring/predictor_format.h"
+#include "trace/split/split.h"
 
 namespace foregate::predict {
 

@@ -10,9 +10,13 @@
 #include "base/json.h"
 #include "handles.h"
 #include "predict/calibration.h"
+#include "predict/counting/routing_counts.h"
+#include "predict/fit_inputs.h"
 #include "predict/neural/state_rows.h"
 #include "predict/predictor_store.h"
 #include "predict/registry.h"
+#include "predict/texts/routed_text.h"
+#include "predict/texts/routed_texts.h"
 #include "support/synthetic_trace.h"
 #include "support/temporary_folder.h"
 

@@ -6,8 +6,12 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "predict/counting/routing_counts.h"
+#include "predict/fit_inputs.h"
 #include "predict/predictor_store.h"
 #include "predict/registry.h"
+#include "predict/texts/routed_text.h"
+#include "predict/texts/routed_texts.h"
 #include "support/synthetic_trace.h"
 #include "support/temporary_folder.h"
 

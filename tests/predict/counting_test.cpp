@@ -6,7 +6,10 @@
 #include <cmath>
 
 #include "predict/counting/mixture.h"
+#include "predict/counting/routing_counts.h"
+#include "predict/fit_inputs.h"
 #include "predict/registry.h"
+#include "predict/texts/routed_text.h"
 #include "scoring/counting/pair_table.h"
 #include "support/synthetic_trace.h"
 #include "support/temporary_folder.h"

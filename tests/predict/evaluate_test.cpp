@@ -17,6 +17,7 @@
 #include "predict/registry.h"
 #include "predict/runs/train.h"
 #include "predict/texts/corpus.h"
+#include "predict/texts/routed_text.h"
 #include "support/synthetic_trace.h"
 #include "support/temporary_folder.h"
 #include "tensor/files/safetensors.h"

@@ -11,9 +11,13 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "predict/counting/routing_counts.h"
+#include "predict/fit_inputs.h"
 #include "predict/neural/state_predictor.h"
 #include "predict/neural/state_task.h"
 #include "predict/registry.h"
+#include "predict/texts/routed_text.h"
+#include "predict/texts/routed_texts.h"
 #include "support/synthetic_trace.h"
 #include "support/temporary_folder.h"
 #include "tensor/device/device.h"

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "predict/neural/token_windows.h"
 #include "predict/registry.h"
+#include "predict/texts/routed_text.h"
 #include "support/synthetic_trace.h"
 
 namespace foregate::predict {

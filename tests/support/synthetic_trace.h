@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "predict/texts/corpus.h"
+#include "predict/texts/routed_text.h"
+#include "predict/texts/routed_texts.h"
 #include "trace/manifest.h"
 #include "trace/trace.h"
 

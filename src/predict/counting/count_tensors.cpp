@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "predict/counting/routing_counts.h"
+#include "predict/fit_inputs.h"
 #include "scoring/constants.h"
 #include "scoring/counting/mixture_scorer.h"
 

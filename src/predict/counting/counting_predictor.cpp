@@ -7,6 +7,8 @@
 
 #include "predict/counting/mixture.h"
 #include "predict/counting/replay.h"
+#include "predict/fit_inputs.h"
+#include "predict/texts/routed_text.h"
 #include "scoring/kinds.h"
 
 namespace foregate::predict {

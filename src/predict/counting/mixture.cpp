@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "predict/predictor.h"
+#include "predict/texts/routed_text.h"
 
 namespace foregate::predict {
 namespace {

@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "predict/counting/path_counts.h"
+#include "predict/texts/routed_text.h"
 #include "scoring/counting/pair_table.h"
 
 namespace foregate::predict {

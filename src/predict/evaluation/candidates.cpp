@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "predict/predictor_store.h"
 #include "predict/registry.h"
+#include "predict/texts/routed_texts.h"
 #include "trace/geometry.h"
 
 namespace foregate::predict {

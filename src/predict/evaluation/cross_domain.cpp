@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <tuple>
 
+#include "predict/counting/routing_counts.h"
 #include "predict/evaluation/predictor_evaluator.h"
+#include "predict/fit_inputs.h"
 #include "predict/registry.h"
 #include "predict/texts/dataset_texts.h"
+#include "predict/texts/routed_text.h"
 
 namespace foregate::predict {
 namespace {

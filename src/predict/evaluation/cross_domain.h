@@ -6,6 +6,7 @@
 #include "predict/evaluation/candidates.h"
 #include "predict/evaluation/evaluate.h"
 #include "predict/texts/corpus.h"
+#include "predict/texts/routed_texts.h"
 #include "stats/evaluation/evaluation.h"
 
 namespace foregate::predict {

@@ -6,12 +6,16 @@
 #include <optional>
 
 #include "base/error.h"
+#include "predict/counting/routing_counts.h"
 #include "predict/evaluation/candidates.h"
 #include "predict/evaluation/control.h"
 #include "predict/evaluation/cross_domain.h"
 #include "predict/evaluation/example_texts.h"
 #include "predict/evaluation/predictor_evaluator.h"
+#include "predict/fit_inputs.h"
 #include "predict/texts/corpus.h"
+#include "predict/texts/routed_text.h"
+#include "predict/texts/routed_texts.h"
 #include "stats/evaluation/pareto_front.h"
 
 namespace foregate::predict {

@@ -9,6 +9,7 @@
 
 #include "base/stopwatch.h"
 #include "predict/registry.h"
+#include "predict/texts/routed_text.h"
 
 namespace foregate::predict {
 namespace {

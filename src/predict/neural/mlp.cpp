@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "predict/fit_inputs.h"
 #include "predict/training/layer_matmul.h"
 
 namespace foregate::predict {

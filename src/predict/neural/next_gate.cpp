@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "predict/fit_inputs.h"
 #include "predict/training/layer_matmul.h"
 
 namespace foregate::predict {

@@ -4,6 +4,7 @@
 
 #include "predict/neural/token_windows.h"
 #include "predict/neural/transformer.h"
+#include "predict/texts/text_stream.h"
 #include "predict/training/trainer.h"
 
 namespace foregate::predict {

@@ -7,8 +7,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "predict/fit_inputs.h"
 #include "predict/neural/state_rows.h"
 #include "predict/neural/state_task.h"
+#include "predict/texts/routed_text.h"
+#include "predict/texts/routed_texts.h"
 #include "predict/training/trainer.h"
 
 namespace foregate::predict {

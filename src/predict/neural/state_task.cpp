@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "predict/fit_inputs.h"
 
 namespace foregate::predict {
 

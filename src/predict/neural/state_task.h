@@ -4,6 +4,7 @@
 
 #include "predict/neural/state_predictor.h"
 #include "predict/neural/state_rows.h"
+#include "predict/texts/text_stream.h"
 #include "predict/training/trainer.h"
 
 namespace foregate::predict {

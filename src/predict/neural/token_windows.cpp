@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "predict/texts/routed_text.h"
+
 namespace foregate::predict {
 
 torch::Tensor indices_of(const torch::Tensor& table, const torch::Tensor& token_ids) {

@@ -9,7 +9,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "predict/fit_inputs.h"
 #include "predict/neural/sequence_task.h"
+#include "predict/texts/routed_text.h"
 #include "predict/training/trainer.h"
 #include "scoring/constants.h"
 

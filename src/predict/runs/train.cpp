@@ -7,9 +7,12 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "predict/calibration.h"
+#include "predict/counting/routing_counts.h"
+#include "predict/fit_inputs.h"
 #include "predict/runs/training_output.h"
 #include "predict/texts/corpus.h"
 #include "predict/texts/dataset_texts.h"
+#include "predict/texts/routed_texts.h"
 #include "tensor/dtype.h"
 
 namespace foregate::predict {

@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "predict/evaluation/predictor_evaluator.h"
 #include "predict/registry.h"
+#include "predict/texts/routed_text.h"
 
 namespace foregate::predict {
 

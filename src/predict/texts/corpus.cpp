@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/half.h"
 #include "base/hash.h"
+#include "predict/texts/routed_text.h"
 #include "trace/features.h"
 
 namespace foregate::predict {

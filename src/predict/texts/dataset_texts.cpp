@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "predict/texts/routed_text.h"
 
 namespace foregate::predict {
 

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "predict/fit_inputs.h"
 #include "predict/training/adamw.h"
 #include "predict/training/event_file.h"
 #include "predict/training/training_state.h"

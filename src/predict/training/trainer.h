@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "predict/fit_inputs.h"
 #include "predict/predictor.h"
 #include "predict/training/trainer_settings.h"
 
