@@ -14,7 +14,6 @@
 #include "predict/counting/routing_counts.h"
 #include "predict/fit_inputs.h"
 #include "predict/neural/state_predictor.h"
-#include "predict/neural/state_task.h"
 #include "predict/registry.h"
 #include "predict/texts/routed_text.h"
 #include "predict/texts/routed_texts.h"
@@ -65,7 +64,7 @@ class Synthetic : public ::testing::Test {
 TEST_F(Synthetic, RowsGatherTheSplitsTokens) {
   const Corpus corpus(directory_.path());
   const scoring::Lead lead = scoring::Lead::layer(1);
-  StateRows rows(corpus.geometry(), lead);
+  StateRows rows(corpus.geometry(), lead, {});
   rows.read(corpus, trace::Split::kValidation);
   std::vector<torch::Tensor> states;
   std::vector<torch::Tensor> experts;
@@ -79,7 +78,7 @@ TEST_F(Synthetic, RowsGatherTheSplitsTokens) {
   const std::vector<int64_t> tokens = {rows.num_tokens() - 1, 0, 3, 3};
   StateRows::BatchIndices draw;
   rows.stage(tokens, draw);
-  const StateRows::Batch batch = rows.gather(draw, /*history=*/false, torch::kFloat32);
+  const StateRows::Batch batch = rows.gather(draw, torch::kFloat32);
   EXPECT_FALSE(batch.inputs.history.ids.defined());
   const torch::Tensor index = torch::tensor(tokens, torch::kInt64);
   EXPECT_TRUE(batch.inputs.states.equal(all_states.index_select(1, index)));
@@ -88,7 +87,7 @@ TEST_F(Synthetic, RowsGatherTheSplitsTokens) {
 
 TEST_F(Synthetic, RowsKeepGateWeightsIfAsked) {
   const Corpus corpus(directory_.path());
-  StateRows rows(corpus.geometry(), scoring::Lead::layer(1), torch::kCPU, /*gate_weights=*/true);
+  StateRows rows(corpus.geometry(), scoring::Lead::layer(1), {.gate_weights = true});
   rows.read(corpus, trace::Split::kTrain);
   std::vector<torch::Tensor> gates;
   const TextSelection selection{
@@ -99,7 +98,7 @@ TEST_F(Synthetic, RowsKeepGateWeightsIfAsked) {
   const std::vector<int64_t> tokens = {rows.num_tokens() - 1, 0, 3};
   StateRows::BatchIndices draw;
   rows.stage(tokens, draw);
-  const StateRows::Batch batch = rows.gather(draw, /*history=*/false, torch::kFloat32);
+  const StateRows::Batch batch = rows.gather(draw, torch::kFloat32);
   EXPECT_TRUE(batch.truth.gate_weights.equal(
       torch::cat(gates, 1).index_select(1, torch::tensor(tokens, torch::kInt64))));
 }
@@ -107,15 +106,16 @@ TEST_F(Synthetic, RowsKeepGateWeightsIfAsked) {
 TEST_F(Synthetic, RowsOnAGpuAreTheSame) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device that this libtorch can use";
   const Corpus corpus(directory_.path());
-  StateRows here(corpus.geometry(), scoring::Lead::layer(1));
-  StateRows there(corpus.geometry(), scoring::Lead::layer(1), tensor::parse_device("cuda"));
+  StateRows here(corpus.geometry(), scoring::Lead::layer(1), {.history = true});
+  StateRows there(corpus.geometry(), scoring::Lead::layer(1),
+                  {.device = tensor::parse_device("cuda"), .history = true});
   for (StateRows* rows : {&here, &there}) rows->read(corpus, trace::Split::kTrain);
   EXPECT_TRUE(there.resident());
   const std::vector<int64_t> tokens = {here.num_tokens() - 1, 0, 3, 3};
   const auto batch = [&](const StateRows& rows, torch::ScalarType dtype) {
     StateRows::BatchIndices draw;
     rows.stage(tokens, draw);
-    return rows.gather(draw, /*history=*/true, dtype);
+    return rows.gather(draw, dtype);
   };
   const StateRows::Batch expected = batch(here, torch::kFloat32);
   const StateRows::Batch found = batch(there, torch::kFloat32);
@@ -131,7 +131,7 @@ TEST_F(Synthetic, RowsOnAGpuAreTheSame) {
 TEST_F(Synthetic, RowsKnowTheTokensBefore) {
   const Corpus corpus(directory_.path());
   const scoring::Lead lead = scoring::Lead::layer(1);
-  StateRows rows(corpus.geometry(), lead);
+  StateRows rows(corpus.geometry(), lead, {.history = true});
   rows.read(corpus, trace::Split::kTrain);
   std::vector<torch::Tensor> ids;
   std::vector<torch::Tensor> experts;
@@ -145,7 +145,7 @@ TEST_F(Synthetic, RowsKnowTheTokensBefore) {
   std::iota(tokens.begin(), tokens.end(), 0);
   StateRows::BatchIndices draw;
   rows.stage(tokens, draw);
-  const StateRows::Batch batch = rows.gather(draw, /*history=*/true, torch::kFloat32);
+  const StateRows::Batch batch = rows.gather(draw, torch::kFloat32);
   EXPECT_TRUE(batch.inputs.history.ids.equal(torch::cat(ids)));
   EXPECT_TRUE(batch.inputs.history.experts.equal(torch::cat(experts, 1)));
 }
@@ -174,8 +174,8 @@ TEST_F(Synthetic, GateAdapterAndGateMlpStartAtNextGate) {
     gate->fit(inputs);
     for (const char* name : {"gate-adapter", "gate-mlp"}) {
       const auto made = make_predictor(name, lead, corpus.geometry());
-      auto& adapter = dynamic_cast<TrainedStatePredictor&>(*made);
-      adapter.set_weights(adapter.initial_parameters(inputs), "start");
+      auto& adapter = dynamic_cast<StatePredictor&>(*made);
+      adapter.set_weights(initial_values(adapter.parameters(), 0, &corpus), "start");
       for (const RoutedText& text : testing::read_texts(corpus, with_features())) {
         const torch::Tensor expected = gate->score(text);
         const double bias = name == std::string("gate-mlp") ? prior_logit(corpus.geometry()) : 0;

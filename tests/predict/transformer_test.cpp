@@ -61,7 +61,7 @@ std::unique_ptr<Predictor> random_predictor(const scoring::Lead& lead, int64_t c
   auto made = make_predictor("transformer", lead, small_geometry(), JsonReader(settings, "test"));
   auto& predictor = dynamic_cast<TransformerPredictor&>(*made);
   torch::manual_seed(1);
-  NamedTensors weights = predictor.initial_parameters(4, 0);
+  NamedTensors weights = initial_values(predictor.parameters(4), 0);
   for (auto& [name, tensor] : weights) tensor = tensor + 0.3 * torch::randn_like(tensor);
   weights["ids"] = torch::arange(4, torch::kInt64);
   predictor.set_weights(weights, "test");
@@ -76,8 +76,8 @@ TEST(Transformer, PaddingChangesNothing) {
   NamedTensors weights = predictor.weights();
   const WindowBatch both = gather_windows({text.token_ids, text.experts, {}}, {{0, 6}, {6, 3}});
   const WindowBatch second = gather_windows({text.token_ids, text.experts, {}}, {{6, 3}});
-  const torch::Tensor together = predictor.logits(weights, both, torch::kFloat32, {});
-  const torch::Tensor alone = predictor.logits(weights, second, torch::kFloat32, {});
+  const torch::Tensor together = predictor.logits(weights, both, torch::kFloat32);
+  const torch::Tensor alone = predictor.logits(weights, second, torch::kFloat32);
   EXPECT_TRUE(together.slice(1, 6).allclose(alone, 1e-4, 1e-5));
 }
 
@@ -89,11 +89,11 @@ TEST(Transformer, BeginsAtTheShareOfTheChosen) {
     const auto made =
         make_predictor("transformer", lead, small_geometry(), JsonReader(Json::object(), "test"));
     auto& predictor = dynamic_cast<TransformerPredictor&>(*made);
-    NamedTensors weights = predictor.initial_parameters(4, 0);
+    NamedTensors weights = initial_values(predictor.parameters(4), 0);
     weights["ids"] = torch::arange(4, torch::kInt64);
     predictor.set_weights(weights, "test");
     const torch::Tensor stated =
-        predictor.logits(predictor.weights(), batch, torch::kFloat32, {}).sigmoid();
+        predictor.logits(predictor.weights(), batch, torch::kFloat32).sigmoid();
     EXPECT_NEAR(stated.mean().item<double>(), 2.0 / 5, 0.05) << scoring::lead_name(lead);
   }
 }

@@ -1,12 +1,10 @@
 #include "predict/neural/gate_adapter.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <torch/types.h>
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "predict/fit_inputs.h"
+#include "predict/neural/target_routers.h"
 #include "predict/training/layer_matmul.h"
 
 namespace foregate::predict {
@@ -19,21 +17,17 @@ constexpr int64_t kMaxRank = 4096;
 
 GateAdapterPredictor::GateAdapterPredictor(std::string name, scoring::Lead lead,
                                            trace::Geometry geometry, const JsonReader& settings)
-    : TrainedStatePredictor(std::move(name), lead, std::move(geometry),
-                            TrainerSettings::from_json(settings, {})),
+    : StatePredictor(std::move(name), lead, std::move(geometry),
+                     TrainerSettings::from_json(settings, {})),
       rank_(settings.integer("rank", 1, kMaxRank, kDefaultRank)) {}
 
-NamedTensors GateAdapterPredictor::initial_parameters(const FitInputs& inputs) const {
-  const TargetRouters routers = target_routers(inputs.corpus, *this);
-  const int64_t hidden = geometry().hidden_size;
-  const int64_t experts = geometry().num_experts;
-  auto generator = at::make_generator<at::CPUGeneratorImpl>(inputs.environment.seed);
-  const torch::Tensor down = torch::randn({num_layers(), hidden, rank_}, generator);
-  return {{"router", routers.weight.clone()},
-          {"gain", routers.gain.clone()},
-          {"down", down / std::sqrt(static_cast<double>(hidden))},
-          {"up", torch::zeros({num_layers(), rank_, experts})},
-          {"bias", torch::zeros({num_layers(), experts})}};
+std::vector<ParameterSpec> GateAdapterPredictor::parameters() const {
+  return with_inits(scoring::gate_adapter_layout(geometry(), lead(), rank_),
+                    {{"router", target_router(*this)},
+                     {"gain", target_gain(*this)},
+                     {"down", init::normal_of_inputs(geometry().hidden_size)},
+                     {"up", init::zeros()},
+                     {"bias", init::zeros()}});
 }
 
 torch::Tensor GateAdapterPredictor::logits(const NamedTensors& parameters,
@@ -49,21 +43,8 @@ torch::Tensor GateAdapterPredictor::logits(const NamedTensors& parameters,
          parameters.at("bias").unsqueeze(1);
 }
 
-void GateAdapterPredictor::set_weights(const NamedTensors& weights, const std::string& where) {
-  const int64_t hidden = geometry().hidden_size;
-  const int64_t experts = geometry().num_experts;
-  const auto take = [&](const char* name, at::IntArrayRef shape) {
-    parameters_[name] = take_weight(weights, name, shape, torch::kFloat32, where);
-  };
-  take("router", {num_layers(), experts, hidden});
-  take("gain", {num_layers(), hidden});
-  take("down", {num_layers(), hidden, rank_});
-  take("up", {num_layers(), rank_, experts});
-  take("bias", {num_layers(), experts});
-}
-
 Json GateAdapterPredictor::settings() const {
-  Json json = TrainedStatePredictor::settings();
+  Json json = StatePredictor::settings();
   json["rank"] = rank_;
   return json;
 }

@@ -7,16 +7,15 @@ namespace foregate::predict {
 /// `gate-adapter`: next-gate plus a trained correction. With z the normalised state, per layer:
 ///   logits = W (g * z) + B silu(A z) + b
 /// W starts at the target's router, g at 1 (layer-h) or at the norm's weight (pre-attention), B and
-/// b at zero: training starts exactly as good as next-gate. (shared/tools/reference_predictors.py)
+/// b at zero: training starts exactly as good as next-gate.
 /// layer-h, pre-attention.
-class GateAdapterPredictor : public TrainedStatePredictor {
+class GateAdapterPredictor : public StatePredictor {
  public:
   /// Reads "rank" beside the trainer's settings.
   GateAdapterPredictor(std::string name, scoring::Lead lead, trace::Geometry geometry,
                        const JsonReader& settings);
 
-  NamedTensors initial_parameters(const FitInputs& inputs) const override;
-  void set_weights(const NamedTensors& weights, const std::string& where) override;
+  std::vector<ParameterSpec> parameters() const override;
   torch::Tensor logits(const NamedTensors& parameters, const StateInputs& inputs,
                        torch::ScalarType dtype) const override;
   Json settings() const override;

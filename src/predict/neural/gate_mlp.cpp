@@ -1,19 +1,16 @@
 #include "predict/neural/gate_mlp.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <torch/types.h>
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "predict/fit_inputs.h"
+#include "predict/neural/target_routers.h"
 #include "predict/training/layer_matmul.h"
 
 namespace foregate::predict {
 namespace {
 
 constexpr int64_t kMaxWidth = 65536;
-constexpr int64_t kIds = 1 + scoring::kTokensBefore;
 /// Of embeddings at the start. Smaller ones are better for a large vocabulary, of which a training
 /// meets many ids only a few times, larger ones for a small one.
 constexpr double kEmbeddingScale = 0.25;
@@ -31,35 +28,26 @@ TrainerSettings gate_mlp_training() {
 
 GateMlpPredictor::GateMlpPredictor(std::string name, scoring::Lead lead, trace::Geometry geometry,
                                    const JsonReader& settings)
-    : TrainedStatePredictor(std::move(name), lead, std::move(geometry),
-                            TrainerSettings::from_json(settings, gate_mlp_training())),
-      width_(settings.integer("width", 1, kMaxWidth, 256)),
-      embedding_(settings.integer("embedding", 1, kMaxWidth, 64)) {}
+    : StatePredictor(std::move(name), lead, std::move(geometry),
+                     TrainerSettings::from_json(settings, gate_mlp_training())),
+      sizes_{.width = settings.integer("width", 1, kMaxWidth, 256),
+             .embedding = settings.integer("embedding", 1, kMaxWidth, 64)} {}
 
-NamedTensors GateMlpPredictor::initial_parameters(const FitInputs& inputs) const {
-  const TargetRouters routers = target_routers(inputs.corpus, *this);
-  const int64_t hidden = geometry().hidden_size;
+std::vector<ParameterSpec> GateMlpPredictor::parameters() const {
   const int64_t experts = geometry().num_experts;
-  const int64_t before = scoring::kTokensBefore * experts;
-  const int64_t inputs_size = hidden + kIds * embedding_ + before;
-  auto generator = at::make_generator<at::CPUGeneratorImpl>(inputs.environment.seed);
-  const auto inner = [&](int64_t rows) {
-    return torch::randn({num_layers(), rows, width_}, generator) /
-           std::sqrt(static_cast<double>(inputs_size));
-  };
-  const auto with_outputs = [&](int64_t rows) {
-    return torch::cat({torch::zeros({num_layers(), rows, experts}), inner(rows)}, 2);
-  };
-  return {{"router", routers.weight.clone()},
-          {"gain", routers.gain.clone()},
-          {"state_in", inner(hidden)},
-          {"embedding",
-           kEmbeddingScale * torch::randn({geometry().vocab_size + 1, embedding_}, generator)},
-          {"ids_in", with_outputs(kIds * embedding_)},
-          {"experts_in", with_outputs(before)},
-          {"inner_bias", torch::zeros({num_layers(), width_})},
-          {"inner_out", torch::zeros({num_layers(), width_, experts})},
-          {"bias", torch::full({num_layers(), experts}, prior_logit(geometry()))}};
+  const int64_t ids = (1 + scoring::kTokensBefore) * sizes_.embedding;
+  const Init inner =
+      init::normal_of_inputs(geometry().hidden_size + ids + scoring::kTokensBefore * experts);
+  return with_inits(scoring::gate_mlp_layout(geometry(), lead(), sizes_),
+                    {{"router", target_router(*this)},
+                     {"gain", target_gain(*this)},
+                     {"state_in", inner},
+                     {"embedding", init::normal(kEmbeddingScale)},
+                     {"ids_in", init::after_zeros(experts, inner)},
+                     {"experts_in", init::after_zeros(experts, inner)},
+                     {"inner_bias", init::zeros()},
+                     {"inner_out", init::zeros()},
+                     {"bias", init::filled_with(prior_logit(geometry()))}});
 }
 
 torch::Tensor GateMlpPredictor::logits(const NamedTensors& parameters, const StateInputs& inputs,
@@ -75,33 +63,16 @@ torch::Tensor GateMlpPredictor::logits(const NamedTensors& parameters, const Sta
                    dtype) +
       layer_matmul(inputs.history.experts, parameters.at("experts_in"), dtype);
   const std::vector<torch::Tensor> parts =
-      sum.split_with_sizes({geometry().num_experts, width_}, 2);
+      sum.split_with_sizes({geometry().num_experts, sizes_.width}, 2);
   const torch::Tensor inner = torch::silu(parts[1] + parameters.at("inner_bias").unsqueeze(1));
   return parts[0] + layer_matmul(inner, parameters.at("inner_out"), dtype) +
          parameters.at("bias").unsqueeze(1);
 }
 
-void GateMlpPredictor::set_weights(const NamedTensors& weights, const std::string& where) {
-  const int64_t hidden = geometry().hidden_size;
-  const int64_t experts = geometry().num_experts;
-  const auto take = [&](const char* name, at::IntArrayRef shape) {
-    parameters_[name] = take_weight(weights, name, shape, torch::kFloat32, where);
-  };
-  take("router", {num_layers(), experts, hidden});
-  take("gain", {num_layers(), hidden});
-  take("state_in", {num_layers(), hidden, width_});
-  take("embedding", {geometry().vocab_size + 1, embedding_});
-  take("ids_in", {num_layers(), kIds * embedding_, experts + width_});
-  take("experts_in", {num_layers(), scoring::kTokensBefore * experts, experts + width_});
-  take("inner_bias", {num_layers(), width_});
-  take("inner_out", {num_layers(), width_, experts});
-  take("bias", {num_layers(), experts});
-}
-
 Json GateMlpPredictor::settings() const {
-  Json json = TrainedStatePredictor::settings();
-  json["width"] = width_;
-  json["embedding"] = embedding_;
+  Json json = StatePredictor::settings();
+  json["width"] = sizes_.width;
+  json["embedding"] = sizes_.embedding;
   return json;
 }
 

@@ -11,22 +11,20 @@ namespace foregate::predict {
 /// W starts at the target's router, g at 1 (layer-h) or at the norm's weight (pre-attention), b the
 /// same for all experts (see prior_logit), R, S and V at zero: training starts with next-gate's
 /// ranking. layer-h, pre-attention.
-class GateMlpPredictor : public TrainedStatePredictor {
+class GateMlpPredictor : public StatePredictor {
  public:
   /// Reads "width" and "embedding" beside the trainer's settings.
   GateMlpPredictor(std::string name, scoring::Lead lead, trace::Geometry geometry,
                    const JsonReader& settings);
 
-  NamedTensors initial_parameters(const FitInputs& inputs) const override;
-  void set_weights(const NamedTensors& weights, const std::string& where) override;
+  std::vector<ParameterSpec> parameters() const override;
   bool reads_history() const override { return true; }
   torch::Tensor logits(const NamedTensors& parameters, const StateInputs& inputs,
                        torch::ScalarType dtype) const override;
   Json settings() const override;
 
  private:
-  int64_t width_;
-  int64_t embedding_;
+  scoring::GateMlpSizes sizes_;
 };
 
 }  // namespace foregate::predict

@@ -8,14 +8,13 @@ namespace foregate::predict {
 /// target's router:
 ///   logits = V silu(U z + a) + b
 /// layer-h, pre-attention.
-class MlpPredictor : public TrainedStatePredictor {
+class MlpPredictor : public StatePredictor {
  public:
   /// Reads "width" beside the trainer's settings.
   MlpPredictor(std::string name, scoring::Lead lead, trace::Geometry geometry,
                const JsonReader& settings);
 
-  NamedTensors initial_parameters(const FitInputs& inputs) const override;
-  void set_weights(const NamedTensors& weights, const std::string& where) override;
+  std::vector<ParameterSpec> parameters() const override;
   torch::Tensor logits(const NamedTensors& parameters, const StateInputs& inputs,
                        torch::ScalarType dtype) const override;
   Json settings() const override;

@@ -4,70 +4,54 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
-#include "predict/fit_inputs.h"
-#include "predict/neural/state_rows.h"
-#include "predict/neural/state_task.h"
-#include "predict/texts/routed_text.h"
-#include "predict/texts/routed_texts.h"
-#include "predict/training/trainer.h"
+#include "predict/training/streamed_task.h"
 
 namespace foregate::predict {
 
-torch::Tensor StatePredictor::score(const RoutedText& text) const {
-  const torch::Tensor& states = visible_states(text, lead());
-  if (!states.defined()) {
+StateInputs visible_inputs(const Predictor& predictor, const RoutedText& text, bool history,
+                           const torch::Device& device) {
+  if (!visible_states(text, predictor.lead()).defined()) {
     throw DataError(fmt::format(
-        "{} at {} reads hidden states, and a text has none; collect with --record features", name(),
-        scoring::lead_name(lead())));
+        "{} at {} reads hidden states, and a text has none; collect with --record features",
+        predictor.name(), scoring::lead_name(predictor.lead())));
   }
-  const torch::NoGradGuard no_grad;
-  StateInputs inputs = inputs_of(text, lead(), geometry(), reads_history());
+  StateInputs inputs = inputs_of(text, predictor.lead(), predictor.geometry(), history);
   for (torch::Tensor* tensor : {&inputs.states, &inputs.history.ids, &inputs.history.experts}) {
-    if (tensor->defined()) *tensor = tensor->to(device_);
+    if (tensor->defined()) *tensor = tensor->to(device);
   }
-  return logits(parameters_, inputs, torch::kFloat32).transpose(0, 1).contiguous().cpu();
+  return inputs;
 }
 
-void StatePredictor::run_on(const torch::Device& device) {
-  device_ = device;
-  for (auto& [name, tensor] : parameters_) tensor = tensor.to(device);
+torch::Tensor StatePredictor::score(const RoutedText& text) const {
+  const torch::NoGradGuard no_grad;
+  const StateInputs inputs = visible_inputs(*this, text, reads_history(), device());
+  return logits(values_, inputs, torch::kFloat32).transpose(0, 1).contiguous().cpu();
 }
 
-Json TrainedStatePredictor::settings() const {
-  return settings_.to_json();
-}
-
-void TrainedStatePredictor::fit(const FitInputs& inputs) {
-  train_alone(*this, inputs);
-}
-
-std::unique_ptr<Training> TrainedStatePredictor::start_training(const FitInputs& inputs) {
-  require_inputs(*this, inputs.corpus);
-  return std::make_unique<Training>(
-      std::make_unique<StateTask>(*this, inputs, settings_), initial_parameters(inputs), settings_,
-      inputs.environment, inputs.run,
-      fmt::format("training {} at {}", name(), scoring::lead_name(lead())));
-}
-
-void TrainedStatePredictor::end_training(Training& training) {
-  parameters_ = training.result();
-}
-
-TargetRouters target_routers(const RoutedTexts& corpus, const Predictor& predictor) {
-  if (!corpus.routers()) {
-    throw DataError(fmt::format(
-        "{} starts from the model's routers, and {} has no routers.safetensors; collect "
-        "with --record features, or name the model with --model",
-        predictor.name(), corpus.name()));
+std::unique_ptr<TrainingTask> StatePredictor::make_task(const FitInputs& inputs) {
+  StateRows::Options options{.device = inputs.environment.device,
+                             .gate_weights = needs_gate_weights(),
+                             .history = reads_history()};
+  StateRows rows(geometry(), lead(), options);
+  options.gate_weights = false;
+  StateRows validation(geometry(), lead(), options);
+  if (inputs.stream == nullptr) {
+    rows.read(inputs.corpus, trace::Split::kTrain);
+    validation.read(inputs.corpus, trace::Split::kValidation);
+    if (rows.num_tokens() == 0) {
+      throw DataError(
+          fmt::format("{}: no text of the training split has features; collect more texts or a "
+                      "larger --record features:FRACTION",
+                      inputs.corpus.name()));
+    }
   }
-  const int first = predictor.first_layer();
-  const nn::Routers& routers = *corpus.routers();
-  const torch::Tensor norm = routers.norm_weight.slice(0, first);
-  const bool before_norm = predictor.lead().kind == scoring::Lead::Kind::kPreAttention;
-  return {routers.weight.slice(0, first), before_norm ? norm : torch::ones_like(norm)};
+  const auto logits_of = [this](const NamedTensors& parameters, const StateInputs& batch,
+                                torch::ScalarType dtype) {
+    return logits(parameters, batch, dtype);
+  };
+  return std::make_unique<StreamedTask<StateRows>>(std::move(rows), std::move(validation),
+                                                   logits_of, inputs, training());
 }
 
 }  // namespace foregate::predict

@@ -1,20 +1,19 @@
 #pragma once
 
+#include <memory>
+
 #include "predict/neural/state_rows.h"
-#include "predict/predictor.h"
-#include "predict/training/trainer_settings.h"
+#include "predict/training/gradient_predictor.h"
 
 namespace foregate::predict {
 
-/// Base of the predictors that read hidden states: logits of every predictable layer.
-class StatePredictor : public Predictor {
+/// Base of the predictors that learn from hidden states, over all predictable layers at once.
+class StatePredictor : public GradientPredictor {
  public:
-  using Predictor::Predictor;
+  using GradientPredictor::GradientPredictor;
 
   bool needs_features() const final { return true; }
   torch::Tensor score(const RoutedText& text) const final;
-  void run_on(const torch::Device& device) final;
-  NamedTensors weights() const final { return parameters_; }
 
   /// Whether logits() looks at StateInputs::history; without, it is left undefined.
   virtual bool reads_history() const { return false; }
@@ -22,43 +21,12 @@ class StatePredictor : public Predictor {
                                torch::ScalarType dtype) const = 0;  // -> [L', n, E] float32
 
  protected:
-  NamedTensors parameters_;  // float32, on device_
-
- private:
-  torch::Device device_ = torch::kCPU;
+  std::unique_ptr<TrainingTask> make_task(const FitInputs& inputs) final;
 };
 
-/// Base of those whose parameters are found by gradient descent, over all predictable layers at
-/// once.
-class TrainedStatePredictor : public StatePredictor {
- public:
-  TrainedStatePredictor(std::string name, scoring::Lead lead, trace::Geometry geometry,
-                        TrainerSettings settings)
-      : StatePredictor(std::move(name), lead, std::move(geometry)), settings_(settings) {}
-
-  bool needs_gate_weights() const final {
-    return foregate::predict::needs_gate_weights(settings_.loss);
-  }
-  void fit(const FitInputs& inputs) final;
-  std::unique_ptr<Training> start_training(const FitInputs& inputs) final;
-  void end_training(Training& training) final;
-  Json settings() const override;
-  /// What fit() starts from, deterministic in the seed. Throws DataError if the trace has no
-  /// routers and they are needed.
-  virtual NamedTensors initial_parameters(const FitInputs& inputs) const = 0;
-
- private:
-  TrainerSettings settings_;
-};
-
-/// The routers of the predictable layers with the input scale that the lead's states need: at
-/// layer-h the states are router inputs already, at pre-attention the norm's weight is still to be
-/// applied.
-struct TargetRouters {
-  torch::Tensor weight;  ///< [L', E, H] float32
-  torch::Tensor gain;    ///< [L', H] float32
-};
-/// Throws DataError that says how to get the routers if the corpus has none.
-TargetRouters target_routers(const RoutedTexts& corpus, const Predictor& predictor);
+/// All tokens of a text as `predictor` looks at them, on the device. Throws DataError if the text
+/// has no hidden states.
+StateInputs visible_inputs(const Predictor& predictor, const RoutedText& text, bool history,
+                           const torch::Device& device);
 
 }  // namespace foregate::predict

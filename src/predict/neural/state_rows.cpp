@@ -96,18 +96,17 @@ StateInputs inputs_of(const RoutedText& text, const scoring::Lead& lead,
 }
 
 StateRows::StateRows(const trace::Geometry& geometry, const scoring::Lead& lead,
-                     torch::Device device, bool gate_weights)
+                     const Options& options)
     : geometry_(geometry),
       lead_(lead),
       layers_(geometry.num_moe_layers - lead.first_layer()),
-      device_(device),
-      keeps_gate_weights_(gate_weights) {}
+      options_(options) {}
 
 void StateRows::read(const RoutedTexts& corpus, trace::Split split) {
   clear();
   const TextSelection selection{.split = split,
                                 .features = TextSelection::Features::kRequire,
-                                .gate_weights = keeps_gate_weights_};
+                                .gate_weights = options_.gate_weights};
   corpus.for_each(selection, [&](const RoutedText& text) { add(text); });
   finish();
 }
@@ -135,7 +134,7 @@ void StateRows::add(const RoutedText& text) {
   ids_.push_back(text.token_ids);
   places_.push_back(torch::arange(text.num_tokens(), torch::kInt64));
   experts_.push_back(text.experts.slice(1, lead_.first_layer()).to(torch::kInt32));
-  if (keeps_gate_weights_) {
+  if (options_.gate_weights) {
     text_gate_weights_.push_back(
         text.gate_weights.slice(1, lead_.first_layer()).to(torch::kFloat16));
   }
@@ -143,19 +142,20 @@ void StateRows::add(const RoutedText& text) {
 }
 
 void StateRows::finish() {
-  rows_ = {torch::cat(ids_).to(device_), torch::cat(places_).to(device_),
-           torch::cat(experts_).to(device_)};
-  if (keeps_gate_weights_) gate_weights_ = torch::cat(text_gate_weights_).to(device_);
+  rows_ = {torch::cat(ids_).to(options_.device), torch::cat(places_).to(options_.device),
+           torch::cat(experts_).to(options_.device)};
+  if (options_.gate_weights) gate_weights_ = torch::cat(text_gate_weights_).to(options_.device);
   for (auto* parts : {&ids_, &places_, &experts_, &text_gate_weights_}) parts->clear();
-  if (device_.is_cuda() && num_tokens_ > 0) move_states();
+  if (options_.device.is_cuda() && num_tokens_ > 0) move_states();
 }
 
 void StateRows::move_states() {
   const torch::Tensor& first = pieces_.front().states;
   const int64_t bytes = num_tokens_ * layers_ * first.size(2) * first.element_size();
   // States that a running model left on the GPU cannot be read from here.
-  if (first.is_cpu() && bytes > tensor::device_memory(device_).free / 2) return;
-  states_ = torch::empty({num_tokens_, layers_, first.size(2)}, first.options().device(device_));
+  if (first.is_cpu() && bytes > tensor::device_memory(options_.device).free / 2) return;
+  states_ =
+      torch::empty({num_tokens_, layers_, first.size(2)}, first.options().device(options_.device));
   for (const Piece& piece : pieces_) {
     const torch::Tensor states = piece.states.slice(1, 0, layers_);
     states_.narrow(0, piece.first, states.size(0)).copy_(states);
@@ -184,30 +184,55 @@ torch::Tensor StateRows::gather_states(const std::vector<int64_t>& tokens) const
   return states;
 }
 
-void StateRows::stage(std::vector<int64_t> tokens, BatchIndices& draw) const {
-  draw.tokens = std::move(tokens);
-  const auto size = static_cast<int64_t>(draw.tokens.size());
-  if (!draw.index.defined() || draw.index.size(0) != size) {
-    draw.index = torch::empty({size}, torch::TensorOptions(torch::kInt64).device(device_));
+void StateRows::stage(std::vector<int64_t> tokens, BatchIndices& indices) const {
+  indices.tokens = std::move(tokens);
+  const auto size = static_cast<int64_t>(indices.tokens.size());
+  if (!indices.index.defined() || indices.index.size(0) != size) {
+    indices.index =
+        torch::empty({size}, torch::TensorOptions(torch::kInt64).device(options_.device));
   }
-  tensor::copy_to_device(torch::tensor(draw.tokens, torch::kInt64), draw.index);
+  tensor::copy_to_device(torch::tensor(indices.tokens, torch::kInt64), indices.index);
 }
 
-StateRows::Batch StateRows::gather(const BatchIndices& draw, bool history,
-                                   torch::ScalarType dtype) const {
+StateRows::Batch StateRows::gather(const BatchIndices& indices, torch::ScalarType dtype) const {
   StateInputs inputs;
-  if (history) inputs.history = history_of(rows_, draw.index, geometry_);
+  if (options_.history) inputs.history = history_of(rows_, indices.index, geometry_);
   if (states_.defined()) {
-    inputs.states = nn::gather_rms_norm(states_, draw.index, kNormEpsilon, dtype);
+    inputs.states = nn::gather_rms_norm(states_, indices.index, kNormEpsilon, dtype);
   } else {
-    inputs.states = gather_states(draw.tokens).to(device_);
+    inputs.states = gather_states(indices.tokens).to(options_.device);
   }
   const auto by_layer = [&](const torch::Tensor& rows, torch::ScalarType to) {
-    return rows.index_select(0, draw.index).to(to).transpose(0, 1);
+    return rows.index_select(0, indices.index).to(to).transpose(0, 1);
   };
   Decisions truth{by_layer(rows_.experts, torch::kInt64), {}};
   if (gate_weights_.defined()) truth.gate_weights = by_layer(gate_weights_, torch::kFloat32);
   return {inputs, truth};
+}
+
+void StateRows::draw(const TrainerSettings& settings, Random& random, BatchIndices& indices) const {
+  const int64_t run = std::min(settings.run_tokens, num_tokens_);
+  const auto starts = static_cast<uint64_t>(num_tokens_ - run + 1);
+  std::vector<int64_t> tokens;
+  while (static_cast<int64_t>(tokens.size()) < settings.batch_tokens) {
+    const auto first = static_cast<int64_t>(random.below(starts));
+    for (int64_t i = 0; i < run; ++i) tokens.push_back(first + i);
+  }
+  stage(std::move(tokens), indices);
+}
+
+void StateRows::for_each_spread_batch(
+    const TrainerSettings& settings,
+    const std::function<void(const BatchIndices& indices, int64_t tokens)>& visit) const {
+  const int64_t count = std::min(settings.validation_tokens, num_tokens_);
+  for (int64_t first = 0; first < count; first += settings.batch_tokens) {
+    const int64_t size = std::min(settings.batch_tokens, count - first);
+    std::vector<int64_t> tokens;
+    for (int64_t i = first; i < first + size; ++i) tokens.push_back(i * num_tokens_ / count);
+    BatchIndices indices;
+    stage(std::move(tokens), indices);
+    visit(indices, size);
+  }
 }
 
 }  // namespace foregate::predict

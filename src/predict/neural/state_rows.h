@@ -3,12 +3,15 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
+#include "base/random.h"
 #include "predict/neural/token_history.h"
 #include "predict/texts/routed_text.h"
 #include "predict/texts/routed_texts.h"
 #include "predict/training/loss.h"
+#include "predict/training/trainer_settings.h"
 #include "scoring/lead.h"
 
 namespace foregate::predict {
@@ -42,14 +45,18 @@ class StateRows {
     std::vector<int64_t> tokens;
     torch::Tensor index;  ///< [B] int64; stays in its place as long as B does
   };
+  using Inputs = StateInputs;
   struct Batch {
-    StateInputs inputs;
+    Inputs inputs;
     Decisions truth;  ///< of the predictable layers
   };
+  struct Options {
+    torch::Device device = torch::kCPU;
+    bool gate_weights = false;  ///< whether they are kept, and given with batches
+    bool history = false;       ///< the same
+  };
 
-  /// Gate weights are kept, and given with batches, if they are asked for.
-  StateRows(const trace::Geometry& geometry, const scoring::Lead& lead,
-            torch::Device device = torch::kCPU, bool gate_weights = false);
+  StateRows(const trace::Geometry& geometry, const scoring::Lead& lead, const Options& options);
 
   /// Takes a split's texts, or these, instead of those it had.
   void read(const RoutedTexts& corpus, trace::Split split);
@@ -58,9 +65,16 @@ class StateRows {
   int64_t num_tokens() const { return num_tokens_; }
   /// Whether everything lies on a GPU, so that gather() runs there alone.
   bool resident() const { return states_.defined(); }
-  void stage(std::vector<int64_t> tokens, BatchIndices& draw) const;
+  void stage(std::vector<int64_t> tokens, BatchIndices& indices) const;
   /// `dtype` is what resident states are rounded to; others stay in float32.
-  Batch gather(const BatchIndices& draw, bool history, torch::ScalarType dtype) const;
+  Batch gather(const BatchIndices& indices, torch::ScalarType dtype) const;
+
+  // For StreamedTask:
+  bool repeats() const { return resident(); }
+  void draw(const TrainerSettings& settings, Random& random, BatchIndices& indices) const;
+  void for_each_spread_batch(
+      const TrainerSettings& settings,
+      const std::function<void(const BatchIndices& indices, int64_t tokens)>& visit) const;
 
  private:
   struct Piece {
@@ -77,8 +91,7 @@ class StateRows {
   trace::Geometry geometry_;
   scoring::Lead lead_;
   int64_t layers_;  // L'
-  torch::Device device_;
-  bool keeps_gate_weights_;
+  Options options_;
   int64_t num_tokens_ = 0;
   std::vector<Piece> pieces_;
   torch::Tensor states_;  // [tokens, L', H] on a GPU; undefined if they stay where they are

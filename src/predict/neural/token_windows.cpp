@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "predict/texts/routed_text.h"
-
 namespace foregate::predict {
 
 torch::Tensor indices_of(const torch::Tensor& table, const torch::Tensor& token_ids) {
@@ -52,20 +50,20 @@ WindowBatch gather_windows(const RoutedRows& rows, const std::vector<TokenWindow
   return batch;
 }
 
-void WindowRows::read(const RoutedTexts& corpus, trace::Split split) {
+void TokenWindows::read(const RoutedTexts& corpus, trace::Split split) {
   clear();
-  const TextSelection selection{.split = split, .gate_weights = keeps_gate_weights_};
+  const TextSelection selection{.split = split, .gate_weights = options_.gate_weights};
   corpus.for_each(selection, [&](const RoutedText& text) { add(text); });
   finish();
 }
 
-void WindowRows::set(const std::vector<RoutedText>& texts) {
+void TokenWindows::set(const std::vector<RoutedText>& texts) {
   clear();
   for (const RoutedText& text : texts) add(text);
   finish();
 }
 
-void WindowRows::clear() {
+void TokenWindows::clear() {
   tokens_ = 0;
   windows_.clear();
   // An empty piece in front: there may be no text.
@@ -75,26 +73,78 @@ void WindowRows::clear() {
   text_gate_weights_ = {torch::empty(shape, torch::kFloat16)};
 }
 
-void WindowRows::add(const RoutedText& text) {
+void TokenWindows::add(const RoutedText& text) {
   for (int64_t first = 0; first < text.num_tokens(); first += length_) {
     windows_.push_back({tokens_ + first, std::min(length_, text.num_tokens() - first)});
   }
   text_ids_.push_back(text.token_ids);
   text_experts_.push_back(text.experts.to(torch::kInt16));
-  if (keeps_gate_weights_) text_gate_weights_.push_back(text.gate_weights.to(torch::kFloat16));
+  if (options_.gate_weights) text_gate_weights_.push_back(text.gate_weights.to(torch::kFloat16));
   tokens_ += text.num_tokens();
 }
 
-void WindowRows::finish() {
+void TokenWindows::finish() {
   rows_ = {torch::cat(text_ids_), torch::cat(text_experts_), {}};
-  if (keeps_gate_weights_) rows_.gate_weights = torch::cat(text_gate_weights_);
+  if (options_.gate_weights) rows_.gate_weights = torch::cat(text_gate_weights_);
   for (auto* parts : {&text_ids_, &text_experts_, &text_gate_weights_}) parts->clear();
+  if (table_.defined()) move_rows();
 }
 
-void WindowRows::look_up(const torch::Tensor& ids, torch::Device device) {
-  rows_.ids = indices_of(ids, rows_.ids).to(device);
-  rows_.experts = rows_.experts.to(device);
-  if (keeps_gate_weights_) rows_.gate_weights = rows_.gate_weights.to(device);
+void TokenWindows::look_up(const torch::Tensor& ids) {
+  table_ = ids;
+  if (rows_.ids.defined()) move_rows();
+}
+
+void TokenWindows::move_rows() {
+  rows_.ids = indices_of(table_, rows_.ids).to(options_.device);
+  rows_.experts = rows_.experts.to(options_.device);
+  if (options_.gate_weights) rows_.gate_weights = rows_.gate_weights.to(options_.device);
+}
+
+TokenWindows::Batch TokenWindows::gather(const BatchIndices& indices,
+                                         torch::ScalarType /*dtype*/) const {
+  Batch batch{gather_windows(rows_, indices.windows), {}};
+  batch.inputs.dropout = indices.dropout;
+  const auto by_layer = [&](const torch::Tensor& rows) {
+    return rows.slice(1, lead_.first_layer()).transpose(0, 1);
+  };
+  batch.truth.experts = by_layer(batch.inputs.experts);
+  if (options_.gate_weights) batch.truth.gate_weights = by_layer(batch.inputs.gate_weights);
+  return batch;
+}
+
+void TokenWindows::draw(const TrainerSettings& settings, Random& random,
+                        BatchIndices& indices) const {
+  indices.windows.clear();
+  for (int64_t tokens = 0; tokens < settings.batch_tokens; tokens += indices.windows.back().size) {
+    indices.windows.push_back(windows_[random.below(windows_.size())]);
+  }
+  indices.dropout = at::globalContext().defaultGenerator(options_.device).clone();
+  indices.dropout->set_current_seed(random.next());
+}
+
+void TokenWindows::for_each_spread_batch(
+    const TrainerSettings& settings,
+    const std::function<void(const BatchIndices& indices, int64_t tokens)>& visit) const {
+  const int64_t wanted = std::min(settings.validation_tokens, tokens_);
+  BatchIndices batch;
+  int64_t size = 0;  // tokens in it
+  const auto visit_batch = [&] {
+    if (size > 0) visit(batch, size);
+    batch.windows.clear();
+    size = 0;
+  };
+  int64_t seen = 0;
+  int64_t taken = 0;
+  for (const TokenWindow& window : windows_) {
+    seen += window.size;
+    if (taken * tokens_ > seen * wanted) continue;
+    taken += window.size;
+    batch.windows.push_back(window);
+    size += window.size;
+    if (size >= settings.batch_tokens) visit_batch();
+  }
+  visit_batch();
 }
 
 }  // namespace foregate::predict

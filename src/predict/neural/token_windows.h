@@ -1,11 +1,18 @@
 #pragma once
 
+#include <ATen/core/Generator.h>
 #include <torch/types.h>
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <vector>
 
+#include "base/random.h"
 #include "predict/texts/routed_texts.h"
+#include "predict/training/loss.h"
+#include "predict/training/trainer_settings.h"
+#include "scoring/lead.h"
 
 namespace foregate::predict {
 
@@ -26,6 +33,7 @@ struct WindowBatch {
   torch::Tensor flat;  ///< [n] int64: each token's place in the padded layout
   int64_t windows = 0;
   int64_t longest = 0;
+  std::optional<at::Generator> dropout;  ///< what to draw dropout from; none: there is no dropout
 };
 
 /// Texts one after the other.
@@ -41,37 +49,60 @@ WindowBatch gather_windows(const RoutedRows& rows, const std::vector<TokenWindow
 /// All tokens of some texts with their routing, and the windows of at most `length` tokens that
 /// they are cut into. In memory, eight bytes a token and two a chosen expert, four if gate weights
 /// are to be kept as well.
-class WindowRows {
+class TokenWindows {
  public:
-  WindowRows(const trace::Geometry& geometry, int64_t length, bool gate_weights = false)
-      : geometry_(geometry), length_(length), keeps_gate_weights_(gate_weights) {}
+  /// Windows drawn, and what to draw their dropout from in training.
+  struct BatchIndices {
+    std::vector<TokenWindow> windows;
+    std::optional<at::Generator> dropout;
+  };
+  using Inputs = WindowBatch;
+  struct Batch {
+    Inputs inputs;
+    Decisions truth;  ///< of the predictable layers
+  };
+  struct Options {
+    torch::Device device = torch::kCPU;  ///< where windows are gathered
+    bool gate_weights = false;           ///< whether they are kept, and given with batches
+  };
+
+  TokenWindows(const trace::Geometry& geometry, const scoring::Lead& lead, int64_t length,
+               const Options& options)
+      : geometry_(geometry), lead_(lead), length_(length), options_(options) {}
 
   /// Takes a split's texts, or these, instead of those it had.
   void read(const RoutedTexts& corpus, trace::Split split);
   void set(const std::vector<RoutedText>& texts);
 
   /// From here on, ids are places in this table; its length for ids that are not in it.
-  void look_up(const torch::Tensor& ids,  // [S] int64, ascending
-               torch::Device device);
+  void look_up(const torch::Tensor& ids);                 // [S] int64, ascending
   const torch::Tensor& ids() const { return rows_.ids; }  ///< [N] int64
-  const std::vector<TokenWindow>& windows() const { return windows_; }
-  WindowBatch gather(const std::vector<TokenWindow>& windows) const {
-    return gather_windows(rows_, windows);
-  }
+  int64_t num_tokens() const { return tokens_; }
+
+  // For StreamedTask, once there is a table of ids:
+  Batch gather(const BatchIndices& indices, torch::ScalarType dtype) const;
+  bool repeats() const { return false; }  // batches differ in shape
+  void draw(const TrainerSettings& settings, Random& random, BatchIndices& indices) const;
+  void for_each_spread_batch(
+      const TrainerSettings& settings,
+      const std::function<void(const BatchIndices& indices, int64_t tokens)>& visit) const;
 
  private:
   void clear();
   void add(const RoutedText& text);
   void finish();
+  void move_rows();
 
   trace::Geometry geometry_;
+  scoring::Lead lead_;
   int64_t length_;
-  bool keeps_gate_weights_;
+  Options options_;
   int64_t tokens_ = 0;
   std::vector<torch::Tensor> text_ids_;  // of each text, until they are joined
   std::vector<torch::Tensor> text_experts_;
   std::vector<torch::Tensor> text_gate_weights_;
-  RoutedRows rows_;  // experts int16, gate weights float16
+  torch::Tensor table_;  // [S] int64, undefined before look_up()
+  RoutedRows rows_;      // experts int16, gate weights float16
   std::vector<TokenWindow> windows_;
 };
 

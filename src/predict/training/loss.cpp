@@ -74,4 +74,10 @@ torch::Tensor mean_loss(Loss loss, const torch::Tensor& logits, const Decisions&
   return total_loss(loss, logits, truth) / decisions;
 }
 
+double recall_at_k(const torch::Tensor& logits, const torch::Tensor& experts) {
+  const torch::Tensor truth = multi_hot(experts, logits.size(-1));
+  const torch::Tensor best = std::get<1>(logits.topk(experts.size(-1), -1));
+  return truth.gather(-1, best).mean().item<double>();
+}
+
 }  // namespace foregate::predict

@@ -35,4 +35,9 @@ struct Decisions {
 torch::Tensor mean_loss(Loss loss, const torch::Tensor& logits,  // [L', n, E] float32
                         const Decisions& truth);
 
+/// What validation chooses the best parameters by: the share of the chosen experts among the k
+/// highest logits.
+double recall_at_k(const torch::Tensor& logits,    // [..., E]
+                   const torch::Tensor& experts);  // [..., k] int64
+
 }  // namespace foregate::predict

@@ -1,0 +1,54 @@
+#include "predict/neural/target_routers.h"
+
+#include <fmt/format.h>
+#include <torch/types.h>
+
+#include <stdexcept>
+
+#include "base/error.h"
+#include "predict/texts/routed_texts.h"
+
+namespace foregate::predict {
+namespace {
+
+const nn::Routers& routers_of(const Predictor& predictor, const InitSource& source) {
+  if (source.texts == nullptr) throw std::logic_error("routers are asked of no texts");
+  if (source.texts->routers()) return *source.texts->routers();
+  throw DataError(
+      fmt::format("{} starts from the model's routers, and {} has no routers.safetensors; collect "
+                  "with --record features, or name the model with --model",
+                  predictor.name(), source.texts->name()));
+}
+
+torch::Tensor router_weight(const Predictor& predictor, const InitSource& source) {
+  return routers_of(predictor, source).weight.slice(0, predictor.first_layer());
+}
+
+torch::Tensor gain_of(const Predictor& predictor, const InitSource& source) {
+  const torch::Tensor norm =
+      routers_of(predictor, source).norm_weight.slice(0, predictor.first_layer());
+  const bool before_norm = predictor.lead().kind == scoring::Lead::Kind::kPreAttention;
+  return before_norm ? norm : torch::ones_like(norm);
+}
+
+}  // namespace
+
+Init target_router(const Predictor& predictor) {
+  return [&predictor](at::IntArrayRef /*shape*/, InitSource& source) {
+    return router_weight(predictor, source).clone();
+  };
+}
+
+Init target_gain(const Predictor& predictor) {
+  return [&predictor](at::IntArrayRef /*shape*/, InitSource& source) {
+    return gain_of(predictor, source).clone();
+  };
+}
+
+Init scaled_target_router(const Predictor& predictor) {
+  return [&predictor](at::IntArrayRef /*shape*/, InitSource& source) {
+    return router_weight(predictor, source) * gain_of(predictor, source).unsqueeze(1);
+  };
+}
+
+}  // namespace foregate::predict
