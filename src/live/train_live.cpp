@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base/error.h"
@@ -18,6 +17,7 @@
 #include "predict/registry.h"
 #include "predict/runs/training_output.h"
 #include "predict/training/trainer.h"
+#include "predict/training/trainer_settings.h"
 #include "tensor/dtype.h"
 
 namespace foregate::live {
@@ -51,19 +51,21 @@ std::vector<std::pair<std::string, scoring::Lead>> wanted(const TrainLiveOptions
   return pairs;
 }
 
-Json live_settings(const LiveTexts& texts, const TrainLiveOptions& options) {
+predict::LiveOrigin origin_of(const LiveTexts& texts, int64_t passes,
+                              const TrainLiveOptions& options) {
   const collect::CollectOptions& source = texts.source().options;
-  Json data = Json::array();
+  predict::LiveOrigin origin;
   for (const text::DatasetPlan& dataset : texts.source().plan.datasets) {
-    data.push_back({{"name", dataset.spec.name}, {"texts", dataset.ordinals.size()}});
+    origin.data.push_back({dataset.spec.name, static_cast<int64_t>(dataset.ordinals.size())});
   }
-  return {{"data", data},
-          {"max_length", source.max_length},
-          {"model_dtype", tensor::dtype_name(source.compute.dtype)},
-          {"quantization", tensor::quantization_name(source.compute.quantization.value())},
-          {"tokenizer_sha256", sha256_of_file(source.model / "tokenizer.json")},
-          {"buffer_tokens", options.buffer_tokens},
-          {"training_tokens", texts.index().tokens_of(trace::Split::kTrain)}};
+  origin.max_length = source.max_length;
+  origin.model_dtype = tensor::dtype_name(source.compute.dtype);
+  origin.quantization = tensor::quantization_name(source.compute.quantization.value());
+  origin.tokenizer_sha256 = sha256_of_file(source.model / "tokenizer.json");
+  origin.buffer_tokens = options.buffer_tokens;
+  origin.training_tokens = texts.index().tokens_of(trace::Split::kTrain);
+  origin.passes = passes;
+  return origin;
 }
 
 Job make_job(const std::string& name, const scoring::Lead& lead, const LiveTexts& texts,
@@ -80,7 +82,7 @@ Job make_job(const std::string& name, const scoring::Lead& lead, const LiveTexts
   info.name = name;
   info.lead = lead;
   info.geometry = texts.geometry();
-  info.settings = job.predictor->settings().dump();
+  info.settings = job.predictor->settings();
   info.model = collect::model_name_of(source);
   info.config_sha256 = sha256_of_file(source.model / "config.json");
   info.split_seed = source.seed;
@@ -98,10 +100,10 @@ int64_t choose_passes(const std::vector<Job>& jobs, const LiveTexts& texts,
   if (LiveReader::num_batches(texts, trace::Split::kTrain) <= kBatches) return 1;
   double draws = 0;
   for (const Job& job : jobs) {
-    const Json settings = job.predictor->settings();
-    if (!settings.contains("steps")) continue;
-    draws =
-        std::max(draws, settings["steps"].get<double>() * settings["batch_tokens"].get<double>());
+    const predict::TrainerSettings* training = job.predictor->trainer_settings();
+    if (training == nullptr) continue;
+    draws = std::max(
+        draws, static_cast<double>(training->steps) * static_cast<double>(training->batch_tokens));
   }
   const auto tokens = static_cast<double>(texts.index().tokens_of(trace::Split::kTrain));
   return std::max<int64_t>(1, std::llround(draws / (kDrawsPerPass * tokens)));
@@ -111,11 +113,10 @@ LiveStreamOptions stream_options(const std::vector<Job>& jobs, int64_t passes,
                                  const TrainLiveOptions& options) {
   LiveStreamOptions stream{.batches = kBatches, .passes = passes, .features = false};
   for (const Job& job : jobs) {
-    const Json settings = job.predictor->settings();
-    if (!settings.contains("validation_tokens")) continue;
-    stream.validation_tokens =
-        std::max(stream.validation_tokens,
-                 std::min(settings["validation_tokens"].get<int64_t>(), options.buffer_tokens));
+    const predict::TrainerSettings* training = job.predictor->trainer_settings();
+    if (training == nullptr) continue;
+    stream.validation_tokens = std::max(
+        stream.validation_tokens, std::min(training->validation_tokens, options.buffer_tokens));
     stream.features = stream.features || job.predictor->needs_features();
   }
   return stream;
@@ -169,7 +170,7 @@ void write_results(std::vector<Job>& jobs, const LiveTexts& texts) {
   const auto calibrations = predict::fit_calibrations(predictors, texts);
   for (size_t i = 0; i < jobs.size(); ++i) {
     Job& job = jobs[i];
-    job.info.settings = job.predictor->settings().dump();
+    job.info.settings = job.predictor->settings();
     job.info.validation = metrics[i];
     job.info.calibration = calibrations[i];
     predict::save_predictor(job.output, *job.predictor, job.info, texts_seen(texts.index()));
@@ -203,10 +204,9 @@ std::vector<predict::TrainSummary> train_live(const TrainLiveOptions& options,
     jobs.push_back(make_job(name, lead, texts, options, pairs.size() == 1));
   }
   const int64_t passes = choose_passes(jobs, texts, options);
-  Json live = live_settings(texts, options);
-  live["passes"] = passes;
+  const predict::LiveOrigin origin = origin_of(texts, passes, options);
   for (Job& job : jobs) {
-    job.info.live = live.dump();
+    job.info.live = origin;
     job.already_done = predict::is_done(job.output, job.info);
   }
   std::vector<predict::TrainSummary> summaries;

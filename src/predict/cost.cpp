@@ -1,8 +1,8 @@
 #include "predict/cost.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "predict/neural/transformer.h"
 #include "scoring/constants.h"
 #include "scoring/counting/path_ids.h"
 
@@ -84,10 +84,10 @@ double dense_cost(const Predictor& predictor) {
 }
 
 double transformer_cost(const Predictor& predictor) {
-  const Json settings = predictor.settings();
-  const auto setting = [&](const char* name) { return settings[name].get<double>(); };
+  const scoring::TransformerSizes& sizes =
+      dynamic_cast<const TransformerPredictor&>(predictor).sizes();
   // Scores and sums over half a window on average.
-  return dense_cost(predictor) + setting("blocks") * setting("context") * setting("width");
+  return dense_cost(predictor) + static_cast<double>(sizes.blocks * sizes.context * sizes.width);
 }
 
 }  // namespace foregate::predict

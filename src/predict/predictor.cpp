@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "base/error.h"
@@ -22,10 +21,6 @@ std::unique_ptr<Training> Predictor::start_training(const FitInputs& /*inputs*/)
 
 void Predictor::end_training(Training& /*training*/) {
   throw std::logic_error("a predictor that learns by counting has no training to end");
-}
-
-Json Predictor::settings() const {
-  return Json::object();
 }
 
 void require_inputs(const Predictor& predictor, const RoutedTexts& texts) {

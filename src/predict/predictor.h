@@ -7,16 +7,17 @@
 #include <memory>
 #include <string>
 
-#include "base/json.h"
+#include "predict/settings.h"
 #include "scoring/lead.h"
 #include "trace/trace.h"
 
 namespace foregate::predict {
 
-struct FitInputs;   // predict/fit_inputs.h
-struct RoutedText;  // predict/texts/routed_text.h
-class RoutedTexts;  // predict/texts/routed_texts.h
-class Training;     // predict/training/trainer.h
+struct FitInputs;        // predict/fit_inputs.h
+struct RoutedText;       // predict/texts/routed_text.h
+class RoutedTexts;       // predict/texts/routed_texts.h
+struct TrainerSettings;  // predict/training/trainer_settings.h
+class Training;          // predict/training/trainer.h
 
 using NamedTensors = std::map<std::string, torch::Tensor>;
 
@@ -59,8 +60,10 @@ class Predictor {
   /// The inverse. Throws DataError naming `where` and the tensor that is missing or of the wrong
   /// shape.
   virtual void set_weights(const NamedTensors& weights, const std::string& where) = 0;
-  /// What the predictor was made with, in the form its factory reads.
-  virtual Json settings() const;
+  /// What the predictor was made with, for predictor.json.
+  virtual Settings settings() const { return {}; }
+  /// How it is trained by gradient; null if it learns otherwise or not at all.
+  virtual const TrainerSettings* trainer_settings() const { return nullptr; }
 
  private:
   std::string name_;

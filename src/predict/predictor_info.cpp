@@ -29,10 +29,10 @@ Json PredictorInfo::to_json() const {
                    {"test_share", split.test}};
   if (!held_out.empty()) json["trace"]["held_out"] = held_out;
   if (!learned_from.empty()) json["trace"]["learned_from"] = learned_from;
-  if (!live.empty()) json["live"] = parse_json(live, "live");
+  if (live) json["live"] = live->to_json();
   json["seed"] = seed;
   json["dtype"] = dtype;
-  json["settings"] = parse_json(settings, "settings");
+  json["settings"] = settings_to_json(settings);
   Json metrics = Json::object();
   for (const auto& [metric, value] : validation) metrics[metric] = value;
   json["validation"] = std::move(metrics);
@@ -61,10 +61,10 @@ PredictorInfo PredictorInfo::from_json(const JsonReader& reader) {
   info.split.test = trace.number("test_share", 0, 1);
   info.held_out = trace.string("held_out", "");
   info.learned_from = trace.string("learned_from", "");
-  if (reader.has("live")) info.live = reader.object("live").json().dump();
+  if (reader.has("live")) info.live = LiveOrigin::from_json(reader.object("live"));
   info.seed = read_unsigned(reader, "seed");
   info.dtype = reader.string("dtype");
-  info.settings = reader.object("settings").json().dump();
+  info.settings = settings_from_json(reader.object("settings"));
   const JsonReader metrics = reader.object("validation");
   for (const auto& [metric, value] : metrics.json().items()) {
     info.validation.emplace_back(metric, metrics.number(metric.c_str(), 0, 1));

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "base/json.h"
+#include "predict/live_origin.h"
 #include "predict/predictor.h"
+#include "predict/settings.h"
 #include "scoring/predictor_format.h"
 #include "trace/split/split.h"
 
@@ -21,14 +23,14 @@ struct PredictorInfo {
   std::string name;
   scoring::Lead lead;
   trace::Geometry geometry;
-  std::string settings;  ///< a JSON object, as Predictor::settings() wrote it
+  Settings settings;
 
-  std::string model;          ///< whose routing it predicts
-  std::string config_sha256;  ///< of that model's config.json; empty for imported traces
-  std::string trace;          ///< directory it was fitted on, as it was named then
-  std::string trace_sha256;   ///< of that directory's manifest
-  std::string live;           ///< JSON object: how the texts were routed and passed by, if no trace
-  uint64_t split_seed = 0;    ///< the manifest's seed, which fixes the split
+  std::string model;               ///< whose routing it predicts
+  std::string config_sha256;       ///< of that model's config.json; empty for imported traces
+  std::string trace;               ///< directory it was fitted on, as it was named then
+  std::string trace_sha256;        ///< of that directory's manifest
+  std::optional<LiveOrigin> live;  ///< if there was no trace
+  uint64_t split_seed = 0;         ///< the manifest's seed, which fixes the split
   trace::SplitOptions split;
   std::string held_out;      ///< the dataset it was not to see, all of which is test; empty: none
   std::string learned_from;  ///< the only dataset it learned from; empty: all of them

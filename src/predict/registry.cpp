@@ -63,16 +63,16 @@ std::string leads_of(const PredictorKind& kind) {
 
 /// What is written in a settings file must mean something.
 void require_known_settings(const Predictor& predictor, const JsonReader& settings) {
-  const Json known = predictor.settings();
+  const Settings known = predictor.settings();
+  std::vector<std::string> keys;
+  for (const auto& [name, value] : known) keys.push_back(name);
   for (const auto& [key, value] : settings.json().items()) {
-    if (known.contains(key)) continue;
+    if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
     if (known.empty()) {
       throw UsageError(
           fmt::format("{}: '{}' is no setting of {}, which has none; leave out --config",
                       settings.where(), key, predictor.name()));
     }
-    std::vector<std::string> keys;
-    for (const auto& [name, ignored] : known.items()) keys.push_back(name);
     throw UsageError(fmt::format("{}: '{}' is no setting of {}; expected one of: {}",
                                  settings.where(), key, predictor.name(), fmt::join(keys, ", ")));
   }

@@ -75,7 +75,8 @@ class CAndCpp : public ::testing::TestWithParam<Case> {
   static std::unique_ptr<predict::Predictor> trained() {
     const scoring::Lead lead = scoring::parse_lead(GetParam().lead);
     const trace::Geometry& geometry = inputs().corpus->geometry();
-    Json settings = predict::make_predictor(GetParam().predictor, lead, geometry)->settings();
+    Json settings = predict::settings_to_json(
+        predict::make_predictor(GetParam().predictor, lead, geometry)->settings());
     if (settings.contains("steps")) settings["steps"] = 20;
     if (settings.contains("batch_tokens")) settings["batch_tokens"] = 64;
     for (const char* size : {"width", "rank", "embedding"}) {
@@ -152,7 +153,7 @@ TEST_P(CAndCpp, ScoreAlike) {
   info.name = GetParam().predictor;
   info.lead = predictor->lead();
   info.geometry = predictor->geometry();
-  info.settings = predictor->settings().dump();
+  info.settings = predictor->settings();
   info.calibration = predict::fit_calibrations({predictor.get()}, *inputs().corpus).front();
   ASSERT_TRUE(info.calibration.has_value());
   predict::save_predictor(directory.path(), *predictor, info, {});

@@ -52,7 +52,8 @@ class EveryPredictor : public ::testing::TestWithParam<Case> {
 
   static std::unique_ptr<Predictor> fitted() {
     const Case& param = GetParam();
-    Json settings = make_predictor(param.name, param.lead, corpus_->geometry())->settings();
+    Json settings =
+        settings_to_json(make_predictor(param.name, param.lead, corpus_->geometry())->settings());
     if (settings.contains("steps")) settings["steps"] = 8;
     if (settings.contains("batch_tokens")) settings["batch_tokens"] = 64;
     if (settings.contains("width")) settings["width"] = 16;
@@ -155,7 +156,7 @@ TEST_P(EveryPredictor, IsTheSameAfterSavingAndLoading) {
   info.name = predictor->name();
   info.lead = predictor->lead();
   info.geometry = predictor->geometry();
-  info.settings = predictor->settings().dump();
+  info.settings = predictor->settings();
   info.model = "synthetic";
   info.validation = {{"recall@2", 0.5}};
   info.calibration = scoring::Calibration{0.7, -0.4, 1.0 / 3};

@@ -17,12 +17,13 @@
 #include "predict/registry.h"
 #include "predict/training/gradient_predictor.h"
 #include "support/synthetic_trace.h"
+#include "support/temporary_folder.h"
 #include "tensor/files/safetensors.h"
 
 namespace foregate::predict {
 namespace {
 
-using testing::TemporaryDirectory;
+using testing::TemporaryFolder;
 
 class Parameters : public ::testing::Test {
  protected:
@@ -49,7 +50,7 @@ class Parameters : public ::testing::Test {
     return predictors;
   }
 
-  TemporaryDirectory directory_;
+  TemporaryFolder directory_;
   std::unique_ptr<Corpus> corpus_;
   std::unique_ptr<SharedCounts> counts_;
 };
@@ -60,7 +61,7 @@ TEST_F(Parameters, AreExactlyTheTensorsThatAreSaved) {
   std::set<std::string> kinds;
   for (const auto& predictor : every_trained_predictor()) {
     predictor->fit(inputs());
-    const TemporaryDirectory output;
+    const TemporaryFolder output;
     save_predictor(output.path(), *predictor, {}, {});
 
     Shapes listed = {{"seen_texts", {0}}};  // of every predictor

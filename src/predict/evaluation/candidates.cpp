@@ -73,7 +73,7 @@ void require_same_model(const std::string& directory, const PredictorInfo& info,
 /// from, or, for one that learned from the running model, it was trained on exactly the trace's
 /// training and validation texts.
 bool split_alike(const StoredPredictor& stored, const Corpus& corpus) {
-  if (stored.info.live.empty()) return stored.info.trace_sha256 == corpus.digest();
+  if (!stored.info.live) return stored.info.trace_sha256 == corpus.digest();
   const std::vector<uint64_t> texts = hashes_learned_from(corpus);
   return std::unordered_set<uint64_t>(texts.begin(), texts.end()) == stored.seen_texts;
 }
@@ -92,7 +92,7 @@ void add_directory(const std::string& directory, const EvaluateOptions& options,
         fmt::format("{} learned from {}, whose training texts may be test texts of {}; evaluate on "
                     "the former, or on texts it never saw with --split all",
                     directory,
-                    stored.info.live.empty() ? fmt::format("another trace ({})", stored.info.trace)
+                    !stored.info.live ? fmt::format("another trace ({})", stored.info.trace)
                                              : "other texts, by --live",
                     corpus.path().string()));
   }

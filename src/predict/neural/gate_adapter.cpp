@@ -2,8 +2,6 @@
 
 #include <torch/types.h>
 
-#include <nlohmann/json.hpp>
-
 #include "predict/neural/target_routers.h"
 #include "predict/training/layer_matmul.h"
 
@@ -43,10 +41,10 @@ torch::Tensor GateAdapterPredictor::logits(const NamedTensors& parameters,
          parameters.at("bias").unsqueeze(1);
 }
 
-Json GateAdapterPredictor::settings() const {
-  Json json = StatePredictor::settings();
-  json["rank"] = rank_;
-  return json;
+Settings GateAdapterPredictor::settings() const {
+  Settings settings = StatePredictor::settings();
+  settings.emplace_back("rank", rank_);
+  return settings;
 }
 
 }  // namespace foregate::predict

@@ -2,8 +2,6 @@
 
 #include <torch/types.h>
 
-#include <nlohmann/json.hpp>
-
 #include "predict/neural/target_routers.h"
 #include "predict/training/layer_matmul.h"
 
@@ -69,11 +67,11 @@ torch::Tensor GateMlpPredictor::logits(const NamedTensors& parameters, const Sta
          parameters.at("bias").unsqueeze(1);
 }
 
-Json GateMlpPredictor::settings() const {
-  Json json = StatePredictor::settings();
-  json["width"] = sizes_.width;
-  json["embedding"] = sizes_.embedding;
-  return json;
+Settings GateMlpPredictor::settings() const {
+  Settings settings = StatePredictor::settings();
+  settings.emplace_back("width", sizes_.width);
+  settings.emplace_back("embedding", sizes_.embedding);
+  return settings;
 }
 
 }  // namespace foregate::predict

@@ -21,7 +21,7 @@ class GateMlpPredictor : public StatePredictor {
   bool reads_history() const override { return true; }
   torch::Tensor logits(const NamedTensors& parameters, const StateInputs& inputs,
                        torch::ScalarType dtype) const override;
-  Json settings() const override;
+  Settings settings() const override;
 
  private:
   scoring::GateMlpSizes sizes_;

@@ -2,8 +2,6 @@
 
 #include <torch/types.h>
 
-#include <nlohmann/json.hpp>
-
 #include "predict/training/layer_matmul.h"
 
 namespace foregate::predict {
@@ -37,10 +35,10 @@ torch::Tensor MlpPredictor::logits(const NamedTensors& parameters, const StateIn
          parameters.at("output_bias").unsqueeze(1);
 }
 
-Json MlpPredictor::settings() const {
-  Json json = StatePredictor::settings();
-  json["width"] = width_;
-  return json;
+Settings MlpPredictor::settings() const {
+  Settings settings = StatePredictor::settings();
+  settings.emplace_back("width", width_);
+  return settings;
 }
 
 }  // namespace foregate::predict

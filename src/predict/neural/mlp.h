@@ -17,7 +17,7 @@ class MlpPredictor : public StatePredictor {
   std::vector<ParameterSpec> parameters() const override;
   torch::Tensor logits(const NamedTensors& parameters, const StateInputs& inputs,
                        torch::ScalarType dtype) const override;
-  Json settings() const override;
+  Settings settings() const override;
 
  private:
   int64_t width_;

@@ -51,7 +51,7 @@ std::unique_ptr<TrainingTask> StatePredictor::make_task(const FitInputs& inputs)
     return logits(parameters, batch, dtype);
   };
   return std::make_unique<StreamedTask<StateRows>>(std::move(rows), std::move(validation),
-                                                   logits_of, inputs, training());
+                                                   logits_of, inputs, *trainer_settings());
 }
 
 }  // namespace foregate::predict

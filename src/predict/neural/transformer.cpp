@@ -5,7 +5,6 @@
 #include <torch/utils.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "predict/training/streamed_task.h"
@@ -219,7 +218,7 @@ std::unique_ptr<TrainingTask> TransformerPredictor::make_task(const FitInputs& i
     return logits(parameters, batch, dtype);
   };
   return std::make_unique<StreamedTask<TokenWindows>>(std::move(windows), std::move(validation),
-                                                      logits_of, inputs, training());
+                                                      logits_of, inputs, *trainer_settings());
 }
 
 torch::Tensor TransformerPredictor::score(const RoutedText& text) const {
@@ -252,16 +251,16 @@ void TransformerPredictor::set_weights(const NamedTensors& weights, const std::s
   GradientPredictor::set_weights(weights, where);
 }
 
-Json TransformerPredictor::settings() const {
-  Json json = GradientPredictor::settings();
-  json["width"] = sizes_.width;
-  json["blocks"] = sizes_.blocks;
-  json["heads"] = sizes_.heads;
-  json["context"] = sizes_.context;
-  json["dropout"] = dropout_;
-  json["layers_back"] = sizes_.layers_back;
-  json["layer_width"] = sizes_.layer_width;
-  return json;
+Settings TransformerPredictor::settings() const {
+  Settings settings = GradientPredictor::settings();
+  settings.emplace_back("width", sizes_.width);
+  settings.emplace_back("blocks", sizes_.blocks);
+  settings.emplace_back("heads", sizes_.heads);
+  settings.emplace_back("context", sizes_.context);
+  settings.emplace_back("dropout", dropout_);
+  settings.emplace_back("layers_back", sizes_.layers_back);
+  settings.emplace_back("layer_width", sizes_.layer_width);
+  return settings;
 }
 
 }  // namespace foregate::predict

@@ -24,7 +24,7 @@ class TransformerPredictor : public GradientPredictor {
   torch::Tensor score(const RoutedText& text) const override;
   NamedTensors weights() const override;
   void set_weights(const NamedTensors& weights, const std::string& where) override;
-  Json settings() const override;
+  Settings settings() const override;
 
   /// Logits of the predictable layers.
   torch::Tensor logits(const NamedTensors& parameters, const WindowBatch& batch,

@@ -25,7 +25,7 @@ PredictorInfo info_of(const Predictor& predictor, const TrainOptions& options,
   info.name = predictor.name();
   info.lead = predictor.lead();
   info.geometry = predictor.geometry();
-  info.settings = predictor.settings().dump();
+  info.settings = predictor.settings();
   info.model = manifest.model;
   info.config_sha256 = manifest.config_sha256;
   info.trace = corpus.path().string();
@@ -65,7 +65,7 @@ TrainSummary train_predictor(const TrainOptions& options, const RunContext& run)
   SharedCounts counts(texts);
   predictor->fit({.corpus = texts, .counts = counts, .environment = environment, .run = run});
 
-  info.settings = predictor->settings().dump();
+  info.settings = predictor->settings();
   info.validation = measure_on_validation({predictor.get()}, texts).front();
   info.calibration = fit_calibrations({predictor.get()}, texts).front();
   save_predictor(options.output, *predictor, info, hashes_learned_from(texts));

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 namespace foregate::predict {
 
 void NeuralPredictor::run_on(const torch::Device& device) {
@@ -34,10 +32,6 @@ std::unique_ptr<Training> GradientPredictor::start_training(const FitInputs& inp
 
 void GradientPredictor::end_training(Training& training) {
   values_ = training.result();
-}
-
-Json GradientPredictor::settings() const {
-  return training_.to_json();
 }
 
 }  // namespace foregate::predict

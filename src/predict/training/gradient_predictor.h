@@ -42,13 +42,12 @@ class GradientPredictor : public NeuralPredictor {
   void fit(const FitInputs& inputs) final;
   std::unique_ptr<Training> start_training(const FitInputs& inputs) final;
   void end_training(Training& training) final;
-  Json settings() const override;
+  Settings settings() const override { return training_.list(); }
+  const TrainerSettings* trainer_settings() const final { return &training_; }
 
  protected:
   /// Batches and loss. parameters() are asked for after this. May refer to predictor and inputs.
   virtual std::unique_ptr<TrainingTask> make_task(const FitInputs& inputs) = 0;
-
-  const TrainerSettings& training() const { return training_; }
 
  private:
   TrainerSettings training_;

@@ -45,7 +45,7 @@ struct Training::Impl {
         step_on_device_(device_),
         loss_(torch::zeros({}, device_)),
         losses_(torch::zeros({device_.is_cpu() ? 1 : kStepsAhead}, device_)) {
-    Json json = settings.to_json();
+    Json json = settings_to_json(settings.list());
     json.erase("checkpoint_seconds");  // Changes nothing but how often the state is kept.
     json["seed"] = environment.seed;
     json["dtype"] = tensor::dtype_name(environment.dtype);

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <nlohmann/json.hpp>
-
 namespace foregate::predict {
 namespace {
 
@@ -36,7 +34,7 @@ TrainerSettings TrainerSettings::from_json(const JsonReader& reader,
   return s;
 }
 
-Json TrainerSettings::to_json() const {
+Settings TrainerSettings::list() const {
   return {{"loss", loss_name(loss)},
           {"steps", steps},
           {"batch_tokens", batch_tokens},

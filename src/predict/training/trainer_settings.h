@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "base/json.h"
+#include "predict/settings.h"
 #include "predict/training/loss.h"
 
 namespace foregate::predict {
@@ -24,7 +25,8 @@ struct TrainerSettings {
 
   /// Reads what is there, `defaults` for the rest. Throws DataError for values out of range.
   static TrainerSettings from_json(const JsonReader& reader, const TrainerSettings& defaults);
-  Json to_json() const;
+  /// By name, as from_json() reads them.
+  Settings list() const;
 };
 
 }  // namespace foregate::predict
