@@ -71,7 +71,7 @@ TEST_F(Parameters, AreExactlyTheTensorsThatAreSaved) {
     }
     Shapes saved;
     const tensor::SafetensorsFile file(output.path() / scoring::kPredictorWeightsFile);
-    for (const tensor::SafetensorsEntry& entry : file.entries()) {
+    for (const tensor::TensorEntry& entry : file.entries()) {
       saved[entry.name] = entry.shape;
       if (listed.contains(entry.name) && entry.name != "seen_texts") {
         EXPECT_EQ(entry.dtype, torch::kFloat32) << entry.name;

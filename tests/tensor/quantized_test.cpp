@@ -7,8 +7,8 @@
 #include <cmath>
 #include <limits>
 
-#include "support/test_files.h"
 #include "quantized_aten.h"
+#include "support/test_files.h"
 #include "tensor/weight/encoding.h"
 #include "tensor/weight/quantized_rows.h"
 #include "tensor/weight/weight.h"
