@@ -130,7 +130,9 @@ TEST(DescribeLayer, OnlyTheLargeMatricesAreQuantizable) {
   std::vector<size_t> dimensions;
   for (const WeightSpec& spec : describe_layer(rich_config(), rich_names(), 1)) {
     if (spec.keep == Keep::kQuantizable) dimensions.push_back(spec.shape.size());
-    if (spec.keep == Keep::kFloat32) EXPECT_THAT(spec.shape, ElementsAre(3, 8));
+    if (spec.keep == Keep::kFloat32) {
+      EXPECT_THAT(spec.shape, ElementsAre(3, 8));
+    }
   }
   EXPECT_THAT(dimensions, ElementsAre(2, 2, 3, 3, 2, 2));  // qkv, o, experts, shared expert
 }

@@ -1,8 +1,10 @@
 #include "tensor/weight/quantized_rows.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
+#include <limits>
 
 // The loops below are plain C++ that the compiler vectorises; on x86 they are compiled a second
 // time for AVX2 and chosen where the program starts on a processor that has it.
@@ -77,14 +79,14 @@ FOREGATE_INLINE bool encode_nf4_row(const float* row, int64_t columns, uint8_t* 
     if (largest >= kInfinity) return false;
     const float scale = std::bit_cast<float>(largest);
     const float divisor = scale == 0 ? 1.0F : scale;
+    // Whole blocks in the inner loop, whose length is known: every compiler makes vectors of it.
+    std::array<float, kNf4Block> value;
+    value.fill(-std::numeric_limits<float>::infinity());  // code 0
+    for (int64_t i = 0; i < count; ++i) value[i] = row[begin + i] / divisor;
     std::array<int32_t, kNf4Block> code{};
-    for (int64_t i = 0; i < count; ++i) {
-      const float value = row[begin + i] / divisor;
-      int32_t above = 0;
-      for (const float midpoint : kMidpoints) above += value > midpoint ? 1 : 0;
-      code[i] = above;
+    for (const float midpoint : kMidpoints) {
+      for (int64_t i = 0; i < kNf4Block; ++i) code[i] += value[i] > midpoint ? 1 : 0;
     }
-    if (count % 2 != 0) code[count] = 0;
     uint8_t* packed = codes + begin / 2;
     for (int64_t i = 0; i < (count + 1) / 2; ++i) {
       packed[i] = static_cast<uint8_t>(code[2 * i] << 4 | code[2 * i + 1]);
