@@ -168,7 +168,7 @@ TEST_F(Evaluate, NeuralPredictorsRunOnAGpu) {
   there.device = torch::Device(torch::kCUDA, 0);
   const stats::Evaluation expected = evaluate(here);
   const stats::Evaluation found = evaluate(there);
-  EXPECT_EQ(found.device, "cuda");
+  EXPECT_EQ(found.device, "cuda:0");
   ASSERT_EQ(found.rows.size(), 5U);
   for (size_t i = 0; i < found.rows.size(); ++i) {
     EXPECT_NEAR(metric(found.rows[i], "recall@2"), metric(expected.rows[i], "recall@2"), 0.002)

@@ -26,9 +26,10 @@ constexpr int kRows = kConsumers * kGroupRows;
 constexpr int kCluster = 2;
 constexpr int kStages = 4;
 constexpr int kThreads = (1 + kConsumers) * 128;
-constexpr int kPack = 8;  // values of one 16-byte copy
+[[maybe_unused]] constexpr int kPack = 8;  // values of one 16-byte copy
 static_assert(kHalf == kRotatedHeadSize);
-constexpr int kWeightBytes = 2 * kHalf * kDepth * static_cast<int>(sizeof(__nv_bfloat16));
+[[maybe_unused]] constexpr int kWeightBytes =
+    2 * kHalf * kDepth * static_cast<int>(sizeof(__nv_bfloat16));
 
 // What becomes of the sums.
 enum class Epilogue { kStore, kSiluProduct, kRotate };

@@ -93,7 +93,7 @@ void add_directory(const std::string& directory, const EvaluateOptions& options,
                     "the former, or on texts it never saw with --split all",
                     directory,
                     !stored.info.live ? fmt::format("another trace ({})", stored.info.trace)
-                                             : "other texts, by --live",
+                                      : "other texts, by --live",
                     corpus.path().string()));
   }
   if (!options.all_texts && stored.info.held_out != options.held_out) {
