@@ -20,13 +20,12 @@ std::string message_of(int error) {
   return reinterpret_cast<const char*>(buffer.data());
 }
 
-struct FreeCode {
-  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-};
-
 }  // namespace
 
 struct Regex::Impl {
+  struct FreeCode {
+    void operator()(pcre2_code* code) const { pcre2_code_free(code); }
+  };
   std::unique_ptr<pcre2_code, FreeCode> code;
 };
 
