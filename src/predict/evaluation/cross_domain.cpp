@@ -5,6 +5,7 @@
 
 #include "predict/counting/routing_counts.h"
 #include "predict/evaluation/predictor_evaluator.h"
+#include "predict/evaluation/text_queue.h"
 #include "predict/fit_inputs.h"
 #include "predict/registry.h"
 #include "predict/texts/dataset_texts.h"
@@ -55,11 +56,9 @@ std::vector<stats::TransferRow> measure_transfers(const EvaluateOptions& options
           {.corpus = texts, .counts = counts, .environment = environment, .run = run});
       evaluators.emplace_back(*candidate.predictor, candidate.label);
     }
-    corpus.for_each(test_texts, [&](const RoutedText& text) {
-      if (text.num_tokens() == 0) return;
-      const Targets targets(text);
-      for (PredictorEvaluator& evaluator : evaluators) evaluator.add(text, targets);
-    });
+    TextQueue queue(evaluators, torch::kCPU);
+    corpus.for_each(test_texts, [&](const RoutedText& text) { queue.add(text); });
+    queue.flush();
     for (const PredictorEvaluator& evaluator : evaluators) {
       const stats::EvaluationRow row = evaluator.summarize(options.seed);
       transfers.push_back({row.predictor, row.lead, dataset.name, row.recall_by_dataset(top_k)});

@@ -12,6 +12,7 @@
 #include "predict/evaluation/cross_domain.h"
 #include "predict/evaluation/example_texts.h"
 #include "predict/evaluation/predictor_evaluator.h"
+#include "predict/evaluation/text_queue.h"
 #include "predict/fit_inputs.h"
 #include "predict/texts/corpus.h"
 #include "predict/texts/routed_text.h"
@@ -81,19 +82,22 @@ class EvaluationRun {
     }
     if (options.examples > 0) examples_.emplace(candidates, options.examples);
     if (corpus.routers()) control_.emplace(*corpus.routers());
+    queue_.emplace(evaluators_, options.device);
   }
 
   void add(const RoutedText& text) {
     if (text.num_tokens() == 0) return;
     if (control_) control_->add(text);
     if (examples_) examples_->add(text);
-    const Targets targets(text);
-    for (size_t i = 0; i < evaluators_.size(); ++i) {
-      evaluators_[i].add(text, targets);
+    queue_->add(text);
+    for (size_t i = 0; i < candidates_.size(); ++i) {
       const Candidate& candidate = candidates_[i];
       if (candidate.learns && candidate.seen_texts.contains(text.hash)) ++seen_[i];
     }
   }
+
+  /// After the last text.
+  void finish() { queue_->flush(); }
 
   void fill(stats::Evaluation& evaluation, uint64_t seed) const {
     for (size_t i = 0; i < evaluators_.size(); ++i) {
@@ -128,6 +132,7 @@ class EvaluationRun {
 
   const std::vector<Candidate>& candidates_;
   std::vector<PredictorEvaluator> evaluators_;
+  std::optional<TextQueue> queue_;
   std::vector<int64_t> seen_;
   std::optional<OwnRouterControl> control_;
   std::optional<ExampleTexts> examples_;
@@ -157,6 +162,7 @@ stats::Evaluation evaluate(const EvaluateOptions& options, const RunContext& run
     scores.add(text);
     progress->update(++done);
   });
+  scores.finish();
   progress->finish();
 
   stats::Evaluation evaluation;

@@ -83,14 +83,13 @@ PredictorEvaluator::PredictorEvaluator(const Predictor& predictor, std::string l
   recall_ = static_cast<size_t>(std::find(keys_.begin(), keys_.end(), recall) - keys_.begin());
 }
 
-void PredictorEvaluator::add(const RoutedText& text, const Targets& targets) {
+PredictorEvaluator::TextScore PredictorEvaluator::score(const RoutedText& text,
+                                                        const Targets& targets) const {
   Stopwatch watch;
   watch.start();
   const torch::Tensor scores = predictor_.score(text).contiguous();  // [n, L', E]
-  seconds_ += watch.seconds();
-  tokens_ += targets.tokens;
+  const double seconds = watch.seconds();
   const torch::Tensor probabilities = calibrated(calibration_, scores).contiguous();
-  gate_mass_ = gate_mass_ && !targets.gate_weights.empty();
 
   const auto layers = static_cast<size_t>(predictor_.num_layers());
   std::vector<LayerScore> parts(layers, empty_score());
@@ -101,17 +100,25 @@ void PredictorEvaluator::add(const RoutedText& text, const Targets& targets) {
       add_layer(scores, probabilities, targets, l, parts[static_cast<size_t>(l)]);
     }
   });
+  return {text.dataset, targets.tokens, !targets.gate_weights.empty(), seconds, std::move(parts)};
+}
+
+void PredictorEvaluator::add(const TextScore& text) {
+  seconds_ += text.seconds;
+  tokens_ += text.tokens;
+  gate_mass_ = gate_mass_ && text.gate_weights;
   using stats::Part;
   std::map<Part, Sums> sums;
-  for (size_t l = 0; l < layers; ++l) {
+  for (size_t l = 0; l < text.layers.size(); ++l) {
+    const LayerScore& score = text.layers[l];
     const Part layer = Part::moe_layer(predictor_.first_layer() + static_cast<int>(l));
     for (const auto& [phase, found] :
-         {std::pair("prompt", &parts[l].prompt), std::pair("generated", &parts[l].generated)}) {
+         {std::pair("prompt", &score.prompt), std::pair("generated", &score.generated)}) {
       if (found->decisions() == 0) continue;
       for (const Part& part : {Part(), layer, Part::phase(phase)}) sums[part].add(*found);
       for (size_t i = 0; i < ranks_.size(); ++i) ranks_[i] += found->ranks()[i];
     }
-    confidence_.add(parts[l].confidence);
+    confidence_.add(score.confidence);
   }
   sums[Part::dataset(text.dataset)] = sums[Part()];
   for (auto& [part, of_part] : sums) sums_[part].push_back(std::move(of_part));

@@ -28,6 +28,13 @@ struct Targets {
 
 /// Scores one predictor text by text and sums up.
 class PredictorEvaluator {
+  /// One layer of one text.
+  struct LayerScore {
+    stats::MetricSums prompt;
+    stats::MetricSums generated;
+    stats::ConfidenceScore confidence;
+  };
+
  public:
   /// `budgets`: m of recall@m and so on, in addition to k and 2k. `threshold`: see
   /// EvaluationRow::at_threshold.
@@ -35,19 +42,24 @@ class PredictorEvaluator {
                      scoring::Calibration calibration = {}, const std::vector<int>& budgets = {},
                      std::optional<double> threshold = {});
 
-  void add(const RoutedText& text, const Targets& targets);
+  /// What one text contributes.
+  struct TextScore {
+    std::string dataset;
+    int64_t tokens;
+    bool gate_weights;
+    double seconds;  // spent in Predictor::score()
+    std::vector<LayerScore> layers;
+  };
+  /// Scores a text. Several threads may, of different texts.
+  TextScore score(const RoutedText& text, const Targets& targets) const;
+  /// Adds it up. The order of the texts is that of the sums, and of the intervals' resamples.
+  void add(const TextScore& text);
   /// Intervals are bootstrapped over the texts, with this seed.
   stats::EvaluationRow summarize(uint64_t seed) const;
   /// The difference in recall@k to another evaluator that saw the same texts at the same lead.
   stats::Interval gain_over(const PredictorEvaluator& other, uint64_t seed) const;
 
  private:
-  /// One layer of one text.
-  struct LayerScore {
-    stats::MetricSums prompt;
-    stats::MetricSums generated;
-    stats::ConfidenceScore confidence;
-  };
   LayerScore empty_score() const;
   void add_layer(const torch::Tensor& scores,         // [n, L', E]
                  const torch::Tensor& probabilities,  // [n, L', E]

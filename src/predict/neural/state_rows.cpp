@@ -4,63 +4,41 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <array>
-#include <cmath>
+#include <cstddef>
 #include <utility>
 
 #include "nn/gather_rms_norm.h"
+#include "scoring/constants.h"
+#include "scoring/neural/state_row.h"
 #include "tensor/device/device_memory.h"
 #include "tensor/device/transfer.h"
 
 namespace foregate::predict {
 namespace {
 
-constexpr float kNormEpsilon = 1e-6F;
-constexpr int64_t kLanes = 16;
 constexpr int64_t kGrain = 64;  // tokens a thread takes at a time
 
-template <typename Value>
-void normalize_row(const Value* row, float* out, int64_t hidden) {
-  // Independent sums, so that the compiler may use vector registers.
-  std::array<float, kLanes> sums{};
-  const int64_t whole = hidden / kLanes * kLanes;
-  for (int64_t h = 0; h < whole; h += kLanes) {
-    for (int64_t i = 0; i < kLanes; ++i) {
-      const auto value = static_cast<float>(row[h + i]);
-      out[h + i] = value;
-      sums[static_cast<size_t>(i)] += value * value;
-    }
+scoring::StateDtype state_dtype(const torch::Tensor& states) {
+  switch (states.scalar_type()) {
+    case torch::kBFloat16:
+      return scoring::StateDtype::kBfloat16;
+    case torch::kFloat16:
+      return scoring::StateDtype::kFloat16;
+    default:
+      return scoring::StateDtype::kFloat32;
   }
-  float sum = 0;
-  for (const float lane : sums) sum += lane;
-  for (int64_t h = whole; h < hidden; ++h) {
-    out[h] = static_cast<float>(row[h]);
-    sum += out[h] * out[h];
-  }
-  const float scale = 1.0F / std::sqrt(sum / static_cast<float>(hidden) + kNormEpsilon);
-  for (int64_t h = 0; h < hidden; ++h) out[h] *= scale;
 }
 
 /// Token `token`'s first `layers` rows, each to its place in [layers][batch][hidden].
-template <typename Value>
-void normalize_token(const torch::Tensor& states, int64_t token, int64_t layers, float* out,
-                     int64_t layer_stride) {
+void normalize_token(const torch::Tensor& states,  // [n, L, H]
+                     int64_t token, int64_t layers, float* out, int64_t layer_stride) {
   const int64_t hidden = states.size(2);
-  const Value* row = states.const_data_ptr<Value>() + token * states.size(1) * hidden;
+  const int64_t bytes = hidden * states.element_size();
+  const auto* row =
+      static_cast<const std::byte*>(states.const_data_ptr()) + token * states.size(1) * bytes;
   for (int64_t l = 0; l < layers; ++l) {
-    normalize_row(row + l * hidden, out + l * layer_stride, hidden);
-  }
-}
-
-void normalize_any(const torch::Tensor& states, int64_t token, int64_t layers, float* out,
-                   int64_t layer_stride) {
-  switch (states.scalar_type()) {
-    case torch::kBFloat16:
-      return normalize_token<c10::BFloat16>(states, token, layers, out, layer_stride);
-    case torch::kFloat16:
-      return normalize_token<c10::Half>(states, token, layers, out, layer_stride);
-    default:
-      return normalize_token<float>(states, token, layers, out, layer_stride);
+    scoring::normalize_state(row + l * bytes, state_dtype(states), static_cast<size_t>(hidden),
+                             out + l * layer_stride);
   }
 }
 
@@ -78,7 +56,7 @@ torch::Tensor normalized_states(const torch::Tensor& states, int64_t layers) {
   auto* data = out.mutable_data_ptr<float>();
   at::parallel_for(0, tokens, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      normalize_any(rows, t, layers, data + t * hidden, tokens * hidden);
+      normalize_token(rows, t, layers, data + t * hidden, tokens * hidden);
     }
   });
   return out;
@@ -178,7 +156,7 @@ torch::Tensor StateRows::gather_states(const std::vector<int64_t>& tokens) const
     for (int64_t i = begin; i < end; ++i) {
       const int64_t token = tokens[static_cast<size_t>(i)];
       const Piece& piece = piece_of(token);
-      normalize_any(piece.states, token - piece.first, layers_, data + i * hidden, size * hidden);
+      normalize_token(piece.states, token - piece.first, layers_, data + i * hidden, size * hidden);
     }
   });
   return states;
@@ -198,7 +176,7 @@ StateRows::Batch StateRows::gather(const BatchIndices& indices, torch::ScalarTyp
   StateInputs inputs;
   if (options_.history) inputs.history = history_of(rows_, indices.index, geometry_);
   if (states_.defined()) {
-    inputs.states = nn::gather_rms_norm(states_, indices.index, kNormEpsilon, dtype);
+    inputs.states = nn::gather_rms_norm(states_, indices.index, scoring::kStateEpsilon, dtype);
   } else {
     inputs.states = gather_states(indices.tokens).to(options_.device);
   }

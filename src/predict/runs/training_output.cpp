@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "predict/evaluation/predictor_evaluator.h"
+#include "predict/evaluation/text_queue.h"
 #include "predict/registry.h"
 #include "predict/texts/routed_text.h"
 
@@ -51,13 +52,13 @@ std::vector<ValidationMetrics> measure_on_validation(
   std::vector<PredictorEvaluator> evaluators;
   for (const Predictor* predictor : predictors)
     evaluators.emplace_back(*predictor, predictor->name());
+  TextQueue queue(evaluators, torch::kCPU);
   int64_t count = 0;
   texts.for_each(selection, [&](const RoutedText& text) {
-    if (text.num_tokens() == 0) return;
-    const Targets targets(text);
-    for (PredictorEvaluator& evaluator : evaluators) evaluator.add(text, targets);
-    ++count;
+    queue.add(text);
+    count += text.num_tokens() > 0 ? 1 : 0;
   });
+  queue.flush();
   std::vector<ValidationMetrics> metrics(predictors.size());
   for (size_t i = 0; count > 0 && i < evaluators.size(); ++i) {
     const stats::EvaluationRow row = evaluators[i].summarize(0);
