@@ -16,14 +16,20 @@ namespace {
 
 constexpr const char* kFooter =
     "formats:\n"
-    "  vllm  JSON lines: a routing decision a line (req_id, token_idx, layer, topk_ids, "
-    "topk_weights; or\n"
-    "        problem_id, token_idx, layer, experts, gating_probs), or a text a line "
-    "(routed_experts)\n"
+    "  vllm, sglang  JSON lines (or whole JSON files): responses of the engine as they are "
+    "(choices, "
+    "meta_info,\n"
+    "        prompt_routed_experts; lists or base64), a text a line (routed_experts, token_ids), "
+    "or a "
+    "routing\n"
+    "        decision a line (req_id, token_idx, layer, topk_ids, topk_weights; or problem_id, "
+    "token_idx,\n"
+    "        layer, experts, gating_probs)\n"
     "  npy   requests.jsonl with an array [tokens, layers, k] a line, or NAME.experts.npy with "
     "NAME.meta.jsonl\n"
     "  csv   a decision a row: Layer ID, Batch Number, Token, Activated Expert IDs\n"
-    "What `foregate export` wrote is read by npy and vllm. docs/importing.md has examples.";
+    "A folder is read file by file. What `foregate export` wrote is read by npy and vllm. "
+    "docs/importing.md has examples.";
 
 struct Arguments {
   trace::ImportOptions options;
@@ -44,6 +50,7 @@ void print_summary(const trace::ImportSummary& summary, const Arguments& argumen
     result["cut_texts"] = summary.cut_texts;
     result["cut_tokens"] = summary.cut_tokens;
     result["token_names"] = summary.token_names;
+    result["left_out"] = summary.left_out.to_json();
     print_json(result);
     return;
   }
@@ -71,9 +78,9 @@ void add_import_command(CLI::App& app, const RunContext& run) {
   CLI::App* command =
       app.add_subcommand("import", "Turn another tool's routing record into a trace");
   command->footer(kFooter);
-  command->add_option("--format", arguments->format, "vllm, npy or csv")
+  command->add_option("--format", arguments->format, "vllm, sglang, npy or csv")
       ->required()
-      ->check(CLI::IsMember({"vllm", "npy", "csv"}));
+      ->check(CLI::IsMember({"vllm", "sglang", "npy", "csv"}));
   command->add_option("path", options.path, "File or folder to read")->required();
   command->add_option("-o,--output", options.output, "Trace directory to make")->required();
   command->add_option("--model-name", options.model_name,
@@ -83,16 +90,22 @@ void add_import_command(CLI::App& app, const RunContext& run) {
                    "Experts per MoE layer (default: the largest id found + 1)")
       ->check(CLI::Range(1, trace::kMaxExperts));
   command
+      ->add_option("--top-k", options.top_k,
+                   "sglang: experts a token has at a layer, where arrays have no shape (default: "
+                   "found out)")
+      ->check(CLI::Range(1, trace::kMaxExperts));
+  command
       ->add_option("--skip", options.skip,
                    "vllm: leave out this many routing rows at the beginning (warm-up)")
       ->check(CLI::NonNegativeNumber);
-  command->add_flag("--allow-missing", options.allow_missing,
-                    "vllm, csv: keep what is before a missing decision (csv: drop the text) "
-                    "instead of refusing");
+  command->add_flag("--allow-missing,--skip-bad", options.allow_missing,
+                    "Leave out lines that are broken or cannot be meant, keep what is before a "
+                    "missing decision (csv: drop the text), and count them, instead of refusing");
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");
   command->callback([arguments, &run] {
     const std::map<std::string, trace::ImportFormat> formats = {
         {"vllm", trace::ImportFormat::kVllm},
+        {"sglang", trace::ImportFormat::kVllm},
         {"npy", trace::ImportFormat::kNpy},
         {"csv", trace::ImportFormat::kCsv}};
     arguments->options.format = formats.at(arguments->format);

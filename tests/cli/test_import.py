@@ -1,15 +1,23 @@
 """import and export: real records of other tools against an independent reading with numpy, and broken ones."""
+import base64
 import csv
+import io
 import json
+import pathlib
 import signal
 import subprocess
+import sys
 import time
+import types
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from conftest import contents, fails, manifest, program, run, shared
+
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def rows_of(directory):
@@ -226,7 +234,7 @@ GOOD = np.arange(12, dtype=np.int16).reshape(2, 3, 2)
     (np.asfortranarray(GOOD), ["Fortran order"]),
     (GOOD[:, :, 0], ["(2, 3)", "[tokens, MoE layers, k]"]),
     (GOOD - 1, ["expert id -1 at [0, 0, 0]"]),
-    (GOOD // 2 * 2, ["expert 0 twice"]),
+    (GOOD // 2 * 2 + 1, ["expert 1 twice at [0, 0, 1]"]),
 ])
 def test_arrays_that_cannot_be_meant(tmp_path, experts, saying):
     folder = arrays_in(tmp_path / "in", experts)
@@ -244,6 +252,79 @@ def test_damaged_files(tmp_path):
     fails("import", "--format", "npy", folder, "--output", tmp_path / "out", code=1,
           saying=["requests.jsonl, line 1", "a.npy"])
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def example(name):
+    """The Python example of docs/importing.md that is marked so."""
+    text = (ROOT / "docs" / "importing.md").read_text()
+    return text.split(f"<!-- example: {name} -->")[1].split("```python\n")[1].split("```")[0]
+
+
+class Engine(types.ModuleType):
+    """Stands in for `requests` and `transformers`: answers as the engines do for a model of 4 layers, the first dense."""
+    routing = np.random.default_rng(3).permuted(np.tile(np.arange(16), (100, 4, 1)), axis=-1)[..., :2]
+
+    def __init__(self, answer):
+        super().__init__("engine")
+        self.post = lambda url, json: types.SimpleNamespace(json=lambda: answer(json))
+        self.AutoTokenizer = types.SimpleNamespace(
+            from_pretrained=lambda name: lambda text: {"input_ids": [7 + len(word) for word in text.split()]})
+
+    @classmethod
+    def array(cls, tokens, dtype):
+        rows = cls.routing[:tokens].astype(dtype)
+        rows[:, 0] = 0
+        return rows
+
+
+def vllm_answer(asked):
+    assert asked["return_token_ids"]
+    ids = [7 + len(word) for word in asked["prompt"].split()]
+    buffer = io.BytesIO()
+    np.save(buffer, Engine.array(len(ids) + 39, np.uint8))
+    return {"id": "cmpl-1", "object": "text_completion", "model": "m", "prompt_token_ids": ids,
+            "prompt_routed_experts": None, "usage": {"prompt_tokens": len(ids), "completion_tokens": 40},
+            "choices": [{"index": 0, "text": "x", "finish_reason": "length", "token_ids": list(range(40)),
+                         "routed_experts": base64.b64encode(buffer.getvalue()).decode()}]}
+
+
+def sglang_answer(asked):
+    assert asked["return_routed_experts"]
+    tokens = len(asked["input_ids"]) + 40
+    experts = base64.b64encode(Engine.array(tokens - 1, np.int32).tobytes()).decode()
+    return {"text": "x", "output_ids": list(range(40)),
+            "meta_info": {"prompt_tokens": tokens - 40, "completion_tokens": 40, "routed_experts": experts}}
+
+
+@pytest.mark.parametrize("name,answer", [("vllm", vllm_answer), ("sglang", sglang_answer)])
+def test_examples_of_the_docs(tmp_path, monkeypatch, name, answer):
+    for module in ("requests", "transformers"):
+        monkeypatch.setitem(sys.modules, module, Engine(answer))
+    monkeypatch.chdir(tmp_path)
+    exec(example(name), {})
+    done = run("import", "--format", name, "routing.jsonl", "--output", "traces", "--experts", 16)
+    assert "the last token of 3 texts was sampled but never run" in done.stderr
+    assert "layer 0 holds no routing" in done.stderr
+    about, rows = manifest(tmp_path / "traces"), rows_of(tmp_path / "traces")
+    assert about["geometry"]["moe_layers"] == [1, 2, 3] and "token_ids" not in about
+    assert [row["prompt_tokens"] for row in rows] == [3, 5, 5]
+    for row in rows:
+        np.testing.assert_array_equal(row["experts"], Engine.routing[:len(row["token_ids"]), 1:])
+        assert row["token_ids"][row["prompt_tokens"]:] == list(range(39))
+
+
+def test_skips_and_counts(tmp_path):
+    good = {"routed_experts": [[[1, 2]], [[3, 0]]], "token_ids": [5, 6]}
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps(good) + "\n" + json.dumps({**good, "routed_experts": None}) + "\n" +
+                    json.dumps(good)[:30])
+    fails("import", "--format", "vllm", path, "--output", tmp_path / "out", code=1,
+          saying=["r.jsonl, line 3", "--allow-missing"])
+    for flag in ("--allow-missing", "--skip-bad"):
+        done = run("import", "--format", "vllm", path, "--output", tmp_path / flag, flag, "--json")
+        left_out = json.loads(done.stdout)["left_out"]
+        assert left_out["unreadable_records"] == left_out["records_without_routing"] == 1
+        assert "1 record cannot be read and was left out; the first:" in done.stderr
 
 
 def test_usage(tmp_path):

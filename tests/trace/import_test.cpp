@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/half.h"
+#include "import_fixture.h"
 #include "npy_fixture.h"
 #include "support/recorded_run.h"
 #include "support/temporary_folder.h"
@@ -26,44 +27,6 @@ using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-class ImportTest : public ::testing::Test {
- protected:
-  void SetUp() override { fs::create_directories(folder_.path() / "in"); }
-
-  void put(const std::string& name, const std::string& bytes) const {
-    overwrite(folder_.path() / "in" / name, bytes);
-  }
-  ImportSummary run(ImportFormat format, const std::string& path = "in",
-                    const RunContext& context = silent_run()) {
-    options_.format = format;
-    options_.path = folder_.path() / path;
-    options_.output = output();
-    return import_traces(options_, context);
-  }
-  /// The message of an import that fails; nothing may be left of it.
-  std::string problem(ImportFormat format, const std::string& path = "in") {
-    const std::string message = message_of([&] { run(format, path); });
-    EXPECT_FALSE(fs::exists(output()));
-    EXPECT_FALSE(fs::exists(output().string() + ".tmp"));
-    EXPECT_THAT(message, Not(HasSubstr("\n")));
-    return message;
-  }
-  fs::path output() const { return folder_.path() / "out"; }
-  std::vector<Trace> traces() const {
-    const TraceDirectory directory(output());
-    std::vector<Trace> all;
-    for (size_t shard = 0; shard < directory.manifest().shards.size(); ++shard) {
-      ShardReader reader =
-          directory.open_shard(shard, {.gate_weights = directory.manifest().gate_weights});
-      for (Trace trace; reader.next(trace);) all.push_back(trace);
-    }
-    return all;
-  }
-
-  testing::TemporaryFolder folder_;
-  ImportOptions options_;
-};
 
 std::vector<float> floats(const std::vector<uint16_t>& halves) {
   std::vector<float> values;
@@ -273,9 +236,6 @@ TEST_F(ImportTest, NpySaysWhatItLooksFor) {
   EXPECT_THAT(problem(ImportFormat::kNpy, "gone"), HasSubstr("no such file"));
   options_.skip = 1;
   EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("--skip"));
-  options_.skip = 0;
-  options_.allow_missing = true;
-  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("--allow-missing"));
 }
 
 // --- JSON lines --------------------------------------------------------------------------------
@@ -363,6 +323,32 @@ TEST_F(ImportTest, CutsBeforeAMissingDecisionIfAllowed) {
   EXPECT_EQ(summary.manifest.datasets.at(0).skipped, 1);
 }
 
+TEST_F(ImportTest, ALogThatWasCutOff) {
+  const std::string cut = "{\"type\": \"route\", \"req_i";
+  const std::string log = R"({"type": "stats"})"
+                          "\n" +
+                          route("r", 0, 0, "[1]") + route("r", 0, 1, "[2]") +
+                          route("r", 1, 0, "[3]");
+  put("log.jsonl", log + cut);
+  EXPECT_THAT(problem(ImportFormat::kVllm),
+              AllOf(HasSubstr("line 5"), HasSubstr("--allow-missing")));
+  options_.allow_missing = true;
+  const ImportSummary summary = run(ImportFormat::kVllm);
+  EXPECT_EQ(summary.left_out.broken_lines, 1);
+  EXPECT_EQ(summary.left_out.without_routing, 1) << "neither meta nor route";
+  EXPECT_EQ(summary.cut_tokens, 1);
+  EXPECT_THAT(traces().at(0).experts, ElementsAre(1, 2));
+}
+
+TEST_F(ImportTest, ALogInSeveralFiles) {
+  put("log.1.jsonl", route("r", 0, 0, "[1]") + route("r", 0, 1, "[2]"));
+  put("log.2.jsonl", route("r", 1, 0, "[3]") + route("r", 1, 1, "[0]") + route("q", 0, 0, "[1]") +
+                         route("q", 0, 1, "[1]"));
+  run(ImportFormat::kVllm);
+  ASSERT_EQ(traces().size(), 2);
+  EXPECT_THAT(traces()[0].experts, ElementsAre(1, 2, 3, 0)) << "goes on in the next file";
+}
+
 TEST_F(ImportTest, AFarTokenCostsNoMemory) {
   put("log.jsonl", route("r", 0, 0, "[1]") + route("r", 2147483646, 0, "[1]"));
   EXPECT_THAT(problem(ImportFormat::kVllm), HasSubstr("no decision of token 1"));
@@ -375,6 +361,7 @@ TEST_F(ImportTest, RefusesBrokenRows) {
     put("log.jsonl", route("r", 0, 0, "[1, 2]", "[0.5, 0.25]") + text);
     return problem(ImportFormat::kVllm);
   };
+  EXPECT_THAT(with(R"({"a": 1, "b": 2})"), AllOf(HasSubstr("neither a text"), HasSubstr("a, b")));
   EXPECT_THAT(with("{\"type\": \"rou"), AllOf(HasSubstr("line 2"), HasSubstr("not valid JSON")));
   EXPECT_THAT(with("[]"), HasSubstr("expected a JSON object"));
   EXPECT_THAT(with(route("r", 1, 0, "[1, 2, 3]", "[1, 0, 0]")), HasSubstr("3 experts"));

@@ -3,10 +3,9 @@
 // Internal to trace/: routing in npy arrays [tokens, layers, k].
 
 #include <cstdint>
-#include <string>
 
 #include "trace/import/npy.h"
-#include "trace/trace.h"
+#include "trace/import/routing_block.h"
 
 namespace foregate::trace {
 
@@ -15,12 +14,9 @@ void require_experts(const NpyArray& experts);
 /// Throws DataError unless the array is of floats in the shape of `experts`.
 void require_weights(const NpyArray& weights, const NpyArray& experts);
 
-/// The largest expert id. Throws DataError naming the place of one that is negative or too large.
-int largest_expert(const NpyArray& experts);
-
-/// Copies rows [first, first + count) into the trace, ranked by weight if there are weights
-/// (nullptr: none).
-void copy_routing(const NpyArray& experts, const NpyArray* weights, int64_t first, int64_t count,
-                  Trace& trace);
+/// Rows [first, first + count) of the array, with their weights if there are weights (nullptr:
+/// none). Throws DataError naming the place of an id that is no expert.
+RoutingBlock read_rows(const NpyArray& experts, const NpyArray* weights, int64_t first,
+                       int64_t count);
 
 }  // namespace foregate::trace

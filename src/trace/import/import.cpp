@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/atomic_folder.h"
 #include "base/error.h"
 #include "trace/geometry.h"
@@ -14,9 +16,6 @@ namespace {
 std::unique_ptr<TraceSource> open_source(const ImportOptions& options, const RunContext& run) {
   if (options.skip != 0 && options.format != ImportFormat::kVllm) {
     throw UsageError("--skip leaves out rows of a log; it belongs to --format vllm");
-  }
-  if (options.allow_missing && options.format == ImportFormat::kNpy) {
-    throw UsageError("--allow-missing: an array has no missing cells; use it with vllm or csv");
   }
   switch (options.format) {
     case ImportFormat::kVllm:
@@ -75,6 +74,22 @@ Geometry plain_geometry(int64_t num_moe_layers, int64_t num_experts, int64_t top
   return geometry;
 }
 
+std::vector<int> dense_layers(const LayerSurvey& survey, const std::vector<int>& moe_layers) {
+  std::vector<int> dense;
+  for (int layer = 0; layer < survey.layers(); ++layer) {
+    if (!std::binary_search(moe_layers.begin(), moe_layers.end(), layer)) dense.push_back(layer);
+  }
+  return dense;
+}
+
+Geometry geometry_of(const LayerSurvey& survey, const std::vector<int>& moe_layers) {
+  const auto layers = static_cast<int64_t>(moe_layers.size());
+  Geometry geometry = plain_geometry(layers, survey.largest_expert() + 1, survey.k());
+  geometry.moe_layers = moe_layers;
+  if (layers < survey.layers()) geometry.num_decoder_layers = static_cast<int>(survey.layers());
+  return geometry;
+}
+
 ImportSummary import_traces(const ImportOptions& options, const RunContext& run) {
   AtomicFolder folder(options.output);
   const std::unique_ptr<TraceSource> source = open_source(options, run);
@@ -95,6 +110,8 @@ ImportSummary import_traces(const ImportOptions& options, const RunContext& run)
     progress->update(++done);
   }
   progress->finish();
+  summary.left_out = source->left_out();
+  summary.left_out.say(run.log);
   if (!source->names().empty()) source->names().write(folder.temporary_path());
   summary.token_names = source->names().size();
   summary.manifest = writer.finish();

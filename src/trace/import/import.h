@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/run_context.h"
+#include "trace/import/left_out.h"
 #include "trace/manifest.h"
 
 namespace foregate::trace {
@@ -21,8 +22,9 @@ struct ImportOptions {
   std::filesystem::path output;
   std::string model_name;      ///< empty: what the data say, else the name of the path
   int num_experts = 0;         ///< 0: the largest id + 1
+  int top_k = 0;               ///< of arrays without a shape; 0: found out
   int64_t skip = 0;            ///< vllm: routing rows to leave out at the beginning
-  bool allow_missing = false;  ///< vllm, csv: leave out what is incomplete instead of refusing
+  bool allow_missing = false;  ///< leave out what is broken or incomplete instead of refusing
 };
 
 struct ImportSummary {
@@ -31,6 +33,7 @@ struct ImportSummary {
   int64_t cut_texts = 0;      ///< end before their first missing decision
   int64_t cut_tokens = 0;     ///< tokens that those two cost
   size_t token_names = 0;     ///< strings in tokens.json; 0 if there is none
+  LeftOut left_out;
 };
 
 /// Turns another tool's routing record into a trace directory. The directory appears when it is

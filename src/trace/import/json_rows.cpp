@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 
@@ -24,17 +25,20 @@ constexpr Keys kProblems = {"problem_id", "experts", "gating_probs"};
 /// type are left out; one of type "meta" may name the model.
 class JsonRows : public RoutingRows {
  public:
-  JsonRows(const fs::path& file, int64_t skip) : lines_(file), skip_(skip) {}
+  JsonRows(const std::vector<fs::path>& files, const ImportOptions& options)
+      : lines_(files, options.allow_missing),
+        skip_(options.skip),
+        allow_missing_(options.allow_missing) {}
 
   bool next(RoutingRow& row) override {
     Json json;
     while (lines_.next(json)) {
-      const JsonReader line(json, lines_.where());
-      const std::string type = line.string("type", "route");
-      if (type == "meta") model_ = line.string("model_id", "");
-      if (type != "route" || skipped_++ < skip_) continue;
-      read(line, line.has(kVllm.experts) ? kVllm : kProblems, row);
-      return true;
+      try {
+        if (read_line(JsonReader(json, lines_.where()), row)) return true;
+      } catch (const DataError& error) {
+        if (!allow_missing_) throw;
+        left_out_.problem(error.what());
+      }
     }
     return false;
   }
@@ -42,6 +46,14 @@ class JsonRows : public RoutingRows {
   void rewind() override {
     lines_.rewind();
     skipped_ = 0;
+    left_out_ = {};
+  }
+
+  LeftOut left_out() const override {
+    LeftOut result = left_out_;
+    result.broken_lines = lines_.broken();
+    if (result.records == 0) result.first_problem = lines_.first_problem();
+    return result;
   }
 
   std::string where() const override { return lines_.where(); }
@@ -51,6 +63,31 @@ class JsonRows : public RoutingRows {
   bool positions_given() const override { return true; }
 
  private:
+  /// False if the line is no routing decision, or is to be skipped.
+  bool read_line(const JsonReader& line, RoutingRow& row) {
+    const std::string type = line.string("type", "route");
+    if (type == "meta") model_ = line.string("model_id", "");
+    if (type != "route") {
+      if (type != "meta") ++left_out_.without_routing;
+      return false;
+    }
+    if (skipped_++ < skip_) return false;
+    const bool vllm = line.has(kVllm.experts);
+    if (!vllm && !line.has(kProblems.experts)) fail_unknown(line);
+    read(line, vllm ? kVllm : kProblems, row);
+    return true;
+  }
+
+  [[noreturn]] static void fail_unknown(const JsonReader& line) {
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : line.json().items()) keys.push_back(key);
+    throw DataError(
+        fmt::format("{}: neither a text ('routed_experts') nor a routing decision ('topk_ids' or "
+                    "'experts'); its "
+                    "keys are: {:.200}",
+                    line.where(), fmt::format("{}", fmt::join(keys, ", "))));
+  }
+
   static void read(const JsonReader& line, const Keys& keys, RoutingRow& row) {
     row = {};
     row.dataset = line.string("dataset", "");
@@ -72,7 +109,12 @@ class JsonRows : public RoutingRows {
     }
     if (!line.has(keys.weights)) return;
     for (const Json& weight : line.array(keys.weights)) {
-      if (!weight.is_number()) line.fail(keys.weights, "a list of numbers");
+      if (!weight.is_number()) {
+        line.fail(keys.weights,
+                  fmt::format("a list of numbers (null: NaN or Infinity), of token {} "
+                              "at layer {} of text {}",
+                              row.token, row.layer, row.text));
+      }
       row.weights.push_back(weight.get<float>());
     }
     if (row.weights.size() != row.experts.size()) {
@@ -82,14 +124,17 @@ class JsonRows : public RoutingRows {
 
   JsonLines lines_;
   int64_t skip_;
+  bool allow_missing_;
   int64_t skipped_ = 0;
+  LeftOut left_out_;
   std::string model_;
 };
 
 }  // namespace
 
-std::unique_ptr<RoutingRows> read_json_rows(const fs::path& file, int64_t skip) {
-  return std::make_unique<JsonRows>(file, skip);
+std::unique_ptr<RoutingRows> read_json_rows(const std::vector<fs::path>& files,
+                                            const ImportOptions& options) {
+  return std::make_unique<JsonRows>(files, options);
 }
 
 }  // namespace foregate::trace

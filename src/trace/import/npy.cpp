@@ -60,14 +60,24 @@ int64_t count_values(const NpyHeader& header, int width, size_t file_size,
 
 }  // namespace
 
-NpyArray::NpyArray(const fs::path& path) : file_(path), name_(path.string()) {
-  NpyHeader header = parse_npy_header(file_.text(), name_);
+NpyArray::NpyArray(const fs::path& path)
+    : file_(std::make_unique<MappedFile>(path)), bytes_(file_->text()), name_(path.string()) {
+  read_header();
+}
+
+NpyArray::NpyArray(std::string bytes, std::string name)
+    : held_(std::move(bytes)), bytes_(held_), name_(std::move(name)) {
+  read_header();
+}
+
+void NpyArray::read_header() {
+  NpyHeader header = parse_npy_header(bytes_, name_);
   std::tie(kind_, width_) = parse_descr(header.descr, name_);
   if (header.fortran_order && header.shape.size() > 1) {
     throw DataError(fmt::format(
         "{}: the array is in Fortran order; save numpy.ascontiguousarray of it", name_));
   }
-  size_ = count_values(header, width_, file_.text().size(), name_);
+  size_ = count_values(header, width_, bytes_.size(), name_);
   descr_ = std::move(header.descr);
   shape_ = std::move(header.shape);
   data_offset_ = header.data_offset;
@@ -76,7 +86,7 @@ NpyArray::NpyArray(const fs::path& path) : file_(path), name_(path.string()) {
 template <typename T>
 T NpyArray::value(int64_t index) const {
   T result;  // Copied: nothing aligns the data in the file.
-  std::memcpy(&result, file_.bytes().data() + data_offset_ + static_cast<size_t>(index) * sizeof(T),
+  std::memcpy(&result, bytes_.data() + data_offset_ + static_cast<size_t>(index) * sizeof(T),
               sizeof(T));
   return result;
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,12 +23,16 @@ struct NpyHeader {
 /// bytes are, reads nothing outside of them.
 NpyHeader parse_npy_header(std::string_view bytes, const std::string& where);
 
-/// A mapped npy array of numbers in C order. Values are converted as they are read.
+/// An npy array of numbers in C order, mapped or held. Values are converted as they are read.
 class NpyArray {
  public:
   /// Throws EnvironmentError (missing), DataError: not npy, truncated, Fortran order, objects or
   /// any dtype but little-endian integers and floats of at most 8 bytes.
   explicit NpyArray(const std::filesystem::path& path);
+  /// The same out of a file's bytes; `name` stands for the path in messages.
+  NpyArray(std::string bytes, std::string name);
+  NpyArray(const NpyArray&) = delete;
+  NpyArray& operator=(const NpyArray&) = delete;
 
   const std::string& name() const { return name_; }  ///< the path, for messages
   const std::string& descr() const { return descr_; }
@@ -44,10 +49,13 @@ class NpyArray {
   void require(bool real, size_t dimensions, const char* expected) const;
 
  private:
+  void read_header();
   template <typename T>
   T value(int64_t index) const;
 
-  MappedFile file_;
+  std::unique_ptr<MappedFile> file_;  ///< or the bytes are held
+  std::string held_;
+  std::string_view bytes_;
   std::string name_;
   std::string descr_;
   std::vector<int64_t> shape_;

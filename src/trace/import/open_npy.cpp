@@ -17,16 +17,16 @@ std::unique_ptr<TraceSource> open_npy(const ImportOptions& options, const StopTo
     throw EnvironmentError(fmt::format("no such file or directory: {}", path.string()));
   }
   if (!fs::is_directory(path)) {
-    if (path.extension() == ".npy") return open_stacked_arrays(path, stop);
-    return open_request_arrays(path, stop);
+    if (path.extension() == ".npy") return open_stacked_arrays(path, options, stop);
+    return open_request_arrays(path, options, stop);
   }
   if (fs::exists(path / "requests.jsonl"))
-    return open_request_arrays(path / "requests.jsonl", stop);
+    return open_request_arrays(path / "requests.jsonl", options, stop);
   std::vector<fs::path> stacks;
   for (const auto& entry : fs::directory_iterator(path)) {
     if (entry.path().string().ends_with(exported::kExpertsSuffix)) stacks.push_back(entry.path());
   }
-  if (stacks.size() == 1) return open_stacked_arrays(stacks.front(), stop);
+  if (stacks.size() == 1) return open_stacked_arrays(stacks.front(), options, stop);
   if (stacks.empty()) {
     throw UsageError(fmt::format("{} has neither requests.jsonl nor a file *{}", path.string(),
                                  exported::kExpertsSuffix));

@@ -1,52 +1,61 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "trace/import/engine_record.h"
 #include "trace/import/json_lines.h"
 #include "trace/import/rows.h"
 #include "trace/import/source.h"
+#include "trace/token_names.h"
 
 namespace foregate::trace {
 namespace {
 
-/// The one *.jsonl of a folder, or the file itself.
-fs::path lines_file(const fs::path& path) {
-  if (!fs::is_directory(path)) return path;
+/// The JSON lines of a folder, by name, or the file itself.
+std::vector<fs::path> lines_files(const fs::path& path) {
+  if (!fs::is_directory(path)) return {path};
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(path)) {
-    if (entry.path().extension() == ".jsonl") files.push_back(entry.path());
+    const fs::path extension = entry.path().extension();
+    if (entry.path().filename() == kTokensName) continue;  // Beside an export's lines.
+    if (extension == ".jsonl" || extension == ".ndjson" || extension == ".json") {
+      files.push_back(entry.path());
+    }
   }
-  if (files.size() == 1) return files.front();
-  throw UsageError(
-      fmt::format("{} has {} files *.jsonl; give one as PATH", path.string(), files.size()));
+  if (files.empty()) {
+    throw UsageError(fmt::format("{} has no file *.jsonl, *.ndjson or *.json", path.string()));
+  }
+  std::sort(files.begin(), files.end());
+  return files;
 }
 
-/// Whether the first line is of a file with a text a line.
-bool has_texts(const fs::path& file) {
-  JsonLines lines(file);
+/// Whether the files hold texts, not routing decisions, by their first document that can be read.
+bool has_texts(const std::vector<fs::path>& files) {
+  JsonLines lines(files, /*skip_broken=*/true);
   Json json;
-  if (!lines.next(json) || !json.is_object()) return false;
-  return json.contains("manifest") || json.contains("routed_experts") ||
-         (json.contains("experts") && !json.contains("layer"));
+  return lines.next(json) && (looks_like_engine_text(json) || json.contains("manifest"));
 }
 
 }  // namespace
 
 std::unique_ptr<TraceSource> open_jsonl(const ImportOptions& options, const RunContext& run) {
-  const fs::path file = lines_file(options.path);
-  if (has_texts(file)) {
-    if (options.skip != 0 || options.allow_missing) {
+  const std::vector<fs::path> files = lines_files(options.path);
+  const std::string name = files.size() == 1
+                               ? fs::weakly_canonical(files.front()).stem().string()
+                               : fs::weakly_canonical(options.path).filename().string();
+  if (has_texts(files)) {
+    if (options.skip != 0) {
       throw UsageError(
-          fmt::format("{} holds a text a line; --skip and --allow-missing are for "
-                      "logs of a decision a line",
-                      file.string()));
+          fmt::format("{} holds a text a line; --skip is for logs of a decision a line",
+                      options.path.string()));
     }
-    return open_text_lines(file, run.stop);
+    return open_text_lines(files, options, name, run);
   }
-  return open_rows(read_json_rows(file, options.skip), options, file.stem().string(), run);
+  return open_rows(read_json_rows(files, options), options, name, run);
 }
 
 std::unique_ptr<TraceSource> open_csv(const ImportOptions& options, const RunContext& run) {

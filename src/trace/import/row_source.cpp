@@ -42,8 +42,11 @@ class RowSource : public TraceSource {
     progress->update(static_cast<int64_t>(rows_->size() / 1000));
     progress->finish();
     if (texts_.empty()) {
-      throw DataError(fmt::format("{}: no routing rows{}", options.path.string(),
-                                  options.skip > 0 ? " are left behind --skip" : " in it"));
+      const LeftOut left_out = rows_->left_out();
+      throw DataError(fmt::format(
+          "{}: no routing rows{}{}", options.path.string(),
+          options.skip > 0 ? " are left behind --skip" : " in it",
+          left_out.first_problem.empty() ? "" : "; the first problem: " + left_out.first_problem));
     }
     describe();
     say_what_was_found(warmup.rows());
@@ -52,6 +55,7 @@ class RowSource : public TraceSource {
   }
 
   int64_t num_texts() const override { return static_cast<int64_t>(texts_.size()); }
+  LeftOut left_out() const override { return rows_->left_out(); }
 
   bool next(SourceText& text) override {
     RoutingRow row;

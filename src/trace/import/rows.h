@@ -42,9 +42,12 @@ class RoutingRows {
   /// Whether `token` is the record's own word. If not it was counted, and a row that is missing
   /// has moved those behind it.
   virtual bool positions_given() const = 0;
+  /// What this reading left out.
+  virtual LeftOut left_out() const { return {}; }
 };
 
-std::unique_ptr<RoutingRows> read_json_rows(const std::filesystem::path& file, int64_t skip);
+std::unique_ptr<RoutingRows> read_json_rows(const std::vector<std::filesystem::path>& files,
+                                            const ImportOptions& options);
 std::unique_ptr<RoutingRows> read_csv_rows(const std::filesystem::path& path);
 
 }  // namespace foregate::trace

@@ -8,6 +8,7 @@
 
 #include "base/run_context.h"
 #include "trace/import/import.h"
+#include "trace/import/routing_block.h"
 #include "trace/import/rows.h"
 #include "trace/manifest.h"
 #include "trace/token_names.h"
@@ -39,9 +40,12 @@ class TraceSource {
   virtual bool next(SourceText& text) = 0;
   /// The strings behind the ids that next() gave; empty if the source has none.
   const TokenNames& names() const { return names_; }
+  /// To be asked at the end.
+  virtual LeftOut left_out() const { return left_out_; }
 
  protected:
   Manifest manifest_;
+  LeftOut left_out_;
   TokenNames names_;
   bool knows_experts_ = false;
 };
@@ -50,14 +54,21 @@ class TraceSource {
 Manifest imported_manifest(const std::string& model);
 /// Geometry of layers 0 to num_moe_layers - 1.
 Geometry plain_geometry(int64_t num_moe_layers, int64_t num_experts, int64_t top_k);
+/// Geometry of those layers of a record that hold routing, and the layers that do not. An array
+/// with dense layers has a place for every decoder layer.
+Geometry geometry_of(const LayerSurvey& survey, const std::vector<int>& moe_layers);
+std::vector<int> dense_layers(const LayerSurvey& survey, const std::vector<int>& moe_layers);
 
 // All throw InterruptedError. What next() says goes to `run`, which outlives the source.
 std::unique_ptr<TraceSource> open_request_arrays(const std::filesystem::path& list,
+                                                 const ImportOptions& options,
                                                  const StopToken& stop);
 std::unique_ptr<TraceSource> open_stacked_arrays(const std::filesystem::path& experts,
+                                                 const ImportOptions& options,
                                                  const StopToken& stop);
-std::unique_ptr<TraceSource> open_text_lines(const std::filesystem::path& file,
-                                             const StopToken& stop);
+std::unique_ptr<TraceSource> open_text_lines(const std::vector<std::filesystem::path>& files,
+                                             const ImportOptions& options, const std::string& name,
+                                             const RunContext& run);
 std::unique_ptr<TraceSource> open_rows(std::unique_ptr<RoutingRows> rows,
                                        const ImportOptions& options, const std::string& name,
                                        const RunContext& run);

@@ -23,7 +23,7 @@ struct TextRows {
   int64_t prompt = 0;       ///< of the rows
 };
 
-TextRows read_rows(const JsonReader& line, const TokenList& tokens, int64_t rows) {
+TextRows read_text_rows(const JsonReader& line, const TokenList& tokens, int64_t rows) {
   TextRows text;
   text.first = line.integer("first_row", 0, rows - 1);
   text.count = line.integer("n_tokens", 1, rows - text.first);
@@ -45,11 +45,12 @@ TextRows read_rows(const JsonReader& line, const TokenList& tokens, int64_t rows
 /// writes has export.json beside it.
 class StackedArrays : public TraceSource {
  public:
-  StackedArrays(const fs::path& file, const StopToken& stop)
-      : folder_(fs::weakly_canonical(file).parent_path()),
+  StackedArrays(const fs::path& file, const ImportOptions& options, const StopToken& stop)
+      : allow_missing_(options.allow_missing),
+        folder_(fs::weakly_canonical(file).parent_path()),
         name_(stem_of(file)),
         experts_(file),
-        lines_(folder_ / (name_ + exported::kMetaSuffix)),
+        lines_(folder_ / (name_ + exported::kMetaSuffix), options.allow_missing),
         numbering_(names_) {
     require_experts(experts_);
     open_optional(exported::kProbsSuffix, weights_);
@@ -57,16 +58,20 @@ class StackedArrays : public TraceSource {
     if (weights_) require_weights(*weights_, experts_);
     open_optional(exported::kTokenIdsSuffix, token_ids_);
     if (token_ids_) require_token_ids();
+    std::vector<bool> covered(static_cast<size_t>(experts_.shape()[0]));
     Json json;
     while (lines_.next(json)) {
+      stop.check("nothing was imported");
       const JsonReader line(json, lines_.where());
       const TokenList tokens = read_token_list(line);
-      read_rows(line, tokens, experts_.shape()[0]);
+      const TextRows rows = read_text_rows(line, tokens, experts_.shape()[0]);
       numbering_.expect(token_ids_ ? TokenIds::kTokenizer : tokens.kind, lines_.where());
+      survey_.add(block_of(rows));
+      std::fill_n(covered.begin() + static_cast<long>(rows.first), rows.count, true);
       ++num_texts_;
     }
     lines_.rewind();
-    stop.check("nothing was imported");
+    left_out_.uncovered = std::count(covered.begin(), covered.end(), false);
     describe();
   }
 
@@ -77,20 +82,31 @@ class StackedArrays : public TraceSource {
     if (!lines_.next(json)) return false;
     const JsonReader line(json, lines_.where());
     const TokenList tokens = read_token_list(line);
-    const TextRows rows = read_rows(line, tokens, experts_.shape()[0]);
+    const TextRows rows = read_text_rows(line, tokens, experts_.shape()[0]);
     text = SourceText();
     text.where = fmt::format("{} (rows {} on of {})", lines_.where(), rows.first, experts_.name());
     text.trace.dataset = line.string("dataset", name_);
     text.trace.sample = line.integer("sample", 0, INT64_MAX, -1);
-    text.trace.prompt_tokens = static_cast<int32_t>(rows.prompt);
+    const RoutingBlock block = block_of(rows);
+    const RoutedSpan span = routed_span(block, moe_layers_);
+    if (!span.gap.empty() && !allow_missing_) {
+      throw DataError(fmt::format(
+          "{}: no decision of {}; --allow-missing keeps of such texts what is before the gap",
+          text.where, span.gap));
+    }
+    text.cut = span.cut;
+    left_out_.unrouted += span.first + span.unrouted;
+    copy_routing(block, moe_layers_, span, text.trace);
+    text.trace.prompt_tokens =
+        static_cast<int32_t>(std::clamp<int64_t>(rows.prompt - span.first, 0, span.count));
     if (token_ids_) {
-      for (int64_t i = rows.first; i < rows.first + rows.count; ++i) {
+      const int64_t first = rows.first + span.first;
+      for (int64_t i = first; i < first + span.count; ++i) {
         text.trace.token_ids.push_back(static_cast<int32_t>(token_ids_->integer(i)));
       }
     } else {
-      text.trace.token_ids = numbering_.ids(tokens, rows.first_token, rows.count);
+      text.trace.token_ids = numbering_.ids(tokens, rows.first_token + span.first, span.count);
     }
-    copy_routing(experts_, weights_ ? &*weights_ : nullptr, rows.first, rows.count, text.trace);
     return true;
   }
 
@@ -101,6 +117,10 @@ class StackedArrays : public TraceSource {
     if (name.ends_with(suffix)) return name.substr(0, name.size() - suffix.size());
     throw UsageError(
         fmt::format("{}: expected a file whose name ends in {}", file.string(), suffix));
+  }
+
+  RoutingBlock block_of(const TextRows& rows) const {
+    return read_rows(experts_, weights_ ? &*weights_ : nullptr, rows.first, rows.count);
   }
 
   void open_optional(const char* suffix, std::optional<NpyArray>& array) const {
@@ -124,13 +144,17 @@ class StackedArrays : public TraceSource {
   }
 
   void describe() {
-    const int largest = largest_expert(experts_);
     const auto& shape = experts_.shape();
+    moe_layers_ = survey_.moe_layers();
+    if (moe_layers_.empty()) {
+      throw DataError(fmt::format("{}: no text of it holds routing", experts_.name()));
+    }
     const fs::path exported_manifest = folder_ / exported::kManifest;
     if (!fs::exists(exported_manifest)) {
       manifest_ = imported_manifest(folder_.filename().string());
       manifest_.gate_weights = weights_.has_value();
-      manifest_.geometry = plain_geometry(shape[1], largest + 1, shape[2]);
+      manifest_.geometry = geometry_of(survey_, moe_layers_);
+      left_out_.dense_layers = dense_layers(survey_, moe_layers_);
       manifest_.token_ids = numbering_.kind();
       return;
     }
@@ -138,7 +162,8 @@ class StackedArrays : public TraceSource {
                                         folder_, names_);
     knows_experts_ = true;
     const Geometry& geometry = manifest_.geometry;
-    if (geometry.num_moe_layers == shape[1] && geometry.top_k == shape[2] &&
+    const bool dense = moe_layers_.size() < static_cast<size_t>(shape[1]);
+    if (geometry.num_moe_layers == shape[1] && !dense && geometry.top_k == shape[2] &&
         manifest_.gate_weights == weights_.has_value()) {
       return;
     }
@@ -146,11 +171,14 @@ class StackedArrays : public TraceSource {
                                 exported_manifest.string()));
   }
 
+  bool allow_missing_;
   fs::path folder_;
   std::string name_;
   NpyArray experts_;
   JsonLines lines_;
   TokenNumbering numbering_;
+  LayerSurvey survey_;
+  std::vector<int> moe_layers_;
   std::optional<NpyArray> weights_;
   std::optional<NpyArray> token_ids_;
   int64_t num_texts_ = 0;
@@ -158,8 +186,10 @@ class StackedArrays : public TraceSource {
 
 }  // namespace
 
-std::unique_ptr<TraceSource> open_stacked_arrays(const fs::path& experts, const StopToken& stop) {
-  return std::make_unique<StackedArrays>(experts, stop);
+std::unique_ptr<TraceSource> open_stacked_arrays(const fs::path& experts,
+                                                 const ImportOptions& options,
+                                                 const StopToken& stop) {
+  return std::make_unique<StackedArrays>(experts, options, stop);
 }
 
 }  // namespace foregate::trace

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <climits>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 
@@ -12,6 +14,29 @@ std::optional<int64_t> TokenList::size() const {
   if (kind == TokenIds::kTokenizer) return static_cast<int64_t>(ids.size());
   if (kind == TokenIds::kByAppearance) return static_cast<int64_t>(names.size());
   return std::nullopt;
+}
+
+TokenList read_token_list(const Json& list, const std::string& where) {
+  TokenList tokens;
+  const bool named = list.is_array() && !list.empty() && list.front().is_string();
+  tokens.kind = named ? TokenIds::kByAppearance : TokenIds::kTokenizer;
+  const auto fits = [&](const Json& token) {
+    if (named) return token.is_string();
+    return token.is_number_integer() && token.get<int64_t>() >= 0 &&
+           token.get<int64_t>() <= INT32_MAX;
+  };
+  if (!list.is_array() || !std::all_of(list.begin(), list.end(), fits)) {
+    throw DataError(fmt::format(
+        "{}: the tokens are not a list of ids from 0 to 2^31 - 1, nor of strings", where));
+  }
+  for (const Json& token : list) {
+    if (named) {
+      tokens.names.push_back(token.get<std::string>());
+    } else {
+      tokens.ids.push_back(token.get<int32_t>());
+    }
+  }
+  return tokens;
 }
 
 TokenList read_token_list(const JsonReader& reader) {
@@ -41,7 +66,7 @@ std::vector<int32_t> TokenNumbering::ids(const TokenList& tokens, int64_t first,
   result.reserve(static_cast<size_t>(count));
   for (int64_t i = first; i < first + count; ++i) {
     const auto index = static_cast<size_t>(i);
-    switch (tokens.kind) {
+    switch (kind() == TokenIds::kUnique ? TokenIds::kUnique : tokens.kind) {
       case TokenIds::kTokenizer:
         result.push_back(tokens.ids[index]);
         break;

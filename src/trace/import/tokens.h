@@ -23,6 +23,8 @@ struct TokenList {
   std::optional<int64_t> size() const;
 };
 
+/// A list of ids or of strings. Throws DataError.
+TokenList read_token_list(const Json& list, const std::string& where);
 /// The lists `token_ids` or `tokens` of an object. Throws DataError.
 TokenList read_token_list(const JsonReader& reader);
 
@@ -33,6 +35,8 @@ class TokenNumbering {
 
   /// Throws DataError if the texts of a source differ in what they say about their tokens.
   void expect(TokenIds kind, const std::string& where);
+  /// From now on every token gets an id of its own: what some texts say does not fit.
+  void give_up() { kind_ = TokenIds::kUnique; }
   /// Ids of tokens [first, first + count) of the list. Without tokens each gets an id that no
   /// other has, so that nothing takes two of them for the same.
   std::vector<int32_t> ids(const TokenList& tokens, int64_t first, int64_t count);

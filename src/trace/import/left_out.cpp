@@ -1,0 +1,96 @@
+#include "trace/import/left_out.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/number_text.h"
+
+namespace foregate::trace {
+namespace {
+
+std::string counted(int64_t count, const char* thing) {
+  return fmt::format("{} {}{}", with_commas(count), thing, count == 1 ? "" : "s");
+}
+
+const char* was(int64_t count) {
+  return count == 1 ? "was" : "were";
+}
+
+const char* has(int64_t count) {
+  return count == 1 ? "has" : "have";
+}
+
+}  // namespace
+
+void LeftOut::problem(const std::string& what) {
+  if (records++ == 0 && broken_lines == 0) first_problem = what;
+}
+
+void LeftOut::say(Logger& log) const {
+  if (broken_lines + records > 0) {
+    log.warning("{} cannot be read and {} left out; the first: {}",
+                counted(broken_lines + records, "record"), was(broken_lines + records),
+                first_problem);
+  }
+  if (without_routing > 0) {
+    log.info("{} without routing (aborted, or no request at all) {} left out",
+             counted(without_routing, "record"), was(without_routing));
+  }
+  if (unrun > 0) {
+    log.info("the last token of {} was sampled but never run; it has no routing and is left out",
+             counted(unrun, "text"));
+  }
+  if (unrouted > 0) {
+    log.warning(
+        "{} at the beginning or end of texts {} no routing (a prefix cache, padding) and {} left "
+        "out",
+        counted(unrouted, "token"), has(unrouted), was(unrouted));
+  }
+  if (unrouted_prompts > 0) {
+    log.warning("{} of prompts {} no rows in the record; those texts begin behind the prompt",
+                counted(unrouted_prompts, "token"), has(unrouted_prompts));
+  }
+  if (unnamed > 0) {
+    log.warning(
+        "{} {} not say which tokens were routed; every token gets an id of its own, so equal "
+        "tokens "
+        "and duplicate texts are not recognised (docs/importing.md: how to ask for token ids)",
+        counted(unnamed, "text"), unnamed == 1 ? "does" : "do");
+  }
+  if (uncovered > 0) {
+    log.warning("{} of the arrays belong to no text and {} left out", counted(uncovered, "row"),
+                was(uncovered));
+  }
+  if (unlisted_files > 0) {
+    log.warning("{} in the folder {} not listed in requests.jsonl and {} left out",
+                counted(unlisted_files, "npy file"), unlisted_files == 1 ? "is" : "are",
+                was(unlisted_files));
+  }
+  if (!dense_layers.empty()) {
+    log.info("layer{} {} hold{} no routing (zeros or -1 throughout, as of dense layers): left out",
+             dense_layers.size() == 1 ? "" : "s", fmt::join(dense_layers, ", "),
+             dense_layers.size() == 1 ? "s" : "");
+  }
+  for (const auto& [key, texts] : unread) {
+    log.warning("'{}' of {} holds routing that is not read", key, counted(texts, "text"));
+  }
+}
+
+Json LeftOut::to_json() const {
+  Json json;
+  json["unreadable_records"] = broken_lines + records;
+  json["records_without_routing"] = without_routing;
+  json["unrun_tokens"] = unrun;
+  json["unrouted_tokens"] = unrouted;
+  json["unrouted_prompt_tokens"] = unrouted_prompts;
+  json["texts_without_token_ids"] = unnamed;
+  json["rows_of_no_text"] = uncovered;
+  json["unlisted_files"] = unlisted_files;
+  json["dense_layers"] = dense_layers;
+  json["unread_keys"] = unread;
+  return json;
+}
+
+}  // namespace foregate::trace
