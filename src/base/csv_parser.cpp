@@ -16,15 +16,14 @@ bool is_line_end(char c) {
 
 }  // namespace
 
-CsvParser::CsvParser(std::string_view text, char separator) : text_(text), separator_(separator) {}
-
 bool CsvParser::next(CsvRow& row) {
   row.cells.clear();
   row.problem.clear();
+  row.stray_quote = stray_quote_ = false;
   if (position_ >= text_.size()) return false;
   if (is_line_end(text_[position_])) {
     skip_line_end();
-    row.problem = "blank row";
+    row.problem = kBlankRow;
     return true;
   }
   const size_t start = position_;
@@ -43,23 +42,35 @@ bool CsvParser::next(CsvRow& row) {
   if (too_many) row.problem = "more cells than any table has";
   if (position_ - start > kMaxRowBytes) row.problem = kRowTooLong;
   if (!row.problem.empty()) row.cells.clear();
+  row.stray_quote = stray_quote_;
   return true;
 }
 
+size_t CsvParser::opening_quote() const {
+  size_t quote = position_;
+  if (dialect_.space_before_quote) {
+    while (quote < text_.size() && text_[quote] == ' ') ++quote;
+  }
+  return quote < text_.size() && text_[quote] == '"' ? quote : std::string_view::npos;
+}
+
 CsvParser::CellEnd CsvParser::read_cell(std::string& cell) {
-  if (position_ < text_.size() && text_[position_] == '"') return read_quoted(cell);
-  return read_plain(cell);
+  const size_t quote = opening_quote();
+  if (quote == std::string_view::npos) return read_plain(cell);
+  position_ = quote;
+  return read_quoted(cell);
 }
 
 CsvParser::CellEnd CsvParser::read_plain(std::string& cell) {
   const size_t start = position_;
-  while (position_ < text_.size() && text_[position_] != separator_ &&
+  while (position_ < text_.size() && text_[position_] != dialect_.separator &&
          !is_line_end(text_[position_])) {
+    stray_quote_ |= text_[position_] == '"';
     ++position_;
   }
   cell.append(text_.substr(start, std::min(position_ - start, kMaxRowBytes)));
   if (position_ >= text_.size()) return CellEnd::kRow;
-  if (text_[position_] == separator_) {
+  if (text_[position_] == dialect_.separator) {
     ++position_;
     return CellEnd::kCell;
   }
@@ -80,9 +91,17 @@ CsvParser::CellEnd CsvParser::read_quoted(std::string& cell) {
         ++position_;
         continue;
       }
-      if (several_lines && behind != separator_ && !is_line_end(behind)) return give_up_quote();
+      const bool ends = behind == dialect_.separator || is_line_end(behind);
+      if (several_lines && !ends) return give_up_quote();
       // On one line Python's reader is followed: what stands behind the quote belongs to the cell.
+      stray_quote_ |= !ends;
       return read_plain(cell);
+    }
+    if (c == '\\' && dialect_.backslash_escapes && position_ + 1 < text_.size() &&
+        (text_[position_ + 1] == '"' || text_[position_ + 1] == '\\')) {
+      cell.push_back(text_[position_ + 1]);
+      position_ += 2;
+      continue;
     }
     if (is_line_end(c)) {
       if (open < single_line_until_) return CellEnd::kUnclosed;

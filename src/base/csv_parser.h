@@ -7,9 +7,22 @@
 
 namespace foregate {
 
+/// How a file separates and quotes cells.
+struct CsvDialect {
+  char separator = ',';
+  /// Spaces between a separator and a quote are no part of the cell: `1, "a, b"`.
+  bool space_before_quote = false;
+  /// Within quotes \" is a quote and \\ a backslash, as Spark and MySQL write them, besides "".
+  bool backslash_escapes = false;
+
+  bool operator==(const CsvDialect&) const = default;
+};
+
 struct CsvRow {
   std::vector<std::string> cells;
-  std::string problem;  ///< why the row cannot be used; empty if it can
+  std::string problem;       ///< why the row cannot be used; empty if it can
+  bool stray_quote = false;  ///< a quote stands where the dialect has none: inside an unquoted
+                             ///< cell, or with more of the cell behind a closing one
 };
 
 /// Comma- or tab-separated values as RFC 4180 and Python's csv module read them: quotes around a
@@ -21,7 +34,8 @@ struct CsvRow {
 /// given up, as one row with a problem.
 class CsvParser {
  public:
-  CsvParser(std::string_view text, char separator);
+  CsvParser(std::string_view text, const CsvDialect& dialect) : text_(text), dialect_(dialect) {}
+  CsvParser(std::string_view text, char separator) : CsvParser(text, CsvDialect{separator}) {}
 
   /// The next row; false at the end.
   bool next(CsvRow& row);
@@ -32,6 +46,8 @@ class CsvParser {
  private:
   enum class CellEnd { kCell, kRow, kUnclosed };
 
+  /// Where the quote stands that opens the cell at position_; npos if the cell is not quoted.
+  size_t opening_quote() const;
   CellEnd read_cell(std::string& cell);
   CellEnd read_quoted(std::string& cell);
   CellEnd read_plain(std::string& cell);
@@ -40,7 +56,8 @@ class CsvParser {
   CellEnd give_up_quote();
 
   std::string_view text_;
-  char separator_;
+  CsvDialect dialect_;
+  bool stray_quote_ = false;  ///< of the row that is being read
   size_t position_ = 0;
   /// Up to here quotes must close on their own line: a search for a closing quote has come this far
   /// in vain. Keeps files full of stray quotes from being searched again from each of them.

@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/stand_in.h"
 
 namespace foregate {
 namespace {
@@ -60,6 +61,7 @@ std::string read_file(const fs::path& path, uint64_t max_bytes) {
   }
   std::string content((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
   if (stream.bad()) throw_io_error("cannot read", path, errno);
+  refuse_pointer(content, path.string());
   return content;
 }
 
@@ -97,6 +99,12 @@ MappedFile::MappedFile(const fs::path& path) : path_(path) {
     data_ = static_cast<const std::byte*>(address);
   } else {
     ::close(descriptor);
+  }
+  try {
+    refuse_pointer(text(), path_.string());
+  } catch (const DataError&) {
+    ::munmap(const_cast<std::byte*>(data_), size_);
+    throw;
   }
 }
 

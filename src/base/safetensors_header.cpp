@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/stand_in.h"
 
 namespace foregate {
 namespace {
@@ -73,6 +74,7 @@ nlohmann::json parse_unique_keys(std::string_view text, const std::string& where
 }
 
 std::string_view header_text(std::string_view file, const std::string& where) {
+  refuse_web_page(file, where);
   if (file.size() < kSizeBytes) {
     throw DataError(fmt::format(
         "{}: {} bytes is too small for a safetensors file, which starts with an 8-byte header size",

@@ -90,5 +90,50 @@ TEST(CsvParser, StrayQuotesTakeLinearTime) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
 }
 
+struct DialectCase {
+  const char* name;
+  CsvDialect dialect;
+  std::string text;
+  std::vector<Cells> rows;
+};
+
+class CsvDialectTest : public ::testing::TestWithParam<DialectCase> {};
+
+TEST_P(CsvDialectTest, Parses) {
+  CsvParser parser(GetParam().text, GetParam().dialect);
+  std::vector<Cells> rows;
+  for (CsvRow row; parser.next(row);) rows.push_back(row.cells);
+  EXPECT_EQ(rows, GetParam().rows);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Dialects, CsvDialectTest,
+    ::testing::Values(DialectCase{"Semicolon", {';'}, "a;\"b;c\";d,e\n", {{"a", "b;c", "d,e"}}},
+                      DialectCase{"NoSpaceBeforeQuote", {','}, "a, \"b\"\n", {{"a", " \"b\""}}},
+                      DialectCase{"SpaceBeforeQuote",
+                                  {',', true},
+                                  "a, \"b, c\",  d\n \"e\"",
+                                  {{"a", "b, c", "  d"}, {"e"}}},
+                      DialectCase{"Backslash",
+                                  {',', false, true},
+                                  R"("a \"b\", c","d\\","\n")",
+                                  {{R"(a "b", c)", R"(d\)", R"(\n)"}}},
+                      DialectCase{"BackslashAndDoubled",
+                                  {',', false, true},
+                                  R"("a ""b"" \"c\"",d)",
+                                  {{R"(a "b" "c")", "d"}}}),
+    [](const auto& test) { return test.param.name; });
+
+TEST(CsvParser, TellsOfStrayQuotes) {
+  const auto strays = [](const std::string& text) {
+    CsvParser parser(text, ',');
+    std::vector<bool> found;
+    for (CsvRow row; parser.next(row);) found.push_back(row.stray_quote);
+    return found;
+  };
+  EXPECT_EQ(strays("a,\"b\"\na,b\"c\n\"a\"b,c\n\"a\"\"\",b\n"),
+            (std::vector<bool>{false, true, true, false}));
+}
+
 }  // namespace
 }  // namespace foregate

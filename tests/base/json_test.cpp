@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_numbers.h"
 
 namespace foregate {
 namespace {
@@ -29,6 +30,15 @@ TEST(ParseJson, ErrorsGiveLineAndColumn) {
   EXPECT_THAT(message_of([] { parse_json("{\"a\": [1, 2", "x.json"); }),
               HasSubstr("ends too early"));
   EXPECT_THAT(message_of([] { parse_json("", "x.json"); }), HasSubstr("x.json"));
+}
+
+TEST(NullForNonfinite, OnlyNumbersThatJsonLacks) {
+  EXPECT_EQ(null_for_nonfinite(R"({"a":NaN,"b":[Infinity,-Infinity,+inf], "c" : -nan})"),
+            R"({"a":null,"b":[null,null,null], "c" : null})");
+  for (const char* text : {R"({"NaN":"NaN, -Infinity","b":"\"})", R"(["\"NaN",1])", "NaNs",
+                           "Infinite", "-1", "", R"("\)"}) {
+    EXPECT_EQ(null_for_nonfinite(text), text);
+  }
 }
 
 TEST(ParseJson, RefusesNumbersAndNestingOutOfBounds) {

@@ -1,15 +1,20 @@
 """Datasets as foregate reads them against pyarrow and Python's csv and json."""
+import base64
+import bz2
 import csv
 import gzip
 import json
 import os
 import pathlib
 import random
+import struct
 import subprocess
+import zlib
 
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
+import pyarrow.parquet.encryption as encryption
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -165,14 +170,17 @@ def test_other_lists(kind, tmp_path):
     assert read(f"x={path.with_suffix('.arrow')}:s") == (["c", "d"], [1, 2], {"null text": 1})
 
 
+def one_member(data, how):
+    pack = {"gz": gzip.compress, "bz2": bz2.compress}.get(how)
+    return pack(data) if pack else pa.Codec({"zst": "zstd", "lz4": "lz4"}[how]).compress(data, asbytes=True)
+
+
 def compressed(data, how):
-    if how == "gz":
-        half = len(data) // 2  # two members, as pigz and bgzip write
-        return gzip.compress(data[:half]) + gzip.compress(data[half:])
-    return pa.Codec("zstd").compress(data, asbytes=True)
+    half = len(data) // 2  # two members, as pigz, bgzip, pbzip2 and pzstd write
+    return one_member(data[:half], how) + one_member(data[half:], how)
 
 
-@pytest.mark.parametrize("how", ["gz", "zst"])
+@pytest.mark.parametrize("how", ["gz", "zst", "bz2", "lz4"])
 @pytest.mark.parametrize("form", ["csv", "tsv", "json", "jsonl", "txt"])
 def test_compressed_texts(form, how, tmp_path, monkeypatch):
     temporary = tmp_path / "temporary"
@@ -192,6 +200,199 @@ def test_compressed_texts(form, how, tmp_path, monkeypatch):
     assert not list(temporary.iterdir())
     monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
     assert "TMPDIR" in error_of(f"x={packed}")
+
+
+def gzip_member(data, flags=0, fields=b""):
+    """With the optional fields of RFC 1952, which mgzip, bgzip and gzip -N write."""
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    body = packer.compress(data) + packer.flush()
+    return (b"\x1f\x8b\x08" + bytes([flags]) + bytes(6) + fields + body +
+            struct.pack("<II", zlib.crc32(data), len(data)))
+
+
+def skippable(data, kind=0):
+    return struct.pack("<II", 0x184D2A50 + kind, len(data)) + data
+
+
+A, B = (b'{"text":"first words"}\n', b'{"text":"second words"}\n')
+BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+LEGAL = {
+    "gz": {
+        "zeros": gzip.compress(A + B) + bytes(500),
+        "zeros between": gzip.compress(A) + bytes(7) + gzip.compress(B) + bytes(1),
+        "an empty member": gzip.compress(A) + gzip.compress(b"") + gzip.compress(B),
+        "bgzip's end": gzip.compress(A + B) + BGZIP_END,
+        "extra field": gzip_member(A, 4, b"\x04\x00abcd") + gzip_member(B, 4, b"\x00\x00"),
+        "name and comment": gzip_member(A + B, 8 | 16, b"a.jsonl\0of it\0"),
+        "many members": b"".join(gzip.compress(bytes([c])) for c in A + B),
+        "stored": gzip.compress(A + B, 0),
+        "packed twice": gzip.compress(gzip.compress(A + B)),
+        "zstd inside": gzip.compress(one_member(A + B, "zst")),
+    },
+    "bz2": {
+        "streams": bz2.compress(A) + bz2.compress(B),
+        "an empty stream": bz2.compress(b"") + bz2.compress(A + B),
+        "zeros": bz2.compress(A + B) + bytes(512),
+    },
+    "zst": {
+        "a skippable frame first": skippable(b"\0\0\0\x2d") + compressed(A + B, "zst"),
+        "skippable frames": skippable(b"", 3) + one_member(A, "zst") + skippable(bytes(99), 15) +
+                            one_member(B, "zst") + skippable(b"seek table"),
+        "an empty frame": one_member(A, "zst") + one_member(b"", "zst") + one_member(B, "zst"),
+        "many frames": b"".join(one_member(bytes([c]), "zst") for c in A + B),
+    },
+    "lz4": {
+        "frames": compressed(A + B, "lz4"),
+        "skippable frames": skippable(b"x") + one_member(A, "lz4") + skippable(b"y") + one_member(B, "lz4"),
+    },
+}
+
+
+@pytest.mark.parametrize("how, name", [(how, name) for how in LEGAL for name in LEGAL[how]])
+def test_members_frames_and_padding_of_every_legal_kind(how, name, tmp_path):
+    path = tmp_path / f"a.jsonl.{how}"
+    path.write_bytes(LEGAL[how][name])
+    assert read(f"x={path}")[0] == ["first words", "second words"]
+
+
+DAMAGED = {
+    "cut off": (gzip.compress(A)[:-3], "cut off"),
+    "cut off in the second member": (gzip.compress(A) + gzip.compress(B)[:12], "cut off"),
+    "a wrong checksum": (gzip.compress(A)[:-8] + bytes(4) + gzip.compress(A)[-4:], "incorrect data check"),
+    "something behind": (gzip.compress(A) + b"\0\0garbage", "7 bytes behind the compressed data"),
+    "a cut off frame": (one_member(A, "zst")[:-2], "cut off"),
+    "a cut off skippable frame": (one_member(A, "zst") + skippable(b"12345678")[:-1], "cut off"),
+    "xz": (b"\xfd7zXZ\0" + bytes(30), "xz -dk"),
+    "zip": (b"PK\x03\x04" + bytes(30), "zip archive"),
+    "tar in gzip": (gzip.compress(bytes(257) + b"ustar" + bytes(250)), "tar archive"),
+    "nothing inside": (gzip.compress(b""), "no"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_and_other_archives(name, tmp_path):
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(DAMAGED[name][0])
+    message = error_of(f"x={path}")
+    assert str(path) in message and DAMAGED[name][1] in message
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("form", ["csv", "jsonl", "txt"])
+def test_encodings_with_a_mark(form, encoding, tmp_path):
+    rows = ["first naïve 世界 😀", "second, \"of\" it"]
+    plain, other = tmp_path / f"a.{form}", tmp_path / f"b.{form}"
+    if form == "csv":
+        write_csv(plain, ["id", "text"], [[0, 1], rows])
+    elif form == "jsonl":
+        plain.write_text("".join(json.dumps({"text": row}, ensure_ascii=False) + "\n" for row in rows))
+    else:
+        plain.write_text("\n".join(rows))
+    other.write_bytes(plain.read_bytes().decode().encode(encoding))
+    assert read(f"x={other}")[0] == rows
+    other.write_bytes(gzip.compress(other.read_bytes()))
+    assert read(f"x={other}")[0] == rows
+
+
+def test_encodings_that_cannot_be_told(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("id,text\n1,a\n".encode("utf-32"))
+    assert "UTF-32" in error_of(f"x={path}")
+    path.write_bytes("id,text\n1,a\n".encode("utf-8-sig").join([b"\xef\xbb\xbf", b""]))
+    assert read(f"x={path}")[0] == ["a"]
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"ab" * 32 + b"\nsize 1199003\n"
+POINTERS = {
+    "lfs": (POINTER, "is a Git LFS pointer (132 bytes), not the file of 1,199,003 bytes"),
+    "crlf": (POINTER.replace(b"\n", b"\r\n"), "not the file of 1,199,003 bytes"),
+    "with an extension": (POINTER.replace(b"oid", b"ext-0-foo sha256:" + b"cd" * 32 + b"\noid"), "git lfs pull"),
+    "of old": (POINTER.replace(b"git-lfs", b"hawser"), "Git LFS"),
+    "annex": (b"/annex/objects/SHA256E-s1199003--" + b"ab" * 32 + b".parquet\n", "git annex get"),
+    "web page": (b"\n<!DOCTYPE html><html><head><title>Sign in</title></head>", "web page"),
+}
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow", "csv", "csv.gz", "tsv", "json", "jsonl", "bin"])
+@pytest.mark.parametrize("name", POINTERS)
+def test_what_stands_in_a_files_place(name, form, tmp_path):
+    path = tmp_path / f"a.{form}"
+    path.write_bytes(POINTERS[name][0])
+    message = error_of(f"x={path}")
+    assert str(path) in message and POINTERS[name][1] in message
+
+
+@pytest.mark.parametrize("name", list(POINTERS)[:5])
+def test_pointers_in_folders_of_lines(name, tmp_path):
+    (tmp_path / "a.txt").write_bytes(POINTERS[name][0])
+    (tmp_path / "b.txt").write_text("a line\n")
+    assert POINTERS[name][1] in error_of(f"x={tmp_path}")
+
+
+def test_tables_that_are_none(tmp_path):
+    path = tmp_path / "a.parquet"
+    pa.parquet.write_table(pa.table({"text": ["one"]}), path)
+    whole = path.read_bytes()
+    for content, word in [(whole[:-1], "cut off"), (b"id,text\n1,a\n", "no Parquet file"), (whole[:8], "cut off"),
+                          (b"PARE" + whole[4:-4] + b"PARE", "encrypted"), (b"", "empty")]:
+        path.write_bytes(content)
+        assert word in error_of(f"x={path}"), content[:20]
+    write_arrow(path, pa.table({"text": ["one"]}), False)  # An Arrow file, whatever it is called.
+    assert read(f"x={path}")[0] == ["one"]
+    old = tmp_path / "a.feather"
+    old.write_bytes(b"FEA1" + bytes(60) + b"FEA1")
+    assert "Feather version 1" in error_of(f"x={old}")
+
+
+class Keys(encryption.KmsClient):
+    """Keeps keys as they are: the tests look at refusals only."""
+    def __init__(self, config):
+        super().__init__()
+
+    def wrap_key(self, key_bytes, master_key_identifier):
+        return base64.b64encode(key_bytes)
+
+    def unwrap_key(self, wrapped_key, master_key_identifier):
+        return base64.b64decode(wrapped_key)
+
+
+@pytest.mark.parametrize("plaintext_footer", [False, True])
+def test_encrypted_parquet(plaintext_footer, tmp_path):
+    factory = encryption.CryptoFactory(Keys)
+    properties = factory.file_encryption_properties(
+        encryption.KmsConnectionConfig(),
+        encryption.EncryptionConfiguration(footer_key="f", column_keys={"k": ["text"]}, plaintext_footer=plaintext_footer))
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": ["one"], "n": [1]})
+    with pa.parquet.ParquetWriter(path, table.schema, encryption_properties=properties) as writer:
+        writer.write_table(table)
+    assert "encrypt" in error_of(f"x={path}") and str(path) in error_of(f"x={path}")
+
+
+def test_folders_and_files_with_brackets(tmp_path):
+    for name in ("[D_DATA]/x.csv", "D/x.csv", "a[1]/sub/y.csv", "a1/sub/y.csv", "star*/z.csv", "starry/z.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"id,text\n1,{name}\n")
+    assert read(f"x={tmp_path}/[D_DATA]/*.csv")[0] == ["[D_DATA]/x.csv"]
+    assert read(f"x={tmp_path}/[D_DATA]")[0] == ["[D_DATA]/x.csv"]
+    assert read(f"x={tmp_path}/[D_DATA]/x.csv:text")[0] == ["[D_DATA]/x.csv"]
+    assert read(f"x={tmp_path}/[D]/*.csv")[0] == ["D/x.csv"]  # no folder of that name: a pattern
+    assert read(f"x={tmp_path}/a[1]/*/y.csv")[0] == ["a[1]/sub/y.csv"]
+    assert read(f"x={tmp_path}/a?1]/sub")[0] == ["a[1]/sub/y.csv"]
+    assert read(f"x={tmp_path}/star*/z.csv")[0] == ["star*/z.csv"]
+    assert read(f"x={tmp_path}/star[*r]*/z.csv")[0] == ["star*/z.csv", "starry/z.csv"]
+    assert read(f"x={tmp_path}/[[]D_DATA]/*.csv")[0] == ["[D_DATA]/x.csv"]
+    assert "written [[]" in error_of(f"x={tmp_path}/[XYZ]/*.csv")
+
+
+def test_folders_at_any_depth(tmp_path):
+    for name in ("x.csv", "a/x.csv", "a/b/x.csv", "a/b/c/y.csv", ".hidden/x.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"id,text\n1,{name}\n")
+    assert read(f"x={tmp_path}/**/x.csv")[0] == ["a/b/x.csv", "a/x.csv", "x.csv"]
+    assert read(f"x={tmp_path}/a/**/*.csv")[0] == ["a/b/c/y.csv", "a/b/x.csv", "a/x.csv"]
+    assert read(f"x={tmp_path}/**/c/**")[0] == ["a/b/c/y.csv"]
+    assert "no file matches" in error_of(f"x={tmp_path}/**/z.csv")
 
 
 def test_patterns_and_directories(tmp_path):

@@ -53,6 +53,12 @@ class ParquetSource : public BatchSource {
     properties.set_use_threads(false);
     properties.set_pre_buffer(false);
     reader_ = value_of(builder.properties(properties)->Build(), where_);
+    if (reader_->parquet_reader()->metadata()->is_encryption_algorithm_set()) {
+      throw DataError(
+          fmt::format("{} holds encrypted columns; write it without encryption to read "
+                      "it here",
+                      where_));
+    }
     check(reader_->GetSchema(&schema_), where_);
   }
 
@@ -116,6 +122,12 @@ class IpcSource : public BatchSource {
   std::shared_ptr<arrow::RecordBatchReader> open(const std::vector<std::string>&) override {
     auto input = value_of(arrow::io::ReadableFile::Open(path_.string()), where_);
     const auto start = value_of(input->ReadAt(0, 6), where_)->ToString();
+    if (start.starts_with("FEA1")) {
+      throw DataError(
+          fmt::format("{} is Feather version 1, which Arrow gave up; write it anew, with pandas: "
+                      "read_feather(FILE).to_parquet(FILE.parquet)",
+                      where_));
+    }
     if (start != "ARROW1") {
       check(input->Seek(0), where_);
       return value_of(arrow::ipc::RecordBatchStreamReader::Open(input), where_);

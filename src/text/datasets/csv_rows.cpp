@@ -2,9 +2,9 @@
 
 #include "base/csv_parser.h"
 #include "base/error.h"
+#include "base/text_file.h"
 #include "text/datasets/csv_layout.h"
 #include "text/datasets/readers.h"
-#include "text/datasets/text_file.h"
 
 namespace foregate::text {
 namespace {

@@ -4,10 +4,10 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/text_file.h"
 #include "text/datasets/json_fields.h"
 #include "text/datasets/json_scan.h"
 #include "text/datasets/readers.h"
-#include "text/datasets/text_file.h"
 #include "text/unicode/utf8.h"
 
 namespace foregate::text {

@@ -1,5 +1,5 @@
+#include "base/text_file.h"
 #include "text/datasets/readers.h"
-#include "text/datasets/text_file.h"
 
 namespace foregate::text {
 namespace {
