@@ -48,10 +48,13 @@ void Decoder::forward(const torch::Tensor& token_ids, const torch::Tensor& posit
   for (const models::LayerWeights& layer : weights_.layers) {
     const models::MoeWeights* moe = layer.moe();
     if (moe != nullptr) observer.on_layer_input(moe_layer, residual);
-    const torch::Tensor attended =
-        nn::rms_norm(residual, layer.input_norm, config_.rms_norm_epsilon);
-    std::visit([&](const auto& attention) { attend(attention, attended, batch, residual); },
-               layer.attention);
+    std::visit(
+        [&](const auto& attention) {
+          // A temporary: the MLP needs its memory.
+          attend(attention, nn::rms_norm(residual, layer.input_norm, config_.rms_norm_epsilon),
+                 batch, residual);
+        },
+        layer.attention);
     const torch::Tensor input =
         nn::rms_norm(residual, layer.post_attention_norm, config_.rms_norm_epsilon);
     if (moe != nullptr) {
