@@ -23,7 +23,11 @@ if(Libtorch_FOUND AND NOT TARGET Libtorch::torch)
   add_library(Libtorch::torch INTERFACE IMPORTED)
   target_include_directories(Libtorch::torch SYSTEM INTERFACE
     "${LIBTORCH_INCLUDE}" "${LIBTORCH_INCLUDE}/torch/csrc/api/include")
-  target_compile_options(Libtorch::torch INTERFACE -fopenmp)
+  # clang's code would need a second OpenMP runtime beside libtorch's; without, at::parallel_for
+  # runs on one thread, which is all that a fuzzer wants.
+  if(NOT FOREGATE_FUZZ)
+    target_compile_options(Libtorch::torch INTERFACE -fopenmp)
+  endif()
   # --no-as-needed: the CUDA backend registers itself when it is loaded; no symbol of it is called.
   # libstdc++ comes first because the CUDA wheel's libtorch.so exports functions of std::filesystem
   # that crash (2.11: remove_all), and the first library that has a symbol is the one that is called.

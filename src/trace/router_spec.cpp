@@ -16,6 +16,8 @@ struct SpecName {
   Value value;
   const char* name;
 };
+template <typename Value>  // clang 14 does not deduce an aggregate's parameters by itself
+SpecName(Value, const char*) -> SpecName<Value>;
 
 constexpr std::array kScoreNames = {
     SpecName{RouterSpec::Score::kSoftmax, "softmax"},
