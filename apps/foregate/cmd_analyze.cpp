@@ -80,8 +80,9 @@ stats::TraceAgreement agreement_of(const trace::TraceDirectory& traces,
 std::function<std::string(int32_t)> token_text_of(const trace::TraceDirectory& traces,
                                                   std::filesystem::path tokenizer) {
   const trace::Manifest& manifest = traces.manifest();
-  if (manifest.token_ids == trace::TokenIds::kByAppearance) {
-    const auto names = std::make_shared<trace::TokenNames>(trace::TokenNames::read(traces.path()));
+  if (trace::has_token_names(manifest.token_ids)) {
+    const auto names = std::make_shared<trace::TokenNames>(
+        trace::TokenNames::read(traces.path(), manifest.token_ids));
     return [names](int32_t id) { return names->name(id); };
   }
   if (tokenizer.empty()) return {};

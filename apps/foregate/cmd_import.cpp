@@ -5,9 +5,13 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/files.h"
+#include "base/hash.h"
 #include "base/number_text.h"
 #include "commands.h"
+#include "hub/resolve.h"
 #include "output.h"
+#include "text/tokenizer/tokenizer.h"
 #include "trace/geometry.h"
 #include "trace/import/import.h"
 
@@ -33,9 +37,33 @@ constexpr const char* kFooter =
 
 struct Arguments {
   trace::ImportOptions options;
+  std::string tokenizer;
   std::string format;
   bool json = false;
 };
+
+class ModelTokens : public trace::TokenDictionary {
+ public:
+  explicit ModelTokens(fs::path path)
+      : path_(std::move(path)), tokenizer_(text::Tokenizer::load(path_)) {}
+
+  std::string name() const override { return path_.string(); }
+  std::string sha256() const override { return sha256_of_file(path_); }
+  int32_t size() const override { return tokenizer_.vocab_size(); }
+  std::string spelled(int32_t id) const override { return tokenizer_.token(id); }
+  std::string decoded(int32_t id) const override { return tokenizer_.decoded_token(id); }
+
+ private:
+  fs::path path_;
+  text::Tokenizer tokenizer_;
+};
+
+std::shared_ptr<const trace::TokenDictionary> load_tokenizer(const std::string& name) {
+  if (name.empty()) return nullptr;
+  fs::path path = hub::find_model(name, {.files = {"tokenizer.json"}}, hub::read_environment());
+  if (fs::is_directory(path)) path /= "tokenizer.json";
+  return std::make_shared<ModelTokens>(path);
+}
 
 void print_summary(const trace::ImportSummary& summary, const Arguments& arguments) {
   const trace::Manifest& manifest = summary.manifest;
@@ -89,6 +117,10 @@ void add_import_command(CLI::App& app, const RunContext& run) {
       ->add_option("--experts", options.num_experts,
                    "Experts per MoE layer (default: the largest id found + 1)")
       ->check(CLI::Range(1, trace::kMaxExperts));
+  command->add_option(
+      "--tokenizer", arguments->tokenizer,
+      "The model's tokenizer.json, its directory, or OWNER/NAME of a model that was pulled: gives "
+      "tokens that are strings in the record the model's ids");
   command
       ->add_option("--top-k", options.top_k,
                    "sglang: experts a token has at a layer, where arrays have no shape (default: "
@@ -109,6 +141,7 @@ void add_import_command(CLI::App& app, const RunContext& run) {
         {"npy", trace::ImportFormat::kNpy},
         {"csv", trace::ImportFormat::kCsv}};
     arguments->options.format = formats.at(arguments->format);
+    arguments->options.tokenizer = load_tokenizer(arguments->tokenizer);
     print_summary(trace::import_traces(arguments->options, run), *arguments);
   });
 }

@@ -29,6 +29,8 @@ Json PredictorInfo::to_json() const {
                    {"test_share", split.test}};
   if (!held_out.empty()) json["trace"]["held_out"] = held_out;
   if (!learned_from.empty()) json["trace"]["learned_from"] = learned_from;
+  if (token_ids) json["trace"]["token_ids"] = trace::token_ids_name(*token_ids);
+  if (!tokenizer_sha256.empty()) json["trace"]["tokenizer_sha256"] = tokenizer_sha256;
   if (live) json["live"] = live->to_json();
   json["seed"] = seed;
   json["dtype"] = dtype;
@@ -56,6 +58,10 @@ PredictorInfo PredictorInfo::from_json(const JsonReader& reader) {
   const JsonReader trace = reader.object("trace");
   info.trace = trace.string("path");
   info.trace_sha256 = trace.string("manifest_sha256");
+  if (trace.has("token_ids")) {
+    info.token_ids = trace::token_ids_from_name(trace, "token_ids");
+  }
+  info.tokenizer_sha256 = trace.string("tokenizer_sha256", "");
   info.split_seed = read_unsigned(trace, "split_seed");
   info.split.validation = trace.number("validation_share", 0, 1);
   info.split.test = trace.number("test_share", 0, 1);

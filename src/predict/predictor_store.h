@@ -14,6 +14,7 @@
 #include "predict/predictor.h"
 #include "predict/settings.h"
 #include "scoring/predictor_format.h"
+#include "trace/manifest.h"
 #include "trace/split/split.h"
 
 namespace foregate::predict {
@@ -30,7 +31,10 @@ struct PredictorInfo {
   std::string trace;               ///< directory it was fitted on, as it was named then
   std::string trace_sha256;        ///< of that directory's manifest
   std::optional<LiveOrigin> live;  ///< if there was no trace
-  uint64_t split_seed = 0;         ///< the manifest's seed, which fixes the split
+  /// What the ids of its tokens are; nothing in directories from before it was written.
+  std::optional<trace::TokenIds> token_ids;
+  std::string tokenizer_sha256;  ///< whose ids they are; empty if not known
+  uint64_t split_seed = 0;       ///< the manifest's seed, which fixes the split
   trace::SplitOptions split;
   std::string held_out;      ///< the dataset it was not to see, all of which is test; empty: none
   std::string learned_from;  ///< the only dataset it learned from; empty: all of them

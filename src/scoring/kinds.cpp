@@ -19,18 +19,18 @@ constexpr bool kYes = true;
 constexpr bool kNo = false;
 
 constexpr std::array<Kind, 11> kKinds = {{
-    // name; next-token, layer-h, pre-attention; features; scorer
-    {"random", kYes, kYes, kYes, kNo, from_tensors<make_random_scorer>},
-    {"frequency", kYes, kYes, kYes, kNo, from_tensors<make_frequency_scorer>},
-    {"previous-token", kYes, kNo, kNo, kNo, from_tensors<make_previous_token_scorer>},
-    {"token-table", kYes, kNo, kNo, kNo, from_tensors<make_token_table_scorer>},
-    {"transition", kNo, kYes, kNo, kNo, from_tensors<make_transition_scorer>},
-    {"statistics", kYes, kYes, kNo, kNo, from_tensors<make_statistics_scorer>},
-    {"transformer", kYes, kYes, kNo, kNo, make_transformer_scorer},
-    {"next-gate", kNo, kYes, kYes, kYes, from_tensors<make_next_gate_scorer>},
-    {"gate-adapter", kNo, kYes, kYes, kYes, from_tensors<make_gate_adapter_scorer>},
-    {"gate-mlp", kNo, kYes, kYes, kYes, from_tensors<make_gate_mlp_scorer>},
-    {"mlp", kNo, kYes, kYes, kYes, from_tensors<make_mlp_scorer>},
+    // name; next-token, layer-h, pre-attention; features; tokens; scorer
+    {"random", kYes, kYes, kYes, kNo, kNo, from_tensors<make_random_scorer>},
+    {"frequency", kYes, kYes, kYes, kNo, kNo, from_tensors<make_frequency_scorer>},
+    {"previous-token", kYes, kNo, kNo, kNo, kNo, from_tensors<make_previous_token_scorer>},
+    {"token-table", kYes, kNo, kNo, kNo, kYes, from_tensors<make_token_table_scorer>},
+    {"transition", kNo, kYes, kNo, kNo, kNo, from_tensors<make_transition_scorer>},
+    {"statistics", kYes, kYes, kNo, kNo, kYes, from_tensors<make_statistics_scorer>},
+    {"transformer", kYes, kYes, kNo, kNo, kYes, make_transformer_scorer},
+    {"next-gate", kNo, kYes, kYes, kYes, kNo, from_tensors<make_next_gate_scorer>},
+    {"gate-adapter", kNo, kYes, kYes, kYes, kNo, from_tensors<make_gate_adapter_scorer>},
+    {"gate-mlp", kNo, kYes, kYes, kYes, kYes, from_tensors<make_gate_mlp_scorer>},
+    {"mlp", kNo, kYes, kYes, kYes, kNo, from_tensors<make_mlp_scorer>},
 }};
 
 }  // namespace

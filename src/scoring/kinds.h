@@ -17,6 +17,7 @@ struct Kind {
   bool layer;
   bool pre_attention;
   bool features;  ///< reads hidden states
+  bool tokens;    ///< knows tokens by their ids
   /// The scorer takes its tensors out of the weights, which must outlive it; `settings` is what the
   /// predictor was made with. Throws DataError if something is missing or does not fit.
   std::unique_ptr<Scorer> (*make_scorer)(PredictorIdentity identity, const Weights& weights,

@@ -46,19 +46,12 @@ struct TokenIdsName {
 };
 constexpr TokenIdsName kTokenIdsNames[] = {
     {TokenIds::kTokenizer, "tokenizer", "ids of the model's tokenizer"},
+    {TokenIds::kHashed, "hashed", "strings, a hash of each"},
     {TokenIds::kByAppearance, "by-appearance", "strings, numbered by first appearance"},
     {TokenIds::kUnique, "unique", "no tokens: every token has an id of its own"}};
 
 const TokenIdsName& named(TokenIds token_ids) {
   return kTokenIdsNames[static_cast<size_t>(token_ids)];
-}
-
-TokenIds read_token_ids(const JsonReader& reader) {
-  const std::string found = reader.string("token_ids", named(TokenIds::kTokenizer).name);
-  for (const TokenIdsName& known : kTokenIdsNames) {
-    if (found == known.name) return known.token_ids;
-  }
-  reader.fail("token_ids", "tokenizer, by-appearance or unique");
 }
 
 uint64_t read_seed(const JsonReader& reader) {
@@ -179,6 +172,18 @@ std::string_view description(TokenIds token_ids) {
   return named(token_ids).description;
 }
 
+const char* token_ids_name(TokenIds token_ids) {
+  return named(token_ids).name;
+}
+
+TokenIds token_ids_from_name(const JsonReader& reader, const char* key) {
+  const std::string found = reader.string(key, named(TokenIds::kTokenizer).name);
+  for (const TokenIdsName& known : kTokenIdsNames) {
+    if (found == known.name) return known.token_ids;
+  }
+  reader.fail(key, "tokenizer, hashed, by-appearance or unique");
+}
+
 int64_t Manifest::num_traces() const {
   int64_t traces = 0;
   for (const ShardEntry& shard : shards) traces += shard.rows;
@@ -239,7 +244,7 @@ Manifest Manifest::from_json(const Json& json, const std::string& where) {
     check_router_spec(*manifest.router, manifest.geometry.num_experts, manifest.geometry.top_k,
                       reader.object("router").where());
   }
-  manifest.token_ids = read_token_ids(reader);
+  manifest.token_ids = token_ids_from_name(reader, "token_ids");
   manifest.seed = read_seed(reader);
   manifest.max_length = reader.integer("max_length", 0, kMaxCount);
   manifest.gate_weights = reader.boolean("gate_weights");

@@ -37,12 +37,16 @@ struct DatasetEntry {
 /// What the token ids of a trace are.
 enum class TokenIds : uint8_t {
   kTokenizer,     ///< ids of the model's tokenizer
-  kByAppearance,  ///< imported strings, numbered by first appearance; tokens.json has them
+  kHashed,        ///< imported strings, a hash of each; tokens.json has them
+  kByAppearance,  ///< imported strings, numbered by first appearance, as imports did it before
   kUnique         ///< the source had no tokens: every token has an id of its own
 };
 
 /// "ids of the model's tokenizer", for messages.
 std::string_view description(TokenIds token_ids);
+/// As the manifest has it: "tokenizer", "hashed", ... Throws DataError for any other name.
+const char* token_ids_name(TokenIds token_ids);
+TokenIds token_ids_from_name(const JsonReader& reader, const char* key);
 
 /// manifest.json: what a trace directory holds and how it was made.
 struct Manifest {

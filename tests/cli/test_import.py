@@ -1,6 +1,7 @@
 """import and export: real records of other tools against an independent reading with numpy, and broken ones."""
 import base64
 import csv
+import hashlib
 import io
 import json
 import pathlib
@@ -35,7 +36,8 @@ def rows_of(directory):
 
 
 def names_of(directory, row):
-    names = json.loads((directory / "tokens.json").read_text())
+    names = {int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little") & 0x7fffffff: name
+             for name in json.loads((directory / "tokens.json").read_text())}
     return [names[i] for i in row["token_ids"]]
 
 
@@ -63,7 +65,7 @@ def test_deepseek(tmp_path):
     output = tmp_path / "out"
     run("import", "--format", "npy", source, "--output", output, "--experts", 64, "--model-name", "org/model")
     about = manifest(output)
-    assert about["model"] == "org/model" and not about["gate_weights"] and about["token_ids"] == "by-appearance"
+    assert about["model"] == "org/model" and not about["gate_weights"] and about["token_ids"] == "hashed"
     requests = read_lines(source / "requests.jsonl")
     rows = rows_of(output)
     assert len(rows) == len(requests) == 1473
@@ -167,23 +169,76 @@ def test_mixtral(tmp_path):
     assert learned["frequency"] == 2 and learned["random"] == 0
 
 
-def test_predictors_do_not_move_between_imports(tmp_path):
+def token_strings(folder, rng, vocabulary, texts=12):
+    """Routing that depends on nothing but the token's string, which `statistics` can learn."""
+    folder.mkdir()
+    lines = []
+    for i in range(texts):
+        tokens = [vocabulary[t] for t in rng.integers(0, len(vocabulary), 20)]
+        experts = [[sorted(set(hashlib.sha256(f"{token}{layer}".encode()).digest()[j] % 8 for j in range(9)))[:2]
+                    for layer in range(2)] for token in tokens]
+        np.save(folder / f"{i}.npy", np.array(experts, dtype=np.uint8))
+        lines.append({"routed_experts": f"{i}.npy", "tokens": tokens})
+    (folder / "requests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def recall(done):
+    return json.loads(done.stdout)["rows"][0]["metrics"]["recall@2"]["mean"]
+
+
+def test_predictors_move_between_imports(tmp_path):
     rng = np.random.default_rng(5)
+    vocabulary = [f"word{i}" for i in range(9)]
     for name in ("one", "two"):
-        source = tmp_path / f"{name}-source"
-        source.mkdir()
-        lines = []
-        for i in range(12):
-            experts = np.argsort(rng.random((20, 2, 8)), axis=-1)[..., :2].astype(np.uint8)
-            np.save(source / f"{i}.npy", experts)
-            lines.append({"routed_experts": f"{i}.npy", "tokens": [f"{name}{t}" for t in rng.integers(0, 9, 20)]})
-        (source / "requests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        run("import", "--format", "npy", source, "--output", tmp_path / name, "--model-name", "same")
-    run("train", "--traces", tmp_path / "one", "--predictor", "token-table", "--lead", "next-token", "--output",
-        tmp_path / "predictor")
-    run("evaluate", "--traces", tmp_path / "one", "--predictor", tmp_path / "predictor")
-    fails("evaluate", "--traces", tmp_path / "two", "--split", "all", "--predictor", tmp_path / "predictor", code=2,
-          saying=["learned from another trace", "name other tokens"])
+        source = token_strings(tmp_path / f"{name}-source", rng, vocabulary)
+        done = run("import", "--format", "npy", source, "--output", tmp_path / name, "--model-name", "same",
+                   "--experts", 8)
+        assert "strings, a hash of each" in done.stdout
+        vocabulary.reverse()
+    for kind in ("token-table", "transition"):
+        lead = "layer-1" if kind == "transition" else "next-token"
+        run("train", "--traces", tmp_path / "one", "--predictor", kind, "--lead", lead, "--output", tmp_path / kind)
+    # It knows the tokens of the other trace: next-token routing given the token is certain up to the next token.
+    own = recall(run("evaluate", "--traces", tmp_path / "one", "--split", "all", "--predictor", tmp_path / "token-table",
+                     "--json"))
+    other = recall(run("evaluate", "--traces", tmp_path / "two", "--split", "all", "--predictor",
+                       tmp_path / "token-table", "--json"))
+    assert abs(own - other) < 0.1
+    about = json.loads((tmp_path / "token-table" / "predictor.json").read_text())
+    assert about["trace"]["token_ids"] == "hashed"
+    # A trace whose ids name other tokens is refused, unless the predictor does not look at tokens.
+    traces = manifest(tmp_path / "two")
+    for ids in ("by-appearance", "unique", "tokenizer"):
+        (tmp_path / "two" / "manifest.json").write_text(json.dumps({**traces, "token_ids": ids}))
+        fails("evaluate", "--traces", tmp_path / "two", "--split", "all", "--predictor", tmp_path / "token-table",
+              code=2, saying=["whose token ids are strings, a hash of each", "they name other tokens"])
+        run("evaluate", "--traces", tmp_path / "two", "--split", "all", "--predictor", tmp_path / "transition")
+    # A directory from before ids were written down, and a trace that was imported then.
+    (tmp_path / "two" / "manifest.json").write_text(json.dumps({**traces, "token_ids": "by-appearance"}))
+    for key in ("token_ids", "tokenizer_sha256"):
+        about["trace"].pop(key, None)
+    (tmp_path / "token-table" / "predictor.json").write_text(json.dumps(about))
+    fails("evaluate", "--traces", tmp_path / "two", "--split", "all", "--predictor", tmp_path / "token-table", code=2,
+          saying=["they name other tokens", "train on this trace, or import both records again"])
+    run("evaluate", "--traces", tmp_path / "one", "--predictor", tmp_path / "token-table")
+
+
+def test_token_ids_of_the_models_tokenizer(tmp_path):
+    tokenizer = shared("models", "mini-qwen", "tokenizer.json")
+    vocabulary = json.loads(tokenizer.read_text())["model"]["vocab"]
+    spelled = [token for token in vocabulary if token.isascii() and token.isalpha()][:20]
+    source = token_strings(tmp_path / "source", np.random.default_rng(2), spelled, texts=4)
+    run("import", "--format", "npy", source, "--output", tmp_path / "out", "--tokenizer", tokenizer.parent)
+    about = manifest(tmp_path / "out")
+    assert "token_ids" not in about and not (tmp_path / "out" / "tokens.json").exists()
+    assert about["tokenizer_sha256"] == hashlib.sha256(tokenizer.read_bytes()).hexdigest()
+    for line, row in zip(read_lines(source / "requests.jsonl"), rows_of(tmp_path / "out")):
+        assert row["token_ids"] == [vocabulary[token] for token in line["tokens"]]
+    other = token_strings(tmp_path / "other", np.random.default_rng(2), ["qqqqzzzzxx"], texts=1)
+    fails("import", "--format", "npy", other, "--output", tmp_path / "no", "--tokenizer", tokenizer, code=1,
+          saying=["1 of 1 different tokens are not in", "qqqqzzzzxx"])
+    assert not (tmp_path / "no").exists()
 
 
 @pytest.mark.parametrize("out,back", [("npy", "npy"), ("jsonl", "vllm")])

@@ -40,8 +40,8 @@ class ExportTest : public ::testing::TestWithParam<Case> {
     const fs::path again = folder_.path() / "again";
     for (const fs::path& path : {original, exported, again}) fs::remove_all(path);
     fs::create_directories(original);
-    if (manifest.token_ids == TokenIds::kByAppearance) {
-      TokenNames names;
+    if (has_token_names(manifest.token_ids)) {
+      TokenNames names(manifest.token_ids);
       for (int i = 0; i < 1000; ++i) names.id("\xE2\x96\x81" + std::to_string(i));
       names.write(original);
     }
@@ -82,8 +82,32 @@ TEST_P(ExportTest, RoundTrips) {
   Manifest manifest = fixture_manifest(fixture_geometry());
   expect_round_trip(manifest);
   manifest.gate_weights = false;
-  manifest.token_ids = TokenIds::kByAppearance;
+  manifest.token_ids = TokenIds::kHashed;
   expect_round_trip(manifest);
+}
+
+TEST_P(ExportTest, IdsByAppearanceBecomeHashes) {
+  const fs::path original = folder_.path() / "traces";
+  fs::create_directories(original);
+  TokenNames names(TokenIds::kByAppearance);
+  for (int i = 0; i < 1000; ++i) names.id("t" + std::to_string(i));
+  names.write(original);
+  Manifest manifest = fixture_manifest(fixture_geometry());
+  manifest.geometry.vocab_size = 0;
+  manifest.token_ids = TokenIds::kByAppearance;
+  write_fixture(original, manifest, 2, 4);
+  export_traces(
+      {.format = GetParam().exported, .traces = original, .output = folder_.path() / "exported"});
+  ImportOptions options;
+  options.format = GetParam().imported;
+  options.path = folder_.path() / "exported";
+  options.output = folder_.path() / "again";
+  EXPECT_EQ(import_traces(options).manifest.token_ids, TokenIds::kHashed);
+  std::vector<Trace> expected = traces_of(original);
+  for (Trace& trace : expected) {
+    for (int32_t& id : trace.token_ids) id = hashed_token_id("t" + std::to_string(id));
+  }
+  EXPECT_EQ(traces_of(options.output), expected);
 }
 
 TEST_P(ExportTest, RoundTripsWideExpertsAndExtremeSizes) {

@@ -58,13 +58,13 @@ TEST_F(RequestArraysTest, ReadsAnArrayARequest) {
   EXPECT_EQ(summary.manifest.model, "in");
   EXPECT_EQ(summary.manifest.dtype, "unknown");
   EXPECT_FALSE(summary.manifest.gate_weights);
-  EXPECT_EQ(summary.manifest.token_ids, TokenIds::kByAppearance);
+  EXPECT_EQ(summary.manifest.token_ids, TokenIds::kHashed);
   const std::vector<Trace> texts = traces();
   ASSERT_EQ(texts.size(), 2);
   EXPECT_THAT(texts[0].experts, ElementsAre(3, 1, 0, 2, 5, 4, 7, 6));
-  EXPECT_THAT(texts[0].token_ids, ElementsAre(0, 1));
+  EXPECT_THAT(texts[0].token_ids, ElementsAre(hashed_token_id("x"), hashed_token_id("y")));
   EXPECT_THAT(texts[1].experts, ElementsAre(1, 0, 2, 3));
-  EXPECT_THAT(texts[1].token_ids, ElementsAre(1));
+  EXPECT_THAT(texts[1].token_ids, ElementsAre(hashed_token_id("y")));
   EXPECT_EQ(texts[1].sample, 1);
   EXPECT_EQ(bytes_of(output() / kTokensName), "[\n  \"x\",\n  \"y\"\n]\n");
 }
@@ -196,9 +196,9 @@ TEST_F(StackedArraysTest, ReadsRowsAndRanksThem) {
       texts[0].gate_weights,
       ElementsAre(float_to_half(.7F), float_to_half(.3F), float_to_half(.75F), float_to_half(.25F),
                   float_to_half(.5F), float_to_half(.5F), float_to_half(1), float_to_half(0)));
-  EXPECT_THAT(texts[0].token_ids, ElementsAre(0, 1)) << "b, c";
+  EXPECT_THAT(texts[0].token_ids, ElementsAre(hashed_token_id("b"), hashed_token_id("c")));
   EXPECT_EQ(texts[0].prompt_tokens, 1) << "b; c is the first generated one";
-  EXPECT_THAT(texts[1].token_ids, ElementsAre(1)) << "c";
+  EXPECT_THAT(texts[1].token_ids, ElementsAre(hashed_token_id("c")));
   EXPECT_EQ(texts[1].prompt_tokens, 1);
 }
 
@@ -236,6 +236,70 @@ TEST_F(ImportTest, NpySaysWhatItLooksFor) {
   EXPECT_THAT(problem(ImportFormat::kNpy, "gone"), HasSubstr("no such file"));
   options_.skip = 1;
   EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("--skip"));
+}
+
+// --- a model's tokenizer -------------------------------------------------------------------------
+
+/// Spells a space as an underscore; ids 3 and 4 are both read as "?".
+class FewTokens : public TokenDictionary {
+ public:
+  std::string name() const override { return "few/tokenizer.json"; }
+  std::string sha256() const override { return std::string(64, 'a'); }
+  int32_t size() const override { return 6; }
+  std::string spelled(int32_t id) const override {
+    const char* spellings[] = {"x", "_x", "y", "<0x80>", "<0x81>", ""};
+    return spellings[id];
+  }
+  std::string decoded(int32_t id) const override {
+    const char* texts[] = {"x", " x", "y", "?", "?", ""};
+    return texts[id];
+  }
+};
+
+TEST_F(RequestArraysTest, TheTokenizerGivesStringsTheirIds) {
+  options_.tokenizer = std::make_shared<FewTokens>();
+  const ImportSummary summary = run(ImportFormat::kNpy);
+  EXPECT_EQ(summary.manifest.token_ids, TokenIds::kTokenizer);
+  EXPECT_EQ(summary.manifest.tokenizer_sha256, std::string(64, 'a'));
+  EXPECT_EQ(summary.manifest.geometry.vocab_size, 6);
+  EXPECT_THAT(traces().at(0).token_ids, ElementsAre(0, 2));
+  EXPECT_FALSE(fs::exists(output() / kTokensName));
+}
+
+TEST_F(RequestArraysTest, AsSpelledOrAsRead) {
+  options_.tokenizer = std::make_shared<FewTokens>();
+  put("requests.jsonl", line("a.npy", R"(["_x", "<0x81>"])"));
+  run(ImportFormat::kNpy);
+  EXPECT_THAT(traces().at(0).token_ids, ElementsAre(1, 4));
+  fs::remove_all(output());
+  put("requests.jsonl", line("a.npy", R"([" x", "?"])"));
+  const ImportSummary summary = run(ImportFormat::kNpy);
+  EXPECT_THAT(traces().at(0).token_ids, ElementsAre(1, 3)) << "the lower of two";
+  EXPECT_EQ(summary.left_out.ambiguous, 1);
+  fs::remove_all(output());
+  put("requests.jsonl", line("a.npy", R"([" x", "_x"])"));
+  EXPECT_THAT(
+      problem(ImportFormat::kNpy),
+      AllOf(HasSubstr("1 of 2 different tokens are not in few/tokenizer.json"), HasSubstr("' x'")));
+}
+
+TEST_F(RequestArraysTest, TheTokenizerMustFit) {
+  options_.tokenizer = std::make_shared<FewTokens>();
+  put("requests.jsonl", R"({"routed_experts": "a.npy", "token_ids": [5, 6]})");
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("expected ids of a vocabulary of 6"));
+  put("requests.jsonl", R"({"routed_experts": "a.npy"})");
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("does not name its tokens"));
+  put("requests.jsonl", R"({"routed_experts": "a.npy", "token_ids": [5, 0]})");
+  EXPECT_EQ(run(ImportFormat::kNpy).manifest.tokenizer_sha256, std::string(64, 'a'));
+}
+
+TEST_F(RequestArraysTest, TwoImportsAgreeOnIds) {
+  run(ImportFormat::kNpy);
+  const std::vector<int32_t> before = traces().at(0).token_ids;
+  fs::remove_all(output());
+  put("requests.jsonl", line("b.npy", R"(["z"])") + line("a.npy", R"(["x", "y"])"));
+  run(ImportFormat::kNpy);
+  EXPECT_EQ(traces().at(1).token_ids, before);
 }
 
 // --- JSON lines --------------------------------------------------------------------------------
@@ -416,11 +480,11 @@ TEST_F(ImportTest, ReadsBatchesOfFiles) {
   const std::vector<Trace> texts = traces();
   ASSERT_EQ(texts.size(), 3);
   EXPECT_THAT(texts[0].experts, ElementsAre(1, 2, 2, 1, 4, 5, 5, 4));
-  EXPECT_THAT(texts[0].token_ids, ElementsAre(0, 1));
+  EXPECT_THAT(texts[0].token_ids, ElementsAre(hashed_token_id("x"), hashed_token_id("y")));
   EXPECT_THAT(texts[1].experts, ElementsAre(6, 7, 7, 6));
-  EXPECT_THAT(texts[1].token_ids, ElementsAre(0));
+  EXPECT_THAT(texts[1].token_ids, ElementsAre(hashed_token_id("x")));
   EXPECT_THAT(texts[2].experts, ElementsAre(3, 1, 0, 2));
-  EXPECT_THAT(texts[2].token_ids, ElementsAre(2));
+  EXPECT_THAT(texts[2].token_ids, ElementsAre(hashed_token_id(",")));
 }
 
 TEST_F(ImportTest, DropsCsvTextsWithMissingRows) {

@@ -69,6 +69,48 @@ void require_same_model(const std::string& directory, const PredictorInfo& info,
                   manifest.config_sha256));
 }
 
+/// What to do about ids that name other tokens.
+const char* remedy(trace::TokenIds learned, trace::TokenIds found) {
+  using trace::TokenIds;
+  if (learned == TokenIds::kTokenizer && found == TokenIds::kHashed) {
+    return "import the trace's record again with --tokenizer";
+  }
+  if (learned == TokenIds::kHashed && found == TokenIds::kTokenizer) {
+    return "train on a trace that was imported with --tokenizer";
+  }
+  return "train on this trace, or import both records again";
+}
+
+/// A predictor that knows tokens by their ids can be used where the same ids name the same tokens:
+/// on the very trace it learned from, or where both have the ids of one tokenizer, or hashes of the
+/// tokens' strings.
+void require_same_tokens(const std::string& directory, const PredictorInfo& info,
+                         const Corpus& corpus) {
+  const trace::Manifest& manifest = corpus.manifest();
+  if (!info.live && info.trace_sha256 == corpus.digest()) return;
+  // Directories from before it was written: of the model's tokenizer, as far as was looked.
+  const trace::TokenIds learned = info.token_ids.value_or(trace::TokenIds::kTokenizer);
+  const std::string source = info.live ? "the running model" : info.trace;
+  const bool comparable =
+      learned == trace::TokenIds::kTokenizer || learned == trace::TokenIds::kHashed;
+  if (learned != manifest.token_ids || !comparable) {
+    throw UsageError(
+        fmt::format("{} learned from {}, whose token ids are {}, and those of {} are {}: they name "
+                    "other tokens; "
+                    "{}",
+                    directory, source, trace::description(learned), corpus.path().string(),
+                    trace::description(manifest.token_ids), remedy(learned, manifest.token_ids)));
+  }
+  const std::string& tokenizer = info.live ? info.live->tokenizer_sha256 : info.tokenizer_sha256;
+  const bool same = tokenizer.empty() || manifest.tokenizer_sha256.empty() ||
+                    tokenizer == manifest.tokenizer_sha256;
+  if (same) return;
+  throw UsageError(fmt::format(
+      "{} learned from {} with another tokenizer ({:.12}) than that of {} ({:.12}): their "
+      "ids name other tokens; train on this trace",
+      directory, source, tokenizer, corpus.path().string(), manifest.tokenizer_sha256));
+}
+
 /// Whether the trace's test texts are test texts of the predictor too: it is the trace it learned
 /// from, or, for one that learned from the running model, it was trained on exactly the trace's
 /// training and validation texts.
@@ -105,14 +147,7 @@ void add_directory(const std::string& directory, const EvaluateOptions& options,
                                      : "--hold-out " + stored.info.held_out));
   }
   const PredictorKind* kind = find_predictor_kind(stored.info.name);
-  const trace::TokenIds token_ids = corpus.manifest().token_ids;
-  if (kind->learns && token_ids != trace::TokenIds::kTokenizer &&
-      stored.info.trace_sha256 != corpus.digest()) {
-    throw UsageError(fmt::format(
-        "{} learned from another trace ({}), and the token ids of {} are its own ({}): "
-        "they name other tokens; train on this trace",
-        directory, stored.info.trace, corpus.path().string(), trace::description(token_ids)));
-  }
+  if (kind->tokens) require_same_tokens(directory, stored.info, corpus);
   candidates.push_back({.label = directory,
                         .predictor = std::move(stored.predictor),
                         .to_fit = false,

@@ -30,6 +30,8 @@ PredictorInfo info_of(const Predictor& predictor, const TrainOptions& options,
   info.config_sha256 = manifest.config_sha256;
   info.trace = corpus.path().string();
   info.trace_sha256 = corpus.digest();
+  info.token_ids = manifest.token_ids;
+  info.tokenizer_sha256 = manifest.tokenizer_sha256;
   info.split_seed = manifest.seed;
   info.split = corpus.split_options();
   info.held_out = options.held_out;

@@ -26,6 +26,8 @@ std::string identity_of(PredictorInfo info) {
   info.trace.clear();
   info.validation.clear();
   info.calibration.reset();
+  info.token_ids.reset();  // The trace's digest says as much, and older directories do not.
+  info.tokenizer_sha256.clear();
   Json json = info.to_json();
   json["settings"].erase("checkpoint_seconds");  // changes nothing but how often the state is kept
   return json.dump();

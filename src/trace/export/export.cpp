@@ -30,8 +30,8 @@ ExportSummary export_traces(const ExportOptions& options, const RunContext& run)
   }
   progress->finish();
   exporter->finish();
-  if (manifest.token_ids == TokenIds::kByAppearance) {
-    TokenNames::read(options.traces).write(folder.temporary_path());
+  if (has_token_names(manifest.token_ids)) {
+    TokenNames::read(options.traces, manifest.token_ids).write(folder.temporary_path());
   }
   folder.commit();
   return summary;

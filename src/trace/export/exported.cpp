@@ -15,7 +15,7 @@ Manifest without_shards(Manifest manifest) {
 Manifest read_manifest(const Json& json, const std::string& where,
                        const std::filesystem::path& folder, TokenNames& names) {
   Manifest manifest = without_shards(Manifest::from_json(json, where));
-  if (manifest.token_ids == TokenIds::kByAppearance) names = TokenNames::read(folder);
+  if (has_token_names(manifest.token_ids)) names = TokenNames::read(folder, manifest.token_ids);
   return manifest;
 }
 

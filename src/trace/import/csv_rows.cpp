@@ -113,7 +113,7 @@ class CsvRows : public RoutingRows {
     if (batch_ != kAbsent) row.text += "\n" + cells[batch_];
     row.token = positions_[row.text][row.layer]++;
     if (token_ != kAbsent) {
-      row.token_kind = TokenIds::kByAppearance;
+      row.token_kind = TokenIds::kHashed;
       row.token_name = cells[token_];
     }
     read_experts(cells[experts_], row.experts);

@@ -7,6 +7,7 @@
 #include "base/atomic_folder.h"
 #include "base/error.h"
 #include "trace/geometry.h"
+#include "trace/import/renumbering.h"
 #include "trace/import/source.h"
 #include "trace/import/writer.h"
 
@@ -45,6 +46,19 @@ void settle_experts(const ImportOptions& options, bool known, Logger& log, Geome
         known ? "are of a model with" : "use expert id", known ? found : found - 1));
   }
   geometry.num_experts = options.num_experts;
+}
+
+/// The ids are those of this tokenizer.
+void settle_tokenizer(const TokenDictionary& tokenizer, const std::string& where,
+                      Manifest& manifest) {
+  const std::string digest = tokenizer.sha256();
+  if (!manifest.tokenizer_sha256.empty() && manifest.tokenizer_sha256 != digest) {
+    throw DataError(
+        fmt::format("{}: was made with another tokenizer than {}; leave --tokenizer out", where,
+                    tokenizer.name()));
+  }
+  manifest.tokenizer_sha256 = digest;
+  manifest.geometry.vocab_size = std::max(manifest.geometry.vocab_size, tokenizer.size());
 }
 
 void count_losses(const SourceText& text, ImportSummary& summary) {
@@ -98,6 +112,10 @@ ImportSummary import_traces(const ImportOptions& options, const RunContext& run)
   settle_experts(options, source->knows_experts(), run.log, manifest.geometry);
   check_geometry(manifest.geometry, options.path.string());
 
+  const Renumbering renumbering(*source, options);
+  manifest.token_ids = renumbering.kind();
+  if (options.tokenizer) settle_tokenizer(*options.tokenizer, options.path.string(), manifest);
+
   ImportSummary summary;
   ImportWriter writer(folder.temporary_path(), std::move(manifest), options.path.string());
   const auto progress =
@@ -105,6 +123,7 @@ ImportSummary import_traces(const ImportOptions& options, const RunContext& run)
   SourceText text;
   for (int64_t done = 0; source->next(text);) {
     run.stop.check("nothing was imported");
+    renumbering.apply(text);
     writer.add(text);
     count_losses(text, summary);
     progress->update(++done);
@@ -112,8 +131,13 @@ ImportSummary import_traces(const ImportOptions& options, const RunContext& run)
   progress->finish();
   summary.left_out = source->left_out();
   summary.left_out.say(run.log);
-  if (!source->names().empty()) source->names().write(folder.temporary_path());
-  summary.token_names = source->names().size();
+  const TokenNames& names = renumbering.names();
+  if (has_token_names(renumbering.kind())) names.write(folder.temporary_path());
+  summary.token_names = has_token_names(renumbering.kind()) ? names.size() : 0;
+  if (names.collisions() > 0) {
+    run.log.warning("{} of {} token strings share their id, a hash, with another and count as that",
+                    names.collisions(), names.size());
+  }
   summary.manifest = writer.finish();
   folder.commit();
   return summary;

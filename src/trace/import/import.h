@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 
 #include "base/run_context.h"
@@ -16,13 +17,27 @@ enum class ImportFormat {
   kCsv    ///< a routing decision a row
 };
 
+/// A model's tokenizer, as far as an import needs it. Ids may have holes, whose strings are empty.
+class TokenDictionary {
+ public:
+  virtual ~TokenDictionary() = default;
+  virtual std::string name() const = 0;  ///< for messages
+  virtual std::string sha256() const = 0;
+  virtual int32_t size() const = 0;  ///< highest id + 1
+  /// The token as the vocabulary spells it (with a letter for the space) and as people read it ("
+  /// the").
+  virtual std::string spelled(int32_t id) const = 0;
+  virtual std::string decoded(int32_t id) const = 0;
+};
+
 struct ImportOptions {
   ImportFormat format = ImportFormat::kVllm;
   std::filesystem::path path;
   std::filesystem::path output;
-  std::string model_name;      ///< empty: what the data say, else the name of the path
-  int num_experts = 0;         ///< 0: the largest id + 1
-  int top_k = 0;               ///< of arrays without a shape; 0: found out
+  std::string model_name;  ///< empty: what the data say, else the name of the path
+  int num_experts = 0;     ///< 0: the largest id + 1
+  int top_k = 0;           ///< of arrays without a shape; 0: found out
+  std::shared_ptr<const TokenDictionary> tokenizer;  ///< gives strings their ids; null: a hash does
   int64_t skip = 0;            ///< vllm: routing rows to leave out at the beginning
   bool allow_missing = false;  ///< leave out what is broken or incomplete instead of refusing
 };

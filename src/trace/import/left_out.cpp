@@ -68,6 +68,10 @@ void LeftOut::say(Logger& log) const {
                 counted(unlisted_files, "npy file"), unlisted_files == 1 ? "is" : "are",
                 was(unlisted_files));
   }
+  if (ambiguous > 0) {
+    log.warning("{} of tokens {} for several ids of the tokenizer; the lowest was taken",
+                counted(ambiguous, "string"), ambiguous == 1 ? "stands" : "stand");
+  }
   if (!dense_layers.empty()) {
     log.info("layer{} {} hold{} no routing (zeros or -1 throughout, as of dense layers): left out",
              dense_layers.size() == 1 ? "" : "s", fmt::join(dense_layers, ", "),
@@ -88,6 +92,7 @@ Json LeftOut::to_json() const {
   json["texts_without_token_ids"] = unnamed;
   json["rows_of_no_text"] = uncovered;
   json["unlisted_files"] = unlisted_files;
+  json["ambiguous_token_strings"] = ambiguous;
   json["dense_layers"] = dense_layers;
   json["unread_keys"] = unread;
   return json;

@@ -22,6 +22,7 @@ struct LeftOut {
   int64_t unnamed = 0;           ///< texts that do not say which tokens were routed
   int64_t uncovered = 0;         ///< rows of stacked arrays that belong to no text
   int64_t unlisted_files = 0;    ///< arrays in the folder that no line names
+  int64_t ambiguous = 0;         ///< token strings of several ids, of which the lowest was taken
   std::vector<int> dense_layers;
   std::map<std::string, int64_t> unread;  ///< keys that hold routing, and how many texts have them
 

@@ -56,7 +56,7 @@ void OpenText::take_token(const RoutingRow& row, const std::string& where) {
     tokens_.ids.resize(kept_);
     if (first) tokens_.ids[token] = row.token_id;
     same = tokens_.ids[token] == row.token_id;
-  } else if (row.token_kind == TokenIds::kByAppearance) {
+  } else if (row.token_kind == TokenIds::kHashed) {
     tokens_.names.resize(kept_);
     if (first) tokens_.names[token] = row.token_name;
     same = tokens_.names[token] == row.token_name;

@@ -23,7 +23,7 @@ class RequestArrays : public TraceSource {
       : lines_(list, options.allow_missing),
         allow_missing_(options.allow_missing),
         folder_(fs::weakly_canonical(list).parent_path()),
-        numbering_(names_) {
+        numbering_(names_, options.tokenizer.get()) {
     manifest_ = imported_manifest(folder_.filename().string());
     manifest_.gate_weights = false;  // Nothing says in which order the experts of a decision are.
     Json json;
@@ -36,6 +36,7 @@ class RequestArrays : public TraceSource {
       throw DataError(fmt::format("{}: no array in it holds routing", list.string()));
     }
     manifest_.geometry = geometry_of(survey_, moe_layers_);
+    numbering_.settle(list.string(), left_out_);
     manifest_.token_ids = numbering_.kind();
     left_out_.dense_layers = dense_layers(survey_, moe_layers_);
     left_out_.broken_lines = lines_.broken();
@@ -120,7 +121,7 @@ class RequestArrays : public TraceSource {
           "lack its row), and at least one",
           line.where(), tokens.size().value_or(0), array.name(), shape[0]));
     }
-    numbering_.expect(tokens.kind, line.where());
+    numbering_.survey(tokens, line.where());
     survey_.add(read_rows(array, nullptr, 0, shape[0]));
     left_out_.unrun += given - shape[0];
     listed_.insert(fs::path(line.string(kRoutedExperts)).lexically_normal());

@@ -26,7 +26,7 @@ class RowSource : public TraceSource {
         options_(options),
         name_(std::move(name)),
         log_(run.log),
-        numbering_(names_) {
+        numbering_(names_, options.tokenizer.get()) {
     const auto progress = run.progress.start(
         {.label = "reading", .unit = "kB", .total = static_cast<int64_t>(rows_->size() / 1000)});
     WarmupDetector warmup;
@@ -48,6 +48,7 @@ class RowSource : public TraceSource {
           options.skip > 0 ? " are left behind --skip" : " in it",
           left_out.first_problem.empty() ? "" : "; the first problem: " + left_out.first_problem));
     }
+    numbering_.settle(options.path.string(), left_out_);
     describe();
     say_what_was_found(warmup.rows());
     tracker_ = {};
@@ -55,7 +56,11 @@ class RowSource : public TraceSource {
   }
 
   int64_t num_texts() const override { return static_cast<int64_t>(texts_.size()); }
-  LeftOut left_out() const override { return rows_->left_out(); }
+  LeftOut left_out() const override {
+    LeftOut result = rows_->left_out();
+    result.ambiguous = left_out_.ambiguous;
+    return result;
+  }
 
   bool next(SourceText& text) override {
     RoutingRow row;
@@ -111,6 +116,7 @@ class RowSource : public TraceSource {
           fmt::format("{}: gate weights in some rows and not in others", rows_->where()));
     }
     numbering_.expect(row.token_kind, rows_->where());
+    if (row.token_kind == TokenIds::kHashed) numbering_.survey(row.token_name);
     largest_ = std::max<int>(largest_, *std::max_element(row.experts.begin(), row.experts.end()));
   }
 

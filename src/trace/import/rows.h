@@ -22,7 +22,7 @@ struct RoutingRow {
   std::vector<float> weights;  ///< as long as experts, or empty
   TokenIds token_kind = TokenIds::kUnique;
   int32_t token_id = 0;    ///< kTokenizer
-  std::string token_name;  ///< kByAppearance
+  std::string token_name;  ///< kHashed
 };
 
 /// Reads rows in the order of the record; can be read again from the beginning.

@@ -51,7 +51,7 @@ class StackedArrays : public TraceSource {
         name_(stem_of(file)),
         experts_(file),
         lines_(folder_ / (name_ + exported::kMetaSuffix), options.allow_missing),
-        numbering_(names_) {
+        numbering_(names_, options.tokenizer.get()) {
     require_experts(experts_);
     open_optional(exported::kProbsSuffix, weights_);
     open_optional(exported::kWeightsSuffix, weights_);
@@ -65,12 +65,17 @@ class StackedArrays : public TraceSource {
       const JsonReader line(json, lines_.where());
       const TokenList tokens = read_token_list(line);
       const TextRows rows = read_text_rows(line, tokens, experts_.shape()[0]);
-      numbering_.expect(token_ids_ ? TokenIds::kTokenizer : tokens.kind, lines_.where());
+      if (token_ids_) {
+        numbering_.expect(TokenIds::kTokenizer, lines_.where());
+      } else {
+        numbering_.survey(tokens, lines_.where());
+      }
       survey_.add(block_of(rows));
       std::fill_n(covered.begin() + static_cast<long>(rows.first), rows.count, true);
       ++num_texts_;
     }
     lines_.rewind();
+    numbering_.settle(lines_.where(), left_out_);
     left_out_.uncovered = std::count(covered.begin(), covered.end(), false);
     describe();
   }

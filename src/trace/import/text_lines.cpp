@@ -33,7 +33,7 @@ class TextLines : public TraceSource {
   TextLines(const std::vector<fs::path>& files, const ImportOptions& options, std::string name,
             const RunContext& run)
       : lines_(files, options.allow_missing),
-        numbering_(names_),
+        numbering_(names_, options.tokenizer.get()),
         options_(options),
         name_(std::move(name)),
         folder_(fs::weakly_canonical(files.front()).parent_path()),
@@ -196,7 +196,7 @@ class TextLines : public TraceSource {
   /// A response need not name its tokens; a line that somebody made does so like the others.
   void note_tokens(const EngineText& text, const JoinedText& joined) {
     const bool named = joined.tokens.size().has_value();
-    if (named || !text.response) numbering_.expect(joined.tokens.kind, text.where);
+    if (named || !text.response) numbering_.survey(joined.tokens, text.where);
     if (!named && text.response) ++left_out_.unnamed;
   }
 
@@ -231,6 +231,7 @@ class TextLines : public TraceSource {
 
   void describe() {
     if (left_out_.unnamed > 0) numbering_.give_up();
+    numbering_.settle(lines_.where(), left_out_);
     if (!knows_experts_) {
       manifest_.gate_weights = has_weights_;
       manifest_.geometry = geometry_of(survey_, moe_layers_);

@@ -12,14 +12,14 @@ namespace foregate::trace {
 
 std::optional<int64_t> TokenList::size() const {
   if (kind == TokenIds::kTokenizer) return static_cast<int64_t>(ids.size());
-  if (kind == TokenIds::kByAppearance) return static_cast<int64_t>(names.size());
+  if (kind == TokenIds::kHashed) return static_cast<int64_t>(names.size());
   return std::nullopt;
 }
 
 TokenList read_token_list(const Json& list, const std::string& where) {
   TokenList tokens;
   const bool named = list.is_array() && !list.empty() && list.front().is_string();
-  tokens.kind = named ? TokenIds::kByAppearance : TokenIds::kTokenizer;
+  tokens.kind = named ? TokenIds::kHashed : TokenIds::kTokenizer;
   const auto fits = [&](const Json& token) {
     if (named) return token.is_string();
     return token.is_number_integer() && token.get<int64_t>() >= 0 &&
@@ -48,10 +48,38 @@ TokenList read_token_list(const JsonReader& reader) {
       tokens.ids.push_back(static_cast<int32_t>(id));
     }
   } else if (reader.has("tokens")) {
-    tokens.kind = TokenIds::kByAppearance;
+    tokens.kind = TokenIds::kHashed;
     tokens.names = reader.strings("tokens");
   }
   return tokens;
+}
+
+TokenNumbering::TokenNumbering(TokenNames& names, const TokenDictionary* dictionary)
+    : names_(names) {
+  if (dictionary != nullptr) lookup_.emplace(*dictionary);
+}
+
+void TokenNumbering::survey(const TokenList& tokens, const std::string& where) {
+  expect(tokens.kind, where);
+  if (!lookup_) return;
+  for (const std::string& name : tokens.names) lookup_->note(name);
+}
+
+void TokenNumbering::settle(const std::string& where, LeftOut& left_out) {
+  if (!lookup_) return;
+  if (kind() == TokenIds::kUnique) {
+    throw UsageError(fmt::format(
+        "{}: the record does not name its tokens, so there is nothing to look up; leave "
+        "--tokenizer out",
+        where));
+  }
+  lookup_->settle(where);
+  left_out.ambiguous = static_cast<int64_t>(lookup_->ambiguous());
+}
+
+TokenIds TokenNumbering::kind() const {
+  const TokenIds kind = kind_.value_or(TokenIds::kUnique);
+  return kind == TokenIds::kHashed && lookup_ ? TokenIds::kTokenizer : kind;
 }
 
 void TokenNumbering::expect(TokenIds kind, const std::string& where) {
@@ -70,8 +98,10 @@ std::vector<int32_t> TokenNumbering::ids(const TokenList& tokens, int64_t first,
       case TokenIds::kTokenizer:
         result.push_back(tokens.ids[index]);
         break;
-      case TokenIds::kByAppearance:
-        result.push_back(names_.id(tokens.names[index]));
+      case TokenIds::kHashed:
+      case TokenIds::kByAppearance:  // No source gives such ids itself.
+        result.push_back(lookup_ ? lookup_->id(tokens.names[index])
+                                 : names_.id(tokens.names[index]));
         break;
       case TokenIds::kUnique:
         result.push_back(unique_id());
