@@ -46,11 +46,14 @@ bool CsvParser::next(CsvRow& row) {
   return true;
 }
 
+size_t CsvParser::behind_spaces(size_t position) const {
+  if (!dialect_.spaces_around_quotes) return position;
+  while (position < text_.size() && text_[position] == ' ') ++position;
+  return position;
+}
+
 size_t CsvParser::opening_quote() const {
-  size_t quote = position_;
-  if (dialect_.space_before_quote) {
-    while (quote < text_.size() && text_[quote] == ' ') ++quote;
-  }
+  const size_t quote = behind_spaces(position_);
   return quote < text_.size() && text_[quote] == '"' ? quote : std::string_view::npos;
 }
 
@@ -61,14 +64,27 @@ CsvParser::CellEnd CsvParser::read_cell(std::string& cell) {
   return read_quoted(cell);
 }
 
+bool CsvParser::is_escape() const {
+  if (!dialect_.backslash_escapes || text_[position_] != '\\') return false;
+  const char behind = position_ + 1 < text_.size() ? text_[position_ + 1] : '\n';
+  return behind == '"' || behind == '\\' || behind == dialect_.separator;
+}
+
 CsvParser::CellEnd CsvParser::read_plain(std::string& cell) {
-  const size_t start = position_;
+  size_t start = position_;
+  const auto take = [&] {
+    cell.append(text_.substr(start, std::min(position_ - start, kMaxRowBytes)));
+  };
   while (position_ < text_.size() && text_[position_] != dialect_.separator &&
          !is_line_end(text_[position_])) {
     stray_quote_ |= text_[position_] == '"';
+    if (is_escape()) {
+      take();
+      start = ++position_;
+    }
     ++position_;
   }
-  cell.append(text_.substr(start, std::min(position_ - start, kMaxRowBytes)));
+  take();
   if (position_ >= text_.size()) return CellEnd::kRow;
   if (text_[position_] == dialect_.separator) {
     ++position_;
@@ -91,14 +107,16 @@ CsvParser::CellEnd CsvParser::read_quoted(std::string& cell) {
         ++position_;
         continue;
       }
-      const bool ends = behind == dialect_.separator || is_line_end(behind);
+      const size_t end = behind_spaces(position_);
+      const bool ends =
+          end >= text_.size() || text_[end] == dialect_.separator || is_line_end(text_[end]);
+      if (ends) position_ = end;
       if (several_lines && !ends) return give_up_quote();
       // On one line Python's reader is followed: what stands behind the quote belongs to the cell.
       stray_quote_ |= !ends;
       return read_plain(cell);
     }
-    if (c == '\\' && dialect_.backslash_escapes && position_ + 1 < text_.size() &&
-        (text_[position_ + 1] == '"' || text_[position_ + 1] == '\\')) {
+    if (is_escape() && text_[position_ + 1] != dialect_.separator) {
       cell.push_back(text_[position_ + 1]);
       position_ += 2;
       continue;

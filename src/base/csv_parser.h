@@ -10,9 +10,10 @@ namespace foregate {
 /// How a file separates and quotes cells.
 struct CsvDialect {
   char separator = ',';
-  /// Spaces between a separator and a quote are no part of the cell: `1, "a, b"`.
-  bool space_before_quote = false;
-  /// Within quotes \" is a quote and \\ a backslash, as Spark and MySQL write them, besides "".
+  /// Spaces between a separator and a cell's quotes are no part of the cell: `1, "a, b" ,2`.
+  bool spaces_around_quotes = false;
+  /// \" is a quote, \\ a backslash and \, no separator, as Spark, MySQL and Python's escapechar
+  /// write them, besides "" within quotes.
   bool backslash_escapes = false;
 
   bool operator==(const CsvDialect&) const = default;
@@ -46,11 +47,15 @@ class CsvParser {
  private:
   enum class CellEnd { kCell, kRow, kUnclosed };
 
+  /// The position behind the spaces there, if they are passed over around quotes.
+  size_t behind_spaces(size_t position) const;
   /// Where the quote stands that opens the cell at position_; npos if the cell is not quoted.
   size_t opening_quote() const;
   CellEnd read_cell(std::string& cell);
   CellEnd read_quoted(std::string& cell);
   CellEnd read_plain(std::string& cell);
+  /// Whether a backslash escapes what stands behind it.
+  bool is_escape() const;
   /// Moves behind the line end at position_.
   void skip_line_end();
   CellEnd give_up_quote();

@@ -114,6 +114,31 @@ def test_presets_in_their_classic_csv(name, tmp_path):
     assert read(f"{name}={path}")[0] == (JOINED if name == "ag_news" else BODIES)
 
 
+@pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("form", ["csv", "tsv"])
+def test_every_separator_under_either_name(form, separator, quoting, header, end, tmp_path):
+    path = tmp_path / f"a.{form}"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter=separator, quoting=quoting, lineterminator=end)
+        writer.writerows(([["nr", "kopf", "rumpf"]] if header else []) + list(zip(range(ROWS), TITLES, BODIES)))
+    for column in [":2", ""] + [":rumpf"] * header:
+        assert read(f"x={path}{column}") == (BODIES, list(range(ROWS)), {})
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_backslash_escapes(separator, tmp_path):
+    """As Spark and MySQL write quotes."""
+    path = tmp_path / "a.csv"
+    texts = [body.replace("\\n", "/n") for body in BODIES]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter=separator, quoting=csv.QUOTE_ALL, doublequote=False, escapechar="\\")
+        writer.writerows([["id", "text"], *zip(LABELS, texts)])
+    assert read(f"x={path}")[0] == texts
+
+
 def test_squad_in_its_classic_json_and_as_nested_parquet(tmp_path):
     articles = [{"title": f"T{i}", "paragraphs": [{"context": BODIES[2 * i + j], "qas": [{"question": "?"}]}
                                                   for j in range(2)]} for i in range(ROWS // 2)]
@@ -173,6 +198,36 @@ def test_other_lists(kind, tmp_path):
 def one_member(data, how):
     pack = {"gz": gzip.compress, "bz2": bz2.compress}.get(how)
     return pack(data) if pack else pa.Codec({"zst": "zstd", "lz4": "lz4"}[how]).compress(data, asbytes=True)
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_columns_of_one_name(form, tmp_path):
+    path = tmp_path / f"a.{form}"
+    columns = [pa.array(["x"]), pa.array(["y"]), pa.array([1]), pa.array(["other"]), pa.array([{"text": "inner"}])]
+    table = pa.Table.from_arrays(columns, ["text", "text", "text", "body", "a"])
+    pa.parquet.write_table(table, path) if form == "parquet" else write_arrow(path, table, False)
+    message = error_of(f"x={path}:text")
+    assert str(path) in message and "two columns are called 'text'; give a number: 0, 1" in message
+    assert "two columns" in error_of(f"x={path}")
+    for column, text in [("0", "x"), ("1", "y"), ("body", "other"), ("1+body", "y other"), ("a.text", "inner")]:
+        assert read(f"x={path}:{column}")[0] == [text]
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_tables_without_texts_say_what_they_hold(form, tmp_path):
+    path = tmp_path / f"a.{form}"
+    table = pa.table({"id": [1], "tags": pa.array([[("k", "v")]], pa.map_(pa.string(), pa.string()))})
+    pa.parquet.write_table(table, path) if form == "parquet" else write_arrow(path, table, False)
+    assert "id (int64), tags (map<string, string" in error_of(f"x={path}")
+
+
+def test_of_lists_only_the_longest_texts_are_read(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"id": 1, "messages": [{"content": "a longer answer", "role": "user"}]}) + "\n")
+    assert read(f"x={path}")[0] == ["a longer answer"]
+    table = tmp_path / "a.parquet"
+    pa.parquet.write_table(pa.Table.from_pylist([{"c": [{"from": "h", "value": "a longer answer"}]}]), table)
+    assert read(f"x={table}")[0] == ["a longer answer"]
 
 
 def compressed(data, how):

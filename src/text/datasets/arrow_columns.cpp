@@ -116,7 +116,7 @@ std::shared_ptr<arrow::Array> take_child(std::string_view& path, const Find& fin
       return found;
     }
   }
-  throw DataError(fmt::format("two columns are called '{}'; rename one", path));
+  throw DataError(fmt::format("two fields of a column are called '{}'; rename one", path));
 }
 
 }  // namespace
@@ -129,10 +129,26 @@ std::vector<Column> string_columns(const arrow::Schema& schema) {
   return columns;
 }
 
-ArrowStrings::ArrowStrings(const arrow::RecordBatch& batch, const std::string& path) {
+std::string show_schema(const arrow::Schema& schema) {
+  constexpr int kShown = 8;
+  constexpr size_t kTypeBytes = 40;
+  std::string fields;
+  for (int i = 0; i < std::min(schema.num_fields(), kShown); ++i) {
+    std::string type = schema.field(i)->type()->ToString();
+    if (type.size() > kTypeBytes) type = type.substr(0, kTypeBytes - 3) + "...";
+    fields += fmt::format("{}{} ({})", i == 0 ? "" : ", ", schema.field(i)->name(), type);
+  }
+  return schema.num_fields() > kShown ? fields + ", ..." : fields;
+}
+
+ArrowStrings::ArrowStrings(const arrow::RecordBatch& batch, const std::string& path, size_t nth) {
   std::string_view rest = path;
-  levels_.push_back(
-      take_child(rest, [&](const std::string& name) { return batch.GetColumnByName(name); }));
+  levels_.push_back(take_child(rest, [&](const std::string& name) -> std::shared_ptr<arrow::Array> {
+    const std::vector<int> same = batch.schema()->GetAllFieldIndices(name);
+    if (nth < same.size()) return batch.column(same[nth]);
+    nth -= same.size();
+    return nullptr;
+  }));
   while (true) {
     const arrow::Array& last = *levels_.back();
     if (is_list_type(last.type_id())) {

@@ -142,14 +142,27 @@ class IpcSource : public BatchSource {
   std::shared_ptr<arrow::Schema> schema_;
 };
 
+size_t count_same_before(const std::vector<Column>& columns, size_t index) {
+  return static_cast<size_t>(
+      std::count_if(columns.begin(), columns.begin() + static_cast<long>(index),
+                    [&](const Column& column) { return column.name == columns[index].name; }));
+}
+
 class ArrowRows : public RowReader {
  public:
   ArrowRows(std::unique_ptr<BatchSource> source, const ColumnRequest& request)
       : source_(std::move(source)), where_(request.where), values_(0) {
     auto columns = string_columns(*source_->schema());
+    if (columns.empty()) {
+      throw DataError(fmt::format("{}: no column holds texts; the columns are {}", where_,
+                                  show_schema(*source_->schema())));
+    }
     measure(columns);
     choice_ = choose_columns(request, columns);
-    for (const size_t i : choice_.columns) paths_.push_back(columns[i].name);
+    for (const size_t i : choice_.columns) {
+      paths_.push_back(columns[i].name);
+      same_before_.push_back(count_same_before(columns, i));
+    }
     values_ = ValueRows(paths_.size());
     reader_ = source_->open(paths_);
   }
@@ -161,7 +174,9 @@ class ArrowRows : public RowReader {
         if (batch_ == nullptr) return false;
         row_ = 0;
         strings_.clear();
-        for (const std::string& path : paths_) strings_.emplace_back(*batch_, path);
+        for (size_t i = 0; i < paths_.size(); ++i) {
+          strings_.emplace_back(*batch_, paths_[i], same_before_[i]);
+        }
       }
       for (size_t i = 0; i < strings_.size(); ++i) strings_[i].read(row_, values_.column(i));
       values_.start();
@@ -188,8 +203,9 @@ class ArrowRows : public RowReader {
     const auto batch = paths.empty() ? nullptr : next_batch(*source_->open(paths));
     if (batch == nullptr || batch->num_rows() == 0) return;
     std::vector<Value> values;
-    for (Column& column : columns) {
-      const ArrowStrings strings(*batch, column.name);
+    for (size_t c = 0; c < columns.size(); ++c) {
+      Column& column = columns[c];
+      const ArrowStrings strings(*batch, column.name, count_same_before(columns, c));
       for (int64_t i = 0; i < batch->num_rows(); ++i) {
         strings.read(i, values);
         for (const Value& value : values) {
@@ -204,6 +220,7 @@ class ArrowRows : public RowReader {
   std::string where_;
   ColumnChoice choice_;
   std::vector<std::string> paths_;
+  std::vector<size_t> same_before_;  ///< how many columns of the same path stand before it
   std::shared_ptr<arrow::RecordBatchReader> reader_;
   std::shared_ptr<arrow::RecordBatch> batch_;
   std::vector<ArrowStrings> strings_;

@@ -6,8 +6,10 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <utility>
 
 #include "base/error.h"
+#include "text/unicode/utf8.h"
 
 namespace foregate::text {
 namespace {
@@ -50,10 +52,25 @@ std::optional<size_t> resolve_one(std::string_view expression, const std::vector
   return std::nullopt;
 }
 
+/// A cell as a message shows it.
+std::string shown(const std::string& cell) {
+  constexpr size_t kMaxBytes = 24;
+  std::string text = is_valid_utf8(cell) ? cell : replace_invalid_utf8(cell);
+  if (text.size() <= kMaxBytes) return fmt::format("'{}'", text);
+  size_t end = kMaxBytes;
+  while ((static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return fmt::format("'{}...'", text.substr(0, end));
+}
+
 std::string show_columns(const std::vector<Column>& columns) {
-  constexpr size_t kMaxShown = 30;
+  constexpr size_t kMaxShown = 30, kMaxCells = 5;
   if (!has_names(columns)) {
-    return fmt::format("0 to {} (the file has no header)", columns.size() - 1);
+    std::string cells;
+    for (size_t i = 0; i < std::min(columns.size(), kMaxCells); ++i) {
+      cells += fmt::format("{}{}", i == 0 ? "" : ", ", shown(columns[i].example));
+    }
+    return fmt::format("0 to {} (the file has no header; it begins with {}{})", columns.size() - 1,
+                       cells, columns.size() > kMaxCells ? ", ..." : "");
   }
   std::string names;
   for (size_t i = 0; i < std::min(columns.size(), kMaxShown); ++i) {
@@ -71,6 +88,26 @@ ColumnChoice describe(std::vector<size_t> chosen, const std::vector<Column>& col
   }
   auto text = fmt::format("column{} {}{}", chosen.size() > 1 ? "s" : "", names, remark);
   return {std::move(chosen), std::move(text)};
+}
+
+/// Throws DataError if one of the chosen columns was meant by a name that others have too.
+void require_unique_names(std::string_view expression, const std::vector<size_t>& chosen,
+                          const std::vector<Column>& columns, const std::string& where) {
+  for (const size_t i : chosen) {
+    const std::string& name = columns[i].name;
+    if (name.empty() || lower(expression).find(lower(name)) == std::string::npos) continue;
+    const bool exact = expression.find(name) != std::string_view::npos;
+    std::string numbers;
+    size_t count = 0;
+    for (size_t other = 0; other < columns.size(); ++other) {
+      const std::string& same = columns[other].name;
+      if (exact ? same != name : lower(same) != lower(name)) continue;
+      numbers += fmt::format("{}{}", count++ == 0 ? "" : ", ", other);
+    }
+    if (count < 2) continue;
+    throw DataError(fmt::format("{}: {} columns are called '{}'; give a number: {}", where,
+                                count == 2 ? "two" : fmt::format("{}", count), name, numbers));
+  }
 }
 
 /// Chosen for the user, not by the user: columns that are blank throughout are no choice.
@@ -104,6 +141,10 @@ bool is_usual_column_name(std::string_view name) {
   return !name.empty() && usual_name_prefix(name).size() == name.size();
 }
 
+bool is_usual_text_name(std::string_view name) {
+  return std::ranges::find(kTextNames, lower(name)) != kTextNames.end();
+}
+
 std::string_view usual_name_prefix(std::string_view cell) {
   const std::string start = lower(cell.substr(0, 32));
   size_t longest = 0;
@@ -135,6 +176,7 @@ ColumnChoice choose_columns(const ColumnRequest& request, const std::vector<Colu
   }
   if (!request.column.empty()) {
     if (auto chosen = resolve_columns(request.column, columns)) {
+      require_unique_names(request.column, *chosen, columns, request.where);
       return describe(std::move(*chosen), columns, "");
     }
     throw DataError(fmt::format("{}: no text column '{}'; text columns: {}", request.where,
@@ -150,10 +192,13 @@ ColumnChoice choose_columns(const ColumnRequest& request, const std::vector<Colu
   }
   for (const std::string& candidate : candidates) {
     if (auto chosen = resolve_filled(candidate, columns)) {
+      require_unique_names(candidate, *chosen, columns, request.where);
       return describe(std::move(*chosen), columns, "");
     }
   }
-  const auto size = [](const Column& column) { return column.in_list ? -1 : column.mean_size; };
+  const auto size = [](const Column& column) {
+    return std::pair(!column.in_list, column.mean_size);
+  };
   const auto longest = std::ranges::max_element(columns, {}, size);
   const auto index = static_cast<size_t>(longest - columns.begin());
   return describe({index}, columns, columns.size() > 1 ? " (the longest texts)" : "");

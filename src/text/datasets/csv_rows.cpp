@@ -3,6 +3,7 @@
 #include "base/csv_parser.h"
 #include "base/error.h"
 #include "base/text_file.h"
+#include "text/datasets/csv_dialect.h"
 #include "text/datasets/csv_layout.h"
 #include "text/datasets/readers.h"
 
@@ -17,15 +18,21 @@ class CsvRows : public RowReader {
  public:
   CsvRows(const std::filesystem::path& path, char separator, const ColumnRequest& request)
       : file_(path),
-        parser_(file_.text(), separator),
-        layout_(detect(separator, request)),
+        usual_separator_(separator),
+        guess_(detect_csv_dialect(file_.text(), separator, request)),
+        parser_(file_.text().substr(guess_.start), guess_.dialect),
+        layout_(detect(request)),
         choice_(choose_columns(request, layout_.columns)) {
     header_pending_ = layout_.has_header;
+    rows_above_ = layout_.rows_above;
   }
 
   bool next(Row& row) override {
     while (parser_.next(cells_)) {
-      if (header_pending_ && cells_.problem.empty()) {
+      if (rows_above_ > 0 && cells_.problem.empty()) {
+        --rows_above_;
+        cells_.problem = "above the header";
+      } else if (header_pending_ && cells_.problem.empty()) {
         header_pending_ = false;
         if (!layout_.header_runs_into_row) continue;
         cells_.problem = "header runs into the first row";
@@ -37,13 +44,17 @@ class CsvRows : public RowReader {
   }
 
   std::string description() const override {
-    return choice_.description + (layout_.has_header ? "" : " (no header)");
+    const char separator = guess_.dialect.separator;
+    return choice_.description + (layout_.has_header ? "" : " (no header)") +
+           (separator == usual_separator_
+                ? ""
+                : fmt::format(" (separated by {})", separator_name(separator)));
   }
 
  private:
-  CsvLayout detect(char separator, const ColumnRequest& request) const {
+  CsvLayout detect(const ColumnRequest& request) const {
     std::vector<std::vector<std::string>> rows;
-    CsvParser parser(file_.text(), separator);
+    CsvParser parser(file_.text().substr(guess_.start), guess_.dialect);
     CsvRow row;
     while (rows.size() < kSampleRows && parser.position() < kSampleBytes && parser.next(row)) {
       if (row.problem.empty()) rows.push_back(row.cells);
@@ -59,7 +70,7 @@ class CsvRows : public RowReader {
     row.text.clear();
     row.problem = cells_.problem;
     if (!row.problem.empty()) return;
-    if (cells_.cells.size() != layout_.num_columns) {
+    if (!fits_columns(cells_.cells, layout_.num_columns)) {
       const bool more = cells_.cells.size() > layout_.num_columns;
       row.problem = fmt::format("{} than {} columns", more ? "more" : "fewer", layout_.num_columns);
       return;
@@ -68,11 +79,14 @@ class CsvRows : public RowReader {
   }
 
   TextFile file_;
+  char usual_separator_;
+  CsvGuess guess_;
   CsvParser parser_;
   CsvLayout layout_;
   ColumnChoice choice_;
   CsvRow cells_;
   bool header_pending_ = false;
+  size_t rows_above_ = 0;
 };
 
 }  // namespace

@@ -39,6 +39,7 @@ class FileSource : public TextSource {
         continue;
       }
       sample.row = num_rows_++;
+      ++row_of_file_;
       if (accept(row_)) {
         sample.text = std::move(row_.text);
         return true;
@@ -60,6 +61,7 @@ class FileSource : public TextSource {
           throw DataError(fmt::format("{}: the file is empty", path.string()));
         continue;
       }
+      row_of_file_ = 0;
       reader_ = open_file(path, {spec_.column, spec_.name, path.string()});
       unique_ |= reader_->unique_texts();
     }
@@ -75,7 +77,7 @@ class FileSource : public TextSource {
       row.problem = "repeated text";
     }
     if (!row.problem.empty()) {
-      skip(row.problem);
+      skip(row.problem, files_[next_file_ - 1].filename().string(), row_of_file_);
       return false;
     }
     if (broken) count_repaired();
@@ -91,6 +93,7 @@ class FileSource : public TextSource {
   std::unordered_set<uint64_t> seen_;
   Row row_;
   int64_t num_rows_ = 0;
+  int64_t row_of_file_ = 0;  ///< counted from 1
 };
 
 }  // namespace
@@ -118,6 +121,10 @@ DatasetSpec DatasetSpec::parse(const std::string& argument) {
   }
   const std::string column = colon < rest.size() ? rest.substr(colon + 1) : "";
   return {argument.substr(0, equals), rest.substr(0, colon), column};
+}
+
+std::string TextSource::place(const std::string& file, int64_t row) {
+  return fmt::format("row {} of {}", row, file);
 }
 
 int64_t TextSource::num_skipped() const {

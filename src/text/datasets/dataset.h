@@ -44,20 +44,29 @@ class TextSource {
 
   /// Reason -> rows, so far.
   const std::map<std::string, int64_t>& skipped() const { return skipped_; }
+  /// Where the first row is that was skipped for that reason: "row 3 of a.jsonl", counted from 1.
+  const std::string& first_skipped(const std::string& reason) const {
+    return first_skipped_.at(reason);
+  }
   int64_t num_skipped() const;
   /// Texts so far in which bytes that are not UTF-8 were replaced by U+FFFD.
   int64_t num_repaired() const { return num_repaired_; }
 
  protected:
-  void skip(const std::string& reason) { ++skipped_[reason]; }
+  void skip(const std::string& reason, const std::string& file, int64_t row) {
+    if (++skipped_[reason] == 1) first_skipped_[reason] = place(file, row);
+  }
   void count_repaired() { ++num_repaired_; }
 
  private:
+  static std::string place(const std::string& file, int64_t row);
+
   std::map<std::string, int64_t> skipped_;
+  std::map<std::string, std::string> first_skipped_;
   int64_t num_repaired_ = 0;
 };
 
-/// Opens a dataset: format by extension (csv, tsv, json, jsonl, txt, these also with .gz or .zst;
+/// Opens a dataset: format by extension (csv, tsv, json, jsonl, txt, these also compressed;
 /// parquet, arrow) and content,
 /// columns by --data's COLUMN, by preset (imdb, yelp_review_full, ag_news, squad, amazon_polarity,
 /// dbpedia_14), by the usual names (text, content, review, ...), or else the column with the

@@ -27,7 +27,8 @@ void check_specs(const std::vector<DatasetSpec>& specs, int64_t target) {
   }
 }
 
-std::vector<std::string> skip_reasons(const TextSource& source) {
+/// "12 rows: blank text", the most frequent first; `with_places`: and where the first of each is.
+std::vector<std::string> skip_reasons(const TextSource& source, bool with_places = false) {
   std::vector<std::pair<int64_t, std::string>> reasons;
   for (const auto& [reason, rows] : source.skipped()) reasons.emplace_back(-rows, reason);
   std::ranges::sort(reasons);
@@ -35,6 +36,10 @@ std::vector<std::string> skip_reasons(const TextSource& source) {
   lines.reserve(reasons.size());
   for (const auto& [rows, reason] : reasons) {
     lines.push_back(fmt::format("{} row{}: {}", -rows, rows == -1 ? "" : "s", reason));
+    if (with_places) {
+      lines.back() +=
+          fmt::format(" ({}{})", rows == -1 ? "" : "the first: ", source.first_skipped(reason));
+    }
   }
   return lines;
 }
@@ -54,10 +59,11 @@ DatasetPlan count_texts(const DatasetSpec& spec, int64_t& rows_read, Logger& log
   plan.skip_reasons = skip_reasons(*source);
   rows_read += plan.available + plan.skipped;
   if (plan.available == 0) {
-    throw DataError(fmt::format(
-        "dataset '{}' has no usable text: {}; {}", spec.name, plan.description,
-        plan.skip_reasons.empty() ? "no rows"
-                                  : fmt::format("{}", fmt::join(plan.skip_reasons, ", "))));
+    throw DataError(
+        fmt::format("dataset '{}' has no usable text: {}; {}", spec.name, plan.description,
+                    plan.skip_reasons.empty()
+                        ? "no rows"
+                        : fmt::format("{}", fmt::join(skip_reasons(*source, true), ", "))));
   }
   if (source->num_repaired() > 0) {
     log.warning("dataset '{}': {} texts held bytes that are not UTF-8; they read as U+FFFD",
