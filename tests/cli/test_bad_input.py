@@ -139,6 +139,25 @@ def test_broken_json(model, tmp_path, name):
     fails(*collect_with(model, tmp_path), code=1, saying=[name, "JSON", "ends too early"])
 
 
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'ab' * 32}\nsize 5453296\n"
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_git_lfs_pointer_in_a_models_place(model, tmp_path, name):
+    (model / name).write_text(POINTER)
+    fails(*collect_with(model, tmp_path), code=1,
+          saying=[f"{model / name} is a Git LFS pointer (132 bytes), not the file of 5,453,296 bytes", "git lfs pull"])
+    nothing_half_written(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["manifest.json"])
+def test_git_lfs_pointer_in_a_traces_place(demo_trace, tmp_path, name):
+    broken = tmp_path / "trace"
+    shutil.copytree(demo_trace, broken)
+    (broken / name).write_text(POINTER)
+    fails("evaluate", "--traces", broken, "--predictor", "frequency", code=1, saying=[name, "Git LFS pointer", "git lfs pull"])
+
+
 def test_missing_model_directory(tmp_path):
     fails(*collect_with(tmp_path / "nowhere", tmp_path), code=1, saying=["nowhere", "config.json"])
 
@@ -160,6 +179,16 @@ def test_empty_dataset(tmp_path):
 
 def test_unknown_column(tmp_path):
     fails(*collect_data(tmp_path, f"a={TEXTS}/film-reviews.csv:body"), code=1, saying=["body", "text", "label"])
+
+
+def test_what_a_table_holds_is_said(tmp_path):
+    (tmp_path / "twice.csv").write_text("text,text\nleft words,right words\n")
+    fails(*collect_data(tmp_path, f"a={tmp_path}/twice.csv:text"), code=1, saying=["two columns are called 'text'", "0, 1"])
+    (tmp_path / "bad.jsonl").write_text("{'text': 'one'}\n{'text': 'two'}\n")
+    fails(*collect_data(tmp_path, f"a={tmp_path}/bad.jsonl"), code=1, saying=["2 of 2 lines are not valid JSON", "line 1, column 2"])
+    (tmp_path / "excel.csv").write_text('id;text\r\n0;one, two\r\n1;"three; four"\r\n')
+    done = run(*collect_data(tmp_path, f"a={tmp_path}/excel.csv"))
+    assert "a: 2 of 2 usable texts" in done.stderr
 
 
 @pytest.mark.parametrize("data", ["film-reviews.csv", "=x.csv", "a="])

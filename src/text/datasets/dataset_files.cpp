@@ -255,9 +255,9 @@ std::unique_ptr<RowReader> open_file(const fs::path& path, const ColumnRequest& 
     case Format::kTsv:
       return open_csv(path, '\t', request);
     case Format::kJson:
-      return open_json(path, request);
+      return open_json(path, false, request);
     case Format::kJsonLines:
-      return open_json_lines(path, request);
+      return open_json(path, true, request);
     case Format::kParquet:
       require_parquet(file.text(), request.where);
       return open_parquet(path, request);

@@ -6,7 +6,8 @@ namespace foregate::text {
 namespace {
 
 bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+  constexpr char kRecordSeparator = '\x1e';
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == kRecordSeparator;
 }
 
 /// The position behind the string whose opening quote is at `position`.
@@ -46,28 +47,6 @@ std::optional<size_t> end_of_json_value(std::string_view text, size_t position) 
   return std::nullopt;
 }
 
-std::optional<size_t> find_array_in_object(std::string_view text) {
-  size_t i = skip_json_space(text, 0);
-  if (i >= text.size() || text[i] != '{') return std::nullopt;
-  ++i;
-  while (true) {
-    i = skip_json_space(text, i);
-    const auto key_end = end_of_json_value(text, i);
-    if (!key_end) return std::nullopt;
-    i = skip_json_space(text, *key_end);
-    if (i >= text.size() || text[i] != ':') return std::nullopt;
-    i = skip_json_space(text, i + 1);
-    if (i < text.size() && text[i] == '[' &&
-        text.substr(skip_json_space(text, i + 1)).starts_with('{'))
-      return i + 1;
-    const auto value_end = end_of_json_value(text, i);
-    if (!value_end) return std::nullopt;
-    i = skip_json_space(text, *value_end);
-    if (i >= text.size() || text[i] != ',') return std::nullopt;
-    ++i;
-  }
-}
-
 bool JsonArrayScanner::next(std::string_view& element, bool& whole) {
   while (position_ < text_.size() && (is_space(text_[position_]) || text_[position_] == ',')) {
     ++position_;
@@ -79,6 +58,25 @@ bool JsonArrayScanner::next(std::string_view& element, bool& whole) {
   const size_t stop = std::max(end.value_or(text_.size()), position_ + 1);
   element = text_.substr(position_, stop - position_);
   position_ = stop;
+  return true;
+}
+
+bool JsonMemberScanner::next(std::string_view& key, std::string_view& value, bool& whole) {
+  while (position_ < text_.size() && (is_space(text_[position_]) || text_[position_] == ',')) {
+    ++position_;
+  }
+  if (position_ >= text_.size() || text_[position_] != '"') return false;
+  const auto key_end = end_of_string(text_, position_);
+  if (!key_end) return false;
+  key = text_.substr(position_, *key_end - position_);
+  const size_t colon = skip_json_space(text_, *key_end);
+  if (colon >= text_.size() || text_[colon] != ':') return false;
+  value_position_ = skip_json_space(text_, colon + 1);
+  if (value_position_ >= text_.size()) return false;
+  const auto end = end_of_json_value(text_, value_position_);
+  whole = end.has_value();
+  position_ = end.value_or(text_.size());
+  value = text_.substr(value_position_, position_ - value_position_);
   return true;
 }
 
