@@ -98,6 +98,10 @@ INSTANTIATE_TEST_SUITE_P(
               "One; stands here.\nAnother; follows.\n",
               {"One; stands here.", "Another; follows."},
               ""},
+        Table{"UnquotedCommasInOneColumn",
+              "text\r\nHello, world\r\n\"a, b\"\r\nBye,\r\n",
+              {"Hello, world", "a, b", "Bye,"},
+              ""},
         Table{"TabsInTexts", "id,text\n1,a\tb\n2,c\td\n", {"a\tb", "c\td"}, ""},
         Table{"PipesInOneColumn", "text\n| a | b |\n| c | d |\n", {"| a | b |", "| c | d |"}, ""}),
     kName);

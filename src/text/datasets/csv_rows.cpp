@@ -28,7 +28,10 @@ class CsvRows : public RowReader {
   }
 
   bool next(Row& row) override {
-    while (parser_.next(cells_)) {
+    while (true) {
+      const size_t start = parser_.position();
+      if (!parser_.next(cells_)) return false;
+      raw_ = file_.text().substr(guess_.start + start, parser_.position() - start);
       if (rows_above_ > 0 && cells_.problem.empty()) {
         --rows_above_;
         cells_.problem = "above the header";
@@ -40,7 +43,6 @@ class CsvRows : public RowReader {
       read(row);
       return true;
     }
-    return false;
   }
 
   std::string description() const override {
@@ -70,6 +72,11 @@ class CsvRows : public RowReader {
     row.text.clear();
     row.problem = cells_.problem;
     if (!row.problem.empty()) return;
+    // Where a header names one column nothing separates: a comma that nobody quoted is the text's.
+    if (layout_.has_header && layout_.num_columns == 1 && cells_.cells.size() > 1) {
+      row.text = raw_.substr(0, raw_.find_last_not_of("\r\n") + 1);
+      return;
+    }
     if (!fits_columns(cells_.cells, layout_.num_columns)) {
       const bool more = cells_.cells.size() > layout_.num_columns;
       row.problem = fmt::format("{} than {} columns", more ? "more" : "fewer", layout_.num_columns);
@@ -85,6 +92,7 @@ class CsvRows : public RowReader {
   CsvLayout layout_;
   ColumnChoice choice_;
   CsvRow cells_;
+  std::string_view raw_;  ///< the row as it stands in the file
   bool header_pending_ = false;
   size_t rows_above_ = 0;
 };
