@@ -233,7 +233,7 @@ std::vector<fs::path> dataset_files(const fs::path& path) {
     }
   }
   std::ranges::sort(files);
-  files.erase(std::ranges::unique(files).begin(), files.end());
+  files.erase(std::unique(files.begin(), files.end()), files.end());
   return files;
 }
 
