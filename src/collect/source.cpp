@@ -17,8 +17,9 @@ namespace {
 void report_plan(const text::SamplingPlan& plan, int64_t target, Logger& log) {
   for (const text::DatasetPlan& dataset : plan.datasets) {
     log.info(
-        "{}: {} of {} usable texts{}", dataset.spec.name,
+        "{}: {} of {} usable texts, {}{}", dataset.spec.name,
         with_commas(static_cast<int64_t>(dataset.ordinals.size())), with_commas(dataset.available),
+        dataset.description,
         dataset.skipped > 0 ? fmt::format(", {} rows skipped", with_commas(dataset.skipped)) : "");
     for (const std::string& reason : dataset.skip_reasons) log.info("  skipped {}", reason);
   }

@@ -20,6 +20,7 @@ void require_size(const fs::path& path, int64_t expected) {
                     path.string(), error.message()));
   }
   if (size != static_cast<uintmax_t>(expected)) {
+    const MappedFile pointer(path);  // Says so, if it only stands in the file's place.
     throw DataError(
         fmt::format("{} has {} bytes; the manifest says {}: restore it or record the trace again",
                     path.string(), size, expected));

@@ -150,7 +150,7 @@ def test_git_lfs_pointer_in_a_models_place(model, tmp_path, name):
     nothing_half_written(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["manifest.json"])
+@pytest.mark.parametrize("name", ["manifest.json", "part-00001.parquet"])
 def test_git_lfs_pointer_in_a_traces_place(demo_trace, tmp_path, name):
     broken = tmp_path / "trace"
     shutil.copytree(demo_trace, broken)
@@ -188,7 +188,7 @@ def test_what_a_table_holds_is_said(tmp_path):
     fails(*collect_data(tmp_path, f"a={tmp_path}/bad.jsonl"), code=1, saying=["2 of 2 lines are not valid JSON", "line 1, column 2"])
     (tmp_path / "excel.csv").write_text('id;text\r\n0;one, two\r\n1;"three; four"\r\n')
     done = run(*collect_data(tmp_path, f"a={tmp_path}/excel.csv"))
-    assert "a: 2 of 2 usable texts" in done.stderr
+    assert "a: 2 of 2 usable texts, column 'text' (separated by ';') of excel.csv" in done.stderr
 
 
 @pytest.mark.parametrize("data", ["film-reviews.csv", "=x.csv", "a="])
