@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "base/files.h"
 #include "base/hash.h"
@@ -29,14 +30,17 @@ constexpr const char* kFooter =
     "        decision a line (req_id, token_idx, layer, topk_ids, topk_weights; or problem_id, "
     "token_idx,\n"
     "        layer, experts, gating_probs)\n"
+    "  megatron  JSON lines of --moe-routing-trace-path (step, layer, rank, top_indices)\n"
     "  npy   requests.jsonl with an array [tokens, layers, k] a line, or NAME.experts.npy with "
     "NAME.meta.jsonl\n"
     "  csv   a decision a row: Layer ID, Batch Number, Token, Activated Expert IDs\n"
-    "A folder is read file by file. What `foregate export` wrote is read by npy and vllm. "
+    "A folder is read file by file, and what is compressed is unpacked. What `foregate export` "
+    "wrote is read by npy and vllm. "
     "docs/importing.md has examples.";
 
 struct Arguments {
   trace::ImportOptions options;
+  std::vector<fs::path> paths;
   std::string tokenizer;
   std::string format;
   bool json = false;
@@ -106,10 +110,10 @@ void add_import_command(CLI::App& app, const RunContext& run) {
   CLI::App* command =
       app.add_subcommand("import", "Turn another tool's routing record into a trace");
   command->footer(kFooter);
-  command->add_option("--format", arguments->format, "vllm, sglang, npy or csv")
+  command->add_option("--format", arguments->format, "vllm, sglang, megatron, npy or csv")
       ->required()
-      ->check(CLI::IsMember({"vllm", "sglang", "npy", "csv"}));
-  command->add_option("path", options.path, "File or folder to read")->required();
+      ->check(CLI::IsMember({"vllm", "sglang", "megatron", "npy", "csv"}));
+  command->add_option("path", arguments->paths, "Files or folders to read (npy: one)")->required();
   command->add_option("-o,--output", options.output, "Trace directory to make")->required();
   command->add_option("--model-name", options.model_name,
                       "Name of the model (default: what the record says, or its name)");
@@ -137,9 +141,12 @@ void add_import_command(CLI::App& app, const RunContext& run) {
   command->callback([arguments, &run] {
     const std::map<std::string, trace::ImportFormat> formats = {
         {"vllm", trace::ImportFormat::kVllm},
-        {"sglang", trace::ImportFormat::kVllm},
+        {"sglang", trace::ImportFormat::kVllm},  // Their lines are told apart as they are read.
+        {"megatron", trace::ImportFormat::kVllm},
         {"npy", trace::ImportFormat::kNpy},
         {"csv", trace::ImportFormat::kCsv}};
+    arguments->options.path = arguments->paths.front();
+    arguments->options.more_paths = {arguments->paths.begin() + 1, arguments->paths.end()};
     arguments->options.format = formats.at(arguments->format);
     arguments->options.tokenizer = load_tokenizer(arguments->tokenizer);
     print_summary(trace::import_traces(arguments->options, run), *arguments);

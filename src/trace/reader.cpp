@@ -136,10 +136,14 @@ bool ShardReader::next(Trace& trace) {
     throw DataError(fmt::format("{}: ends after {} rows; expected {}", impl_->path.string(),
                                 impl_->row, num_rows()));
   }
+  trace.dataset.clear();
   try {
     impl_->read_row(impl_->row_in_batch, trace);
   } catch (const DataError& error) {
-    throw DataError(fmt::format("{}: row {}: {}", impl_->path.string(), impl_->row, error.what()));
+    const std::string text =
+        trace.dataset.empty() ? "" : fmt::format(" ({} {})", trace.dataset, trace.sample);
+    throw DataError(
+        fmt::format("{}: row {}{}: {}", impl_->path.string(), impl_->row, text, error.what()));
   }
   ++impl_->row_in_batch;
   ++impl_->row;

@@ -1,6 +1,8 @@
 """import and export: real records of other tools against an independent reading with numpy, and broken ones."""
 import base64
+import bz2
 import csv
+import gzip
 import hashlib
 import io
 import json
@@ -380,6 +382,28 @@ def test_skips_and_counts(tmp_path):
         left_out = json.loads(done.stdout)["left_out"]
         assert left_out["unreadable_records"] == left_out["records_without_routing"] == 1
         assert "1 record cannot be read and was left out; the first:" in done.stderr
+
+
+@pytest.mark.parametrize("ending,pack", [(".gz", gzip.compress), (".bz2", bz2.compress)])
+def test_compressed(tmp_path, ending, pack):
+    (tmp_path / "in").mkdir()
+    lines = [json.dumps({"routed_experts": [[[i, 7]], [[i, 6]]], "token_ids": [i, i + 1]}) + "\n" for i in range(3)]
+    # Two members, as a log that was appended to has them.
+    (tmp_path / "in" / f"a.jsonl{ending}").write_bytes(pack(lines[0].encode()) + pack(lines[1].encode()))
+    (tmp_path / "in" / "b.jsonl").write_text(lines[2])
+    run("import", "--format", "vllm", tmp_path / "in", "--output", tmp_path / "out")
+    assert [row["token_ids"] for row in rows_of(tmp_path / "out")] == [[0, 1], [1, 2], [2, 3]]
+    folder = arrays_in(tmp_path / "arrays", GOOD)
+    (folder / "a.npy").rename(folder / "plain.npy")
+    (folder / f"a.npy{ending}").write_bytes(pack((folder / "plain.npy").read_bytes()))
+    (folder / "plain.npy").unlink()
+    (folder / "requests.jsonl").write_text(json.dumps({"routed_experts": f"a.npy{ending}"}))
+    run("import", "--format", "npy", folder, "--output", tmp_path / "npy")
+    np.testing.assert_array_equal(rows_of(tmp_path / "npy")[0]["experts"], GOOD)
+    rows = "Layer ID,Batch Number,Token,Activated Expert IDs\n1,0,x,\"[3, 1]\"\n"
+    (tmp_path / f"c.csv{ending}").write_bytes(pack(rows.encode()))
+    run("import", "--format", "csv", tmp_path / f"c.csv{ending}", "--output", tmp_path / "csv")
+    assert rows_of(tmp_path / "csv")[0]["experts"].tolist() == [[[3, 1]]]
 
 
 def test_usage(tmp_path):

@@ -15,6 +15,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -225,6 +226,8 @@ TEST_F(EngineImportTest, MoreRowsThanAResponseNamesTokens) {
   EXPECT_EQ(summary.manifest.token_ids, TokenIds::kUnique);
   EXPECT_EQ(summary.left_out.unnamed, 1);
   EXPECT_EQ(traces().at(0).num_tokens(), 3);
+  EXPECT_EQ(summary.left_out.misfits, 1);
+  EXPECT_THAT(messages(), Contains(HasSubstr("1 response has more rows of routing than it names")));
   EXPECT_THAT(messages(), Contains(HasSubstr("1 text does not say which tokens were routed")));
 }
 
@@ -336,9 +339,60 @@ TEST_F(EngineImportTest, FindsOutHowManyExperts) {
 TEST_F(EngineImportTest, TooLittleToFindOut) {
   const std::string message = refused(sglang(bare64(std::vector<int32_t>{3, 1, 2, 5, 1, 4})));
   EXPECT_THAT(message, AllOf(HasSubstr("--top-k"), HasSubstr("2 integers a token")));
+  EXPECT_THAT(refused(R"({"routed_experts": ")" + bare64(std::vector<int32_t>{3, 1}) + "\"}"),
+              HasSubstr("does not say how many tokens"));
   options_.top_k = 2;
   EXPECT_THAT(refused(sglang(bare64(std::vector<int32_t>{3, 1, 2, 5, 1, 4, 7}))),
               HasSubstr("7 integers without a shape"));
+}
+
+TEST_F(EngineImportTest, AServerThatIgnoresTheStart) {
+  options_.top_k = 2;
+  import(
+      sglang(bare64(std::vector<int32_t>{3, 1, 2, 5, 1, 4}), R"(, "routed_experts_start_len": 1)") +
+      R"({"prompt_token_ids": [10, 11], "choices": [{"token_ids": [20, 21], "routed_experts": )"
+      R"({"data": ")" +
+      bare64(std::vector<int16_t>{2, 5, 1, 4}) + R"(", "shape": [2, 1, 2], "start": 1}}]})");
+  ASSERT_EQ(traces().size(), 2);
+  EXPECT_THAT(traces()[0].token_ids, ElementsAre(10, 11, 20));
+  EXPECT_THAT(traces()[0].experts, ElementsAre(3, 1, 2, 5, 1, 4));
+  EXPECT_THAT(traces()[1].token_ids, ElementsAre(11, 20)) << "and one that does not";
+  EXPECT_THAT(traces()[1].experts, ElementsAre(2, 5, 1, 4));
+}
+
+TEST_F(EngineImportTest, RoutingBesideTheOnlyChoice) {
+  import(R"({"prompt_token_ids": [10, 11], "choices": [{"token_ids": [20, 21]}], "nvext": )"
+         R"({"routed_experts": {"data": ")" +
+         bare64(std::vector<int16_t>{2, 5, 1, 4}) +
+         R"(", "shape": [2, 1, 2], "dtype": "int16", )"
+         R"("start": 1}}})");
+  EXPECT_THAT(traces().at(0).token_ids, ElementsAre(11, 20));
+  EXPECT_THAT(traces()[0].experts, ElementsAre(2, 5, 1, 4));
+  EXPECT_THAT(messages(), Each(Not(HasSubstr("not read"))));
+}
+
+TEST_F(EngineImportTest, PrefillAlone) {
+  options_.top_k = 2;
+  // max_new_tokens 0: SGLang drops the row of the last prompt token too.
+  import(R"({"output_ids": [], "input_ids": [10, 11, 12], "meta_info": {"prompt_tokens": 3, )"
+         R"("completion_tokens": 0, "routed_experts": ")" +
+         bare64(std::vector<int32_t>{3, 1, 2, 5}) + "\"}}");
+  EXPECT_THAT(traces().at(0).token_ids, ElementsAre(10, 11));
+  EXPECT_EQ(traces()[0].prompt_tokens, 2);
+}
+
+TEST_F(EngineImportTest, AStreamOfEvents) {
+  const ImportSummary summary = import(
+      ": ping\n"
+      R"(data: {"id": "1", "object": "text_completion", "choices": [{"index": 0, "token_ids": [20], )"
+      R"("routed_experts": null}]})"
+      "\n\n"
+      R"(data: {"id": "1", "object": "text_completion", "choices": [{"index": 0, "token_ids": [21], )"
+      R"("routed_experts": [[[1, 2]], [[3, 4]], [[5, 6]]], "finish_reason": "stop"}]})"
+      "\n\ndata: [DONE]\n");
+  EXPECT_EQ(traces().at(0).num_tokens(), 3);
+  EXPECT_EQ(summary.left_out.without_routing, 1);
+  EXPECT_EQ(summary.left_out.unnamed, 1);
 }
 
 // --- aborted and broken ------------------------------------------------------------------------
@@ -352,10 +406,12 @@ TEST_F(EngineImportTest, CountsAbortedRequests) {
              R"({"prompt_token_ids": [1], "choices": [{"token_ids": [], "routed_experts": null, )"
              R"("finish_reason": "abort"}, {"token_ids": [5], "routed_experts": [[[1, 2]]]}]})"
              "\n"
-             R"({"error": {"message": "context too long"}})");
+             R"({"error": {"message": "context too long"}})"
+             "\n"
+             R"({"routed_experts": [], "token_ids": []})");
   EXPECT_EQ(traces().size(), 2);
-  EXPECT_EQ(summary.left_out.without_routing, 3);
-  EXPECT_THAT(messages(), Contains(HasSubstr("3 records without routing")));
+  EXPECT_EQ(summary.left_out.without_routing, 4);
+  EXPECT_THAT(messages(), Contains(HasSubstr("4 records without routing")));
   fs::remove_all(output());
   EXPECT_THAT(refused(R"({"routed_experts": null})"),
               AllOf(HasSubstr("no line holds the routing of a text"),
@@ -410,6 +466,18 @@ TEST_F(EngineImportTest, ReadsFileAfterFile) {
   fs::remove_all(output());
   put("b.jsonl", "{\"routed_experts\": [[[3, 4]]], \"token_ids\": [2, 3, 4]}");
   EXPECT_THAT(problem(ImportFormat::kVllm), HasSubstr("b.jsonl, line 1: 3 tokens"));
+}
+
+TEST_F(EngineImportTest, ReadsFilesInTheOrderGiven) {
+  put("b.jsonl", R"({"routed_experts": [[[3, 4]]], "token_ids": [2]})");
+  put("a.jsonl", R"({"routed_experts": [[[1, 2]]], "token_ids": [1]})");
+  options_.more_paths = {folder_.path() / "in" / "a.jsonl"};
+  run(ImportFormat::kVllm, "in/b.jsonl");
+  ASSERT_EQ(traces().size(), 2);
+  EXPECT_THAT(traces()[0].token_ids, ElementsAre(2));
+  EXPECT_THAT(traces()[1].token_ids, ElementsAre(1));
+  fs::remove_all(output());
+  EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("one by one"));
 }
 
 TEST_F(EngineImportTest, NamesTextAndLayerOfNan) {

@@ -211,7 +211,8 @@ TEST_F(StackedArraysTest, RefusesBrokenWeights) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   put("s.probs.npy", probs({.7F, .3F, .25F, nan, .5F, .5F, 1, 0, .6F, .4F, .9F, .1F}));
   EXPECT_THAT(problem(ImportFormat::kNpy),
-              AllOf(HasSubstr("s.meta.jsonl, line 1"), HasSubstr("nan"), HasSubstr("finite")));
+              AllOf(HasSubstr("s.meta.jsonl, line 1"), HasSubstr("nan at token 0, MoE layer 1"),
+                    HasSubstr("finite")));
   put("s.probs.npy", probs({.7F, -.3F, .25F, .1F, .5F, .5F, 1, 0, .6F, .4F, .9F, .1F}));
   EXPECT_THAT(problem(ImportFormat::kNpy), HasSubstr("not negative"));
   put("s.probs.npy", npy_bytes("<f4", {3, 2, 1}, std::vector<float>(6, 1)));
@@ -463,6 +464,59 @@ TEST_F(ImportTest, RefusesRaggedTexts) {
   }
   put("t.jsonl", R"({"routed_experts": [[[1.5]]]})");
   EXPECT_THAT(problem(ImportFormat::kVllm), HasSubstr("expert ids"));
+}
+
+// --- Megatron-LM -------------------------------------------------------------------------------
+
+std::string pass(int rank, int step, int layer, const std::string& experts,
+                 const std::string& more = "") {
+  return fmt::format(
+      R"({{"step": {}, "stage": "pre_dispatch", "block": "decoder", "layer": {}, "rank": {}, )"
+      R"("topk": 2, "top_indices": {}{}}})"
+      "\n",
+      step, layer, rank, experts, more);
+}
+
+TEST_F(ImportTest, ReadsMegatronsRouterTrace) {
+  put("router_trace_rank0.jsonl",
+      pass(0, 0, 3, "[[1, 2], [0, 3]]", R"(, "num_tokens": 2, "hs_offset": 0)") +
+          pass(0, 0, 4, "[[4, 5], [1, 2]]") + pass(0, 1, 3, "[[2, 6]]") +
+          pass(0, 1, 4, "[[0, 1]]") +
+          R"({"step": 1, "block": "mtp", "mtp_idx": 0, "layer": 0, "rank": 0, "top_indices": [[1, 2]]})");
+  put("router_trace_rank1.jsonl", pass(1, 0, 3, "[[5, 7]]") + pass(1, 0, 4, "[[6, 7]]"));
+  put("router_trace_rank2.jsonl", "");
+  const ImportSummary summary = run(ImportFormat::kVllm);
+  EXPECT_THAT(summary.manifest.geometry.moe_layers, ElementsAre(3, 4));
+  EXPECT_FALSE(summary.manifest.gate_weights);
+  EXPECT_EQ(summary.left_out.other_blocks, 1);
+  const std::vector<Trace> texts = traces();
+  ASSERT_EQ(texts.size(), 3);
+  EXPECT_THAT(texts[0].experts, ElementsAre(1, 2, 4, 5, 0, 3, 1, 2));
+  EXPECT_THAT(texts[1].experts, ElementsAre(2, 6, 0, 1));
+  EXPECT_THAT(texts[2].experts, ElementsAre(5, 7, 6, 7));
+}
+
+TEST_F(ImportTest, MegatronsMicroBatchesAreTextsOfTheirOwn) {
+  put("router_trace_rank0.jsonl", pass(0, 0, 1, "[[1, 2], [0, 3]]") +
+                                      pass(0, 0, 2, "[[4, 5], [1, 2]]") +
+                                      pass(0, 0, 1, "[[3, 1]]") + pass(0, 0, 2, "[[5, 0]]"));
+  run(ImportFormat::kVllm);
+  ASSERT_EQ(traces().size(), 2);
+  EXPECT_THAT(traces()[1].experts, ElementsAre(3, 1, 5, 0));
+}
+
+TEST_F(ImportTest, RefusesBrokenMegatronTraces) {
+  const auto with = [&](const std::string& text) {
+    put("router_trace_rank0.jsonl", text);
+    return problem(ImportFormat::kVllm);
+  };
+  EXPECT_THAT(with(pass(0, 0, 1, "[[1, -1]]")), HasSubstr("expert ids from 0"));
+  EXPECT_THAT(with(pass(0, 0, 1, "[1, 2]")), HasSubstr("a list of expert ids a token"));
+  EXPECT_THAT(with(pass(0, 0, 1, "[[1, 2]]", R"(, "num_tokens": 2)")), HasSubstr("num_tokens"));
+  EXPECT_THAT(with(pass(0, 0, 1, "[[1, 2]]") + pass(0, 0, 2, "[[1, 2], [3, 4]]")),
+              HasSubstr("no decision of token 1 at layer 1"));
+  EXPECT_THAT(with(pass(0, 0, 1, "[[1, 2]]") + pass(0, 0, 2, "[[1, 2, 3]]")),
+              HasSubstr("3 experts"));
 }
 
 // --- CSV ---------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ TEST_F(NpyTest, AcceptsVersions2And3) {
 TEST_F(NpyTest, RefusesWhatItCannotRead) {
   const std::vector<uint8_t> six(6, 1);
   EXPECT_THAT(problem(""), HasSubstr("empty"));
-  EXPECT_THAT(problem("PK\x03\x04 an npz"), HasSubstr("not an npy file"));
+  EXPECT_THAT(problem("PK\x03\x04 an npz"), HasSubstr("zip archive"));
   EXPECT_THAT(problem("\x93NUMPY"), HasSubstr("ends inside the npy header"));
   const std::string whole = npy_bytes("|u1", {2, 3}, six);
   EXPECT_THAT(problem(whole.substr(0, 40)), HasSubstr("ends inside the npy header"));

@@ -7,7 +7,9 @@
 #include "base/csv_parser.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/text_file.h"
 #include "trace/geometry.h"
+#include "trace/import/record_files.h"
 #include "trace/import/rows.h"
 
 namespace foregate::trace {
@@ -26,7 +28,7 @@ std::vector<fs::path> csv_files(const fs::path& path) {
   if (!fs::is_directory(path)) return {path};
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(path)) {
-    if (entry.path().extension() == ".csv") files.push_back(entry.path());
+    if (is_named(entry.path(), {".csv"})) files.push_back(entry.path());
   }
   if (files.empty()) throw UsageError(fmt::format("{} has no file *.csv", path.string()));
   std::sort(files.begin(), files.end());
@@ -38,8 +40,12 @@ std::vector<fs::path> csv_files(const fs::path& path) {
 /// every layer, without a position.
 class CsvRows : public RoutingRows {
  public:
-  explicit CsvRows(const fs::path& path) : files_(csv_files(path)) {
-    for (const fs::path& file : files_) size_ += MappedFile(file).text().size();
+  explicit CsvRows(const ImportOptions& options) : files_(csv_files(options.path)) {
+    for (const fs::path& path : options.more_paths) {
+      const std::vector<fs::path> more = csv_files(path);
+      files_.insert(files_.end(), more.begin(), more.end());
+    }
+    for (const fs::path& file : files_) size_ += TextFile(file).text().size();
     rewind();
   }
 
@@ -74,10 +80,8 @@ class CsvRows : public RoutingRows {
 
  private:
   void open() {
-    file_ = std::make_unique<MappedFile>(files_[index_]);
-    std::string_view text = file_->text();
-    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-    parser_ = std::make_unique<CsvParser>(text, ',');
+    file_ = std::make_unique<TextFile>(files_[index_]);
+    parser_ = std::make_unique<CsvParser>(file_->text(), ',');
     positions_.clear();
     row_ = 1;
     CsvRow header;
@@ -151,7 +155,7 @@ class CsvRows : public RoutingRows {
   }
 
   std::vector<fs::path> files_;
-  std::unique_ptr<MappedFile> file_;
+  std::unique_ptr<TextFile> file_;
   std::unique_ptr<CsvParser> parser_;
   size_t index_ = 0;   ///< of the open file
   size_t before_ = 0;  ///< bytes of the files before it
@@ -168,8 +172,8 @@ class CsvRows : public RoutingRows {
 
 }  // namespace
 
-std::unique_ptr<RoutingRows> read_csv_rows(const fs::path& path) {
-  return std::make_unique<CsvRows>(path);
+std::unique_ptr<RoutingRows> read_csv_rows(const ImportOptions& options) {
+  return std::make_unique<CsvRows>(options);
 }
 
 }  // namespace foregate::trace

@@ -110,10 +110,22 @@ void take_unnamed(const EngineText& text, const KnownTokens& tokens, JoinedText&
   }
 }
 
+/// The token of the first row, if the rows go from there to the end. Servers that do not know the
+/// request's start return the rows of all tokens; none runs the last token.
+Count first_token(const EngineText& text, const KnownTokens& tokens, int64_t rows) {
+  if (!tokens.all) return std::nullopt;
+  for (const int64_t unrun : {1, 0}) {
+    for (const int64_t first : {text.start, int64_t{0}}) {
+      if (first + rows + unrun == *tokens.all) return first;
+    }
+  }
+  return std::nullopt;
+}
+
 void take_rows(const EngineText& text, const KnownTokens& tokens, JoinedText& result) {
   const int64_t rows = result.block.tokens;
-  if (tokens.all && explains(tokens.all, rows + text.start)) {
-    return take_tokens(tokens, text.start, result);
+  if (const auto first = first_token(text, tokens, rows)) {
+    return take_tokens(tokens, *first, result);
   }
   if (text.start == 0 && tokens.generated && explains(tokens.generated, rows)) {
     return take_generation(text, tokens, result);
@@ -181,8 +193,10 @@ void join_parts(const EngineText& text, const KnownTokens& tokens, RoutingBlock 
 std::vector<int64_t> possible_rows(const EngineText& text) {
   const KnownTokens tokens = known_tokens(text);
   std::vector<int64_t> rows;
-  for (const int64_t last : {1, 0}) {
-    if (tokens.all) rows.push_back(*tokens.all - text.start - last);
+  for (const int64_t unrun : {1, 0}) {
+    if (!tokens.all) break;
+    rows.push_back(*tokens.all - text.start - unrun);
+    if (text.start > 0) rows.push_back(*tokens.all - unrun);
   }
   if (tokens.generated && text.start == 0) {
     rows.push_back(*tokens.generated - 1);

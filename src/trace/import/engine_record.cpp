@@ -97,14 +97,21 @@ std::vector<std::string> unread_keys(const Places& places, std::span<const Json*
   return keys;
 }
 
+/// Aborted requests have null, or lists of nothing.
+const Json* unless_empty(const Json* value) {
+  const bool empty = value != nullptr && (value->is_array() || value->is_string()) &&
+                     (value->empty() || *value == "");
+  return empty ? nullptr : value;
+}
+
 /// What a line and a choice have in common.
 EngineText read_engine_text(const Places& near, const Places& far, const std::string& where) {
   Places all = near;
   all.insert(all.end(), far.begin(), far.end());
   EngineText text;
   text.where = where;
-  text.routing = find_value(near, kRoutingNames);
-  text.prompt_routing = find_value(all, kPromptRoutingNames);
+  text.routing = unless_empty(find_value(near, kRoutingNames));
+  text.prompt_routing = unless_empty(find_value(all, kPromptRoutingNames));
   text.weights = find_value(near, kWeightNames);
   if (const Json* dtype = find_value(all, {"routed_experts_dtype"}); dtype && dtype->is_string()) {
     text.dtype = dtype->get<std::string>();
@@ -118,6 +125,13 @@ EngineText read_engine_text(const Places& near, const Places& far, const std::st
   const std::vector<const Json*> taken = {text.routing, text.prompt_routing};
   text.unread = unread_keys(all, taken);
   return text;
+}
+
+/// Dynamo keeps the first row's token beside the array.
+void take_start(EngineText& text) {
+  if (text.start != 0 || text.routing == nullptr) return;
+  const Json* start = value_at(*text.routing, "start");
+  if (start != nullptr && start->is_number_integer()) text.start = start->get<int64_t>();
 }
 
 /// Checks what only our own lines have.
@@ -136,6 +150,7 @@ EngineText read_choice(const Json& document, const Json& choice, bool alone, con
       return text.routing != nullptr && text.routing == find_value(far, {key.c_str()});
     });
   }
+  take_start(text);
   // A chunk of a stream names its own tokens, not those of the text.
   const Json* object = value_at(document, "object");
   const bool chunk = object != nullptr && object->is_string() &&
@@ -168,6 +183,7 @@ EngineText read_line(const Json& document, const Places& far, const std::string&
   Places near = with_parts(document);
   EngineText text = read_engine_text(near, far, where);
   text.response = near.size() > 1 || text.generated.size().has_value();
+  take_start(text);
   const JsonReader line(document, where);
   read_labels(line, text);
   // `prompt_tokens` counts in our own lines and in SGLang's meta_info.

@@ -18,6 +18,9 @@ std::unique_ptr<TraceSource> open_source(const ImportOptions& options, const Run
   if (options.skip != 0 && options.format != ImportFormat::kVllm) {
     throw UsageError("--skip leaves out rows of a log; it belongs to --format vllm");
   }
+  if (!options.more_paths.empty() && options.format == ImportFormat::kNpy) {
+    throw UsageError("--format npy reads one folder or stack of arrays; import them one by one");
+  }
   switch (options.format) {
     case ImportFormat::kVllm:
       return open_jsonl(options, run);

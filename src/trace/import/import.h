@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/run_context.h"
 #include "trace/import/left_out.h"
@@ -33,6 +34,7 @@ class TokenDictionary {
 struct ImportOptions {
   ImportFormat format = ImportFormat::kVllm;
   std::filesystem::path path;
+  std::vector<std::filesystem::path> more_paths;  ///< read behind it; not for npy
   std::filesystem::path output;
   std::string model_name;  ///< empty: what the data say, else the name of the path
   int num_experts = 0;     ///< 0: the largest id + 1

@@ -3,46 +3,38 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_numbers.h"
 
 namespace foregate::trace {
 namespace {
 
 constexpr std::string_view kBlank = " \t\r\n";
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
-/// The text with NaN and Infinity outside of strings replaced by null; empty if there are none.
-std::string with_nulls(std::string_view text) {
-  constexpr std::array<std::string_view, 3> kWords = {"NaN", "-Infinity", "Infinity"};
-  std::string result;
-  bool found = false;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '"') in_string = !in_string;
-    const auto* const word = std::find_if(kWords.begin(), kWords.end(), [&](std::string_view w) {
-      return !in_string && text.substr(i).starts_with(w);
-    });
-    if (word != kWords.end()) {
-      result += "null";
-      i += word->size() - 1;
-      found = true;
-      continue;
-    }
-    result += text[i];
-    if (in_string && text[i] == '\\' && i + 1 < text.size()) result += text[++i];
-  }
-  return found ? result : "";
+size_t bytes_of_file(const fs::path& path) {
+  std::error_code error;
+  const auto size = fs::file_size(path, error);
+  return error ? 0 : size;  // Said when the file is opened.
+}
+
+/// A line of a stream of server-sent events as JSON; nothing of those that carry none.
+std::string_view without_event_field(std::string_view line) {
+  constexpr std::string_view kData = "data:";
+  if (line.starts_with("event:") || line.starts_with(':')) return {};
+  if (!line.starts_with(kData)) return line;
+  line.remove_prefix(kData.size());
+  return line.find("[DONE]") == std::string_view::npos || line.size() > 16 ? line
+                                                                           : std::string_view();
 }
 
 Json parse_line(std::string_view text, const std::string& where) {
   try {
     return parse_json(text, where);
   } catch (const DataError&) {
-    const std::string again = with_nulls(text);
-    if (again.empty()) throw;
+    const std::string again = null_for_nonfinite(text);
+    if (again == text) throw;
     return parse_json(again, where);
   }
 }
@@ -51,25 +43,19 @@ Json parse_line(std::string_view text, const std::string& where) {
 
 JsonLines::JsonLines(std::vector<fs::path> paths, bool skip_broken)
     : paths_(std::move(paths)), skip_broken_(skip_broken) {
-  bool any = false;
-  for (const fs::path& path : paths_) {
-    const MappedFile file(path);
-    size_ += file.text().size();
-    any = any || file.text().find_first_not_of(kBlank) != std::string_view::npos;
-  }
-  if (!any) {
+  for (const fs::path& path : paths_) size_ += bytes_of_file(path);
+  rewind();
+  if (paths_.size() == 1 && text_.find_first_not_of(kBlank) == std::string_view::npos) {
     throw DataError(fmt::format("{}: the file is empty; expected a JSON object a line",
                                 paths_.front().string()));
   }
-  rewind();
 }
 
 bool JsonLines::open(size_t index) {
   if (index == paths_.size()) return false;
+  if (file_ == nullptr || index != index_) file_ = std::make_unique<TextFile>(paths_[index]);
   index_ = index;
-  file_ = std::make_unique<MappedFile>(paths_[index]);
   text_ = file_->text();
-  if (text_.starts_with(kByteOrderMark)) text_.remove_prefix(kByteOrderMark.size());
   position_ = 0;
   line_ = 0;
   read_whole();
@@ -110,7 +96,7 @@ bool JsonLines::next(Json& json) {
       return true;
     }
     if (!is_whole_ && next_line(json)) return true;
-    const size_t done = file_->text().size();
+    const size_t done = bytes_of_file(paths_[index_]);
     if (!open(index_ + 1)) return false;
     before_ += done;
   }
@@ -119,9 +105,10 @@ bool JsonLines::next(Json& json) {
 bool JsonLines::next_line(Json& json) {
   while (position_ < text_.size()) {
     const size_t end = std::min(text_.find('\n', position_), text_.size());
-    const std::string_view line = text_.substr(position_, end - position_);
+    std::string_view line = text_.substr(position_, end - position_);
     position_ = std::min(end + 1, text_.size());
     ++line_;
+    line = without_event_field(line);
     if (line.find_first_not_of(kBlank) == std::string_view::npos) continue;
     try {
       json = parse_line(line, where());
@@ -144,6 +131,12 @@ void JsonLines::rewind() {
   broken_ = 0;
   first_problem_.clear();
   open(0);
+}
+
+size_t JsonLines::position() const {
+  if (text_.empty()) return before_;
+  const double part = static_cast<double>(position_) / static_cast<double>(text_.size());
+  return before_ + static_cast<size_t>(part * static_cast<double>(bytes_of_file(paths_[index_])));
 }
 
 std::string JsonLines::where() const {

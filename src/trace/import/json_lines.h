@@ -7,15 +7,15 @@
 #include <string_view>
 #include <vector>
 
-#include "base/files.h"
 #include "base/json.h"
+#include "base/text_file.h"
 
 namespace foregate::trace {
 
 /// JSON documents of one file after the other: a document a line, blank lines left out, or a file
-/// that is one document as a whole (a list gives its elements). Files are mapped, one line is
-/// parsed at a time. NaN and Infinity, which Python writes and JSON does not know, are read as
-/// null.
+/// that is one document as a whole (a list gives its elements). Compressed files are
+/// unpacked (base/unpack.h); one line is parsed at a time. NaN and Infinity, which Python writes
+/// and JSON does not know, are read as null.
 class JsonLines {
  public:
   /// With `skip_broken` a line that is not JSON is left out and counted. Throws EnvironmentError if
@@ -29,7 +29,8 @@ class JsonLines {
   void rewind();
   /// "<file>, line 12": the document that next() gave last.
   std::string where() const;
-  size_t position() const { return before_ + position_; }
+  /// Bytes of the files, as they lie on the disk.
+  size_t position() const;
   size_t size() const { return size_; }
   /// Lines left out in this reading, and what was wrong with the first.
   int64_t broken() const { return broken_; }
@@ -47,7 +48,7 @@ class JsonLines {
   size_t size_ = 0;
   size_t index_ = 0;
   size_t before_ = 0;  ///< bytes of the files before the open one
-  std::unique_ptr<MappedFile> file_;
+  std::unique_ptr<TextFile> file_;
   std::string_view text_;
   size_t position_ = 0;
   int64_t line_ = 0;

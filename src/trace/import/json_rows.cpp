@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "trace/geometry.h"
 #include "trace/import/json_lines.h"
+#include "trace/import/megatron_pass.h"
 #include "trace/import/rows.h"
 
 namespace foregate::trace {
@@ -32,7 +33,11 @@ class JsonRows : public RoutingRows {
 
   bool next(RoutingRow& row) override {
     Json json;
-    while (lines_.next(json)) {
+    while (true) {
+      while (pass_.next(row)) {
+        if (skipped_++ >= skip_) return true;
+      }
+      if (!lines_.next(json)) return false;
       try {
         if (read_line(JsonReader(json, lines_.where()), row)) return true;
       } catch (const DataError& error) {
@@ -40,11 +45,11 @@ class JsonRows : public RoutingRows {
         left_out_.problem(error.what());
       }
     }
-    return false;
   }
 
   void rewind() override {
     lines_.rewind();
+    pass_ = {};
     skipped_ = 0;
     left_out_ = {};
   }
@@ -65,6 +70,10 @@ class JsonRows : public RoutingRows {
  private:
   /// False if the line is no routing decision, or is to be skipped.
   bool read_line(const JsonReader& line, RoutingRow& row) {
+    if (line.has(MegatronPass::kExperts)) {
+      if (!pass_.read(line)) ++left_out_.other_blocks;
+      return false;
+    }
     const std::string type = line.string("type", "route");
     if (type == "meta") model_ = line.string("model_id", "");
     if (type != "route") {
@@ -125,6 +134,7 @@ class JsonRows : public RoutingRows {
   JsonLines lines_;
   int64_t skip_;
   bool allow_missing_;
+  MegatronPass pass_;
   int64_t skipped_ = 0;
   LeftOut left_out_;
   std::string model_;

@@ -52,6 +52,11 @@ void LeftOut::say(Logger& log) const {
     log.warning("{} of prompts {} no rows in the record; those texts begin behind the prompt",
                 counted(unrouted_prompts, "token"), has(unrouted_prompts));
   }
+  if (misfits > 0) {
+    log.warning("{} {} more rows of routing than {} tokens; all rows are kept, without token ids",
+                counted(misfits, "response"), has(misfits),
+                misfits == 1 ? "it names" : "they name");
+  }
   if (unnamed > 0) {
     log.warning(
         "{} {} not say which tokens were routed; every token gets an id of its own, so equal "
@@ -62,6 +67,10 @@ void LeftOut::say(Logger& log) const {
   if (uncovered > 0) {
     log.warning("{} of the arrays belong to no text and {} left out", counted(uncovered, "row"),
                 was(uncovered));
+  }
+  if (other_blocks > 0) {
+    log.warning("{} of layers outside of the decoder (multi-token prediction) {} left out",
+                counted(other_blocks, "record"), was(other_blocks));
   }
   if (unlisted_files > 0) {
     log.warning("{} in the folder {} not listed in requests.jsonl and {} left out",
@@ -90,7 +99,9 @@ Json LeftOut::to_json() const {
   json["unrouted_tokens"] = unrouted;
   json["unrouted_prompt_tokens"] = unrouted_prompts;
   json["texts_without_token_ids"] = unnamed;
+  json["texts_with_more_rows_than_tokens"] = misfits;
   json["rows_of_no_text"] = uncovered;
+  json["records_of_other_blocks"] = other_blocks;
   json["unlisted_files"] = unlisted_files;
   json["ambiguous_token_strings"] = ambiguous;
   json["dense_layers"] = dense_layers;

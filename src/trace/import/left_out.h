@@ -20,7 +20,9 @@ struct LeftOut {
   int64_t unrouted = 0;          ///< tokens without routing at the beginning or end of a text
   int64_t unrouted_prompts = 0;  ///< tokens of prompts that the record has no rows for
   int64_t unnamed = 0;           ///< texts that do not say which tokens were routed
+  int64_t misfits = 0;           ///< of those: responses with more rows than they name tokens
   int64_t uncovered = 0;         ///< rows of stacked arrays that belong to no text
+  int64_t other_blocks = 0;      ///< Megatron's records of layers outside of the decoder
   int64_t unlisted_files = 0;    ///< arrays in the folder that no line names
   int64_t ambiguous = 0;         ///< token strings of several ids, of which the lowest was taken
   std::vector<int> dense_layers;

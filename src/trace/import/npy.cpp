@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/half.h"
+#include "base/unpack.h"
 
 namespace foregate::trace {
 namespace {
@@ -62,6 +63,13 @@ int64_t count_values(const NpyHeader& header, int width, size_t file_size,
 
 NpyArray::NpyArray(const fs::path& path)
     : file_(std::make_unique<MappedFile>(path)), bytes_(file_->text()), name_(path.string()) {
+  if (is_compressed(bytes_)) {
+    const fs::path unpacked = unpack_to_temporary(bytes_, name_);
+    held_ = read_file(unpacked);
+    fs::remove(unpacked);
+    bytes_ = held_;
+  }
+  refuse_archive(bytes_, name_);
   read_header();
 }
 

@@ -141,6 +141,13 @@ RoutingBlock from_bare(const std::vector<int64_t>& ids, const RoutingPlace& plac
     const auto width = static_cast<int64_t>(ids.size()) / rows;
     return make_block(ids, rows, width / form.top_k, form.top_k, place.where);
   }
+  if (form.top_k == 0) {
+    throw DataError(
+        fmt::format("{}: an array of {} integers without a shape, of a record that does not say "
+                    "how many tokens "
+                    "it is of; keep the token ids or the counts (usage, meta_info) beside it",
+                    place.where, ids.size()));
+  }
   throw DataError(fmt::format(
       "{}: an array of {} integers without a shape, which {} experts a decision{} and {} do not "
       "explain; expected [tokens, layers, k] of all tokens but the last",
@@ -150,6 +157,15 @@ RoutingBlock from_bare(const std::vector<int64_t>& ids, const RoutingPlace& plac
                          : fmt::format("{} tokens", fmt::join(place.rows, " or "))));
 }
 
+/// Of an array that has a shape and no dtype: so many bytes a value.
+std::string dtype_of(size_t bytes, const std::vector<int64_t>& shape, const RoutingPlace& place) {
+  if (!place.dtype.empty()) return place.dtype;
+  double values = 1;
+  for (const int64_t n : shape) values *= static_cast<double>(n);
+  const auto is = [&](int width) { return values * width == static_cast<double>(bytes); };
+  return is(1) ? "uint8" : is(2) ? "int16" : is(8) ? "int64" : "int32";
+}
+
 RoutingBlock from_object(const Json& value, const RoutingPlace& place) {
   const JsonReader reader(value, place.where + ": routed_experts");
   const std::string encoding = reader.string("encoding", "base64");
@@ -157,7 +173,8 @@ RoutingBlock from_object(const Json& value, const RoutingPlace& place) {
   const std::string bytes = decoded(reader.string("data"), place.where);
   if (bytes.starts_with(kNumpyMagic)) return from_npy(bytes, place.where);
   const std::vector<int64_t> shape = reader.integers("shape");
-  const auto ids = integers_of(bytes, reader.string("dtype", place.dtype), place.where);
+  const auto ids =
+      integers_of(bytes, reader.string("dtype", dtype_of(bytes.size(), shape, place)), place.where);
   const bool fits = shape.size() == 3 &&
                     std::all_of(shape.begin(), shape.end(), [](int64_t n) { return n > 0; }) &&
                     shape[1] <= kMaxLayers && shape[2] <= kMaxExperts &&

@@ -48,6 +48,6 @@ class RoutingRows {
 
 std::unique_ptr<RoutingRows> read_json_rows(const std::vector<std::filesystem::path>& files,
                                             const ImportOptions& options);
-std::unique_ptr<RoutingRows> read_csv_rows(const std::filesystem::path& path);
+std::unique_ptr<RoutingRows> read_csv_rows(const ImportOptions& options);
 
 }  // namespace foregate::trace

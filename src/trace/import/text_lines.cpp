@@ -198,6 +198,7 @@ class TextLines : public TraceSource {
     const bool named = joined.tokens.size().has_value();
     if (named || !text.response) numbering_.survey(joined.tokens, text.where);
     if (!named && text.response) ++left_out_.unnamed;
+    if (joined.misfit) ++left_out_.misfits;
   }
 
   void survey(const ReadText& text) {

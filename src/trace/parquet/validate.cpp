@@ -16,7 +16,11 @@ constexpr uint16_t kLargestHalf = 0x7bff;  // All patterns up to here are finite
 std::string place(size_t index, const Geometry& geometry, int width) {
   const size_t decision = index / static_cast<size_t>(width);
   const auto layers = static_cast<size_t>(geometry.num_moe_layers);
-  return fmt::format("token {}, MoE layer {}", decision / layers, decision % layers);
+  const size_t layer = decision % layers;
+  const int in_model = geometry.moe_layers[layer];
+  return fmt::format(
+      "token {}, MoE layer {}{}", decision / layers, layer,
+      static_cast<size_t>(in_model) == layer ? "" : fmt::format(" (decoder layer {})", in_model));
 }
 
 std::string token_problem(const Trace& trace, const Geometry& geometry) {
