@@ -13,11 +13,14 @@
 #include "commands.h"
 #include "model_options.h"
 #include "models/benchmark_models.h"
+#include "options/number_options.h"
 #include "output.h"
 #include "tensor/dtype.h"
 
 namespace foregate {
 namespace {
+
+constexpr uint64_t kShortestText = 4;  // tokens
 
 struct Arguments {
   collect::BenchmarkOptions options;
@@ -119,19 +122,17 @@ void add_bench_command(CLI::App& app, const RunContext& run) {
       ->capture_default_str();
   collect->add_flag("--random-weights", arguments->random_weights,
                     "Weights are drawn on the device (required)");
-  collect->add_option("--traces", options.traces, "Texts")->capture_default_str();
-  collect->add_option("--shortest", options.shortest, "Tokens of the shortest text")
-      ->capture_default_str();
-  collect->add_option("--longest", options.longest, "Tokens of the longest text")
-      ->capture_default_str();
+  add_number_option(*collect, "--traces", options.traces, {1, kMostCounted}, "Texts");
+  add_number_option(*collect, "--shortest", options.shortest, {kShortestText, kMostCounted},
+                    "Tokens of the shortest text");
+  add_number_option(*collect, "--longest", options.longest, {kShortestText, kMostCounted},
+                    "Tokens of the longest text");
   add_device_option(*collect, arguments->compute.device);
   add_dtype_option(*collect, arguments->compute.dtype);
   add_quantize_option(*collect, arguments->compute.quantization,
                       "none, int8 or nf4 (default: the first that fits into the device's memory)");
-  collect
-      ->add_option("--batch-tokens", options.batch_tokens,
-                   "Tokens run at once; 0 chooses for the device")
-      ->capture_default_str();
+  add_number_option(*collect, "--batch-tokens", options.batch_tokens, {0, kMostCounted},
+                    "Tokens run at once; 0 chooses for the device");
   collect->add_option("--max-memory", arguments->max_memory,
                       "Memory of the device to fit into, e.g. 12GB (default: what is free)");
   collect->add_option("--work", options.work, "Directory to make for texts and traces, and remove")

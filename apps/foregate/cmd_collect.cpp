@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +10,7 @@
 #include "collect/collector.h"
 #include "commands.h"
 #include "model_options.h"
+#include "options/number_options.h"
 #include "output.h"
 
 namespace foregate {
@@ -49,12 +49,8 @@ void parse_record(const std::string& argument, collect::CollectOptions& options)
   }
   const std::string prefix = "features:";
   if (argument.starts_with(prefix)) {
-    const char* begin = argument.data() + prefix.size();
-    const char* end = argument.data() + argument.size();
-    const auto [stop, error] = std::from_chars(begin, end, options.feature_fraction);
-    if (error == std::errc() && stop == end && options.feature_fraction > 0 &&
-        options.feature_fraction <= 1)
-      return;
+    options.feature_fraction = parse_decimal(argument.substr(prefix.size())).value_or(0);
+    if (options.feature_fraction > 0 && options.feature_fraction <= 1) return;
   }
   throw UsageError(fmt::format(
       "--record '{}' is not known; expected logits, features, or features:F with F in (0, 1]",
@@ -115,10 +111,10 @@ void add_collect_command(CLI::App& app, const RunContext& run) {
       ->required();
   command->add_option("-o,--output", options.output, "Trace directory to make or continue")
       ->required();
-  command->add_option("--traces", options.traces, "Traces in all, shared equally over the datasets")
-      ->capture_default_str();
-  command->add_option("--max-length", options.max_length, "Cut texts to this many tokens")
-      ->capture_default_str();
+  add_number_option(*command, "--traces", options.traces, {1, kMostCounted},
+                    "Traces in all, shared equally over the datasets");
+  add_number_option(*command, "--max-length", options.max_length, {1, kMostCounted},
+                    "Cut texts to this many tokens");
   add_device_option(*command, arguments->compute.device);
   add_dtype_option(*command, arguments->compute.dtype);
   add_quantize_option(*command, arguments->compute.quantization,
@@ -136,17 +132,12 @@ void add_collect_command(CLI::App& app, const RunContext& run) {
                    "of the texts)")
       ->delimiter(',')
       ->allow_extra_args(false);
-  command->add_option("--seed", options.seed, "Chooses the texts, and later the split")
-      ->capture_default_str();
+  add_seed_option(*command, "--seed", options.seed, "Chooses the texts, and later the split");
   command->add_flag("--strict", options.strict, "A dataset with too few texts is an error");
-  command
-      ->add_option("--shard-traces", options.shard_traces,
-                   "Traces in one shard; a stopped run loses at most one")
-      ->capture_default_str();
-  command
-      ->add_option("--batch-tokens", options.batch_tokens,
-                   "Tokens run at once; 0 chooses for the device and its free memory")
-      ->capture_default_str();
+  add_number_option(*command, "--shard-traces", options.shard_traces, {1, kMostCounted},
+                    "Traces in one shard; a stopped run loses at most one");
+  add_number_option(*command, "--batch-tokens", options.batch_tokens, {0, kMostCounted},
+                    "Tokens run at once; 0 chooses for the device and its free memory");
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");
   command->callback([arguments, &run] { run_collect(*arguments, run); });
 }

@@ -4,12 +4,14 @@
 
 #include "commands.h"
 #include "model_options.h"
+#include "options/number_options.h"
 #include "output.h"
 #include "predict/evaluation/evaluate.h"
 #include "predict_options.h"
 #include "stats/evaluation/json.h"
 #include "stats/evaluation/table.h"
 #include "tensor/device/device.h"
+#include "trace/geometry.h"
 
 namespace foregate {
 namespace {
@@ -86,20 +88,14 @@ void add_evaluate_command(CLI::App& app, const RunContext& run) {
                       "Checkpoint (directory, or OWNER/NAME that was pulled) whose routers to "
                       "check and predict with, instead of those "
                       "recorded with the trace");
-  command
-      ->add_option("--budget", options.budgets,
-                   "Also measure fetching this many experts, repeatable; k and 2k always are")
-      ->allow_extra_args(false);
-  command
-      ->add_option("--threshold", options.threshold,
-                   "Also measure fetching every expert at least this probable")
-      ->check(CLI::Range(0.0, 1.0));
+  add_number_option(*command, "--budget", options.budgets, {1, trace::kMaxExperts},
+                    "Also measure fetching this many experts, repeatable; k and 2k always are");
+  add_probability_option(*command, "--threshold", options.threshold,
+                         "Also measure fetching every expert at least this probable");
   add_device_option(*command, arguments->device, "That neural predictors run on: ");
-  command
-      ->add_option("--seed", options.seed,
-                   "Of the random predictor, the validation texts that mixtures are fitted on, and "
-                   "the bootstrap")
-      ->capture_default_str();
+  add_seed_option(*command, "--seed", options.seed,
+                  "Of the random predictor, the validation texts that mixtures are fitted on, and "
+                  "the bootstrap");
   command->add_flag("--json", arguments->json, "Print one JSON document");
   command->callback([arguments, &run] { run_evaluate(*arguments, run); });
 }

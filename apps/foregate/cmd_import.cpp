@@ -11,6 +11,7 @@
 #include "base/number_text.h"
 #include "commands.h"
 #include "hub/resolve.h"
+#include "options/number_options.h"
 #include "output.h"
 #include "text/tokenizer/tokenizer.h"
 #include "trace/geometry.h"
@@ -117,23 +118,17 @@ void add_import_command(CLI::App& app, const RunContext& run) {
   command->add_option("-o,--output", options.output, "Trace directory to make")->required();
   command->add_option("--model-name", options.model_name,
                       "Name of the model (default: what the record says, or its name)");
-  command
-      ->add_option("--experts", options.num_experts,
-                   "Experts per MoE layer (default: the largest id found + 1)")
-      ->check(CLI::Range(1, trace::kMaxExperts));
+  add_number_option(*command, "--experts", options.num_experts, {1, trace::kMaxExperts},
+                    "Experts per MoE layer (default: the largest id found + 1)");
   command->add_option(
       "--tokenizer", arguments->tokenizer,
       "The model's tokenizer.json, its directory, or OWNER/NAME of a model that was pulled: gives "
       "tokens that are strings in the record the model's ids");
-  command
-      ->add_option("--top-k", options.top_k,
-                   "sglang: experts a token has at a layer, where arrays have no shape (default: "
-                   "found out)")
-      ->check(CLI::Range(1, trace::kMaxExperts));
-  command
-      ->add_option("--skip", options.skip,
-                   "vllm: leave out this many routing rows at the beginning (warm-up)")
-      ->check(CLI::NonNegativeNumber);
+  add_number_option(*command, "--top-k", options.top_k, {1, trace::kMaxExperts},
+                    "sglang: experts a token has at a layer, where arrays have no shape (default: "
+                    "found out)");
+  add_number_option(*command, "--skip", options.skip, {0, kMostCounted},
+                    "vllm: leave out this many routing rows at the beginning (warm-up)");
   command->add_flag("--allow-missing,--skip-bad", options.allow_missing,
                     "Leave out lines that are broken or cannot be meant, keep what is before a "
                     "missing decision (csv: drop the text), and count them, instead of refusing");

@@ -7,6 +7,7 @@
 #include "base/number_text.h"
 #include "commands.h"
 #include "hub/pull.h"
+#include "options/number_options.h"
 #include "output.h"
 #include "text/datasets/dataset_files.h"
 
@@ -25,6 +26,8 @@ constexpr const char* kFooter =
     "tokenizer and the safetensors files are pulled, of a dataset the files that collect reads.\n"
     "Environment: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and others, as\n"
     "huggingface_hub reads them (docs/hub.md).";
+
+constexpr uint64_t kMostJobs = 64;
 
 struct Arguments {
   hub::PullOptions options;
@@ -104,9 +107,7 @@ void add_pull_command(CLI::App& app, const RunContext& run) {
       ->allow_extra_args(false);
   command->add_flag("--all-files", options.selection.all_files, "Pull every file")
       ->excludes(include);
-  command->add_option("--jobs", options.jobs, "Files downloaded at once")
-      ->check(CLI::Range(1, 64))
-      ->capture_default_str();
+  add_number_option(*command, "--jobs", options.jobs, {1, kMostJobs}, "Files downloaded at once");
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");
   command->callback([arguments, &run] { run_pull(*arguments, run); });
 }

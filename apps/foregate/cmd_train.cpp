@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "live_options.h"
 #include "model_options.h"
+#include "options/number_options.h"
 #include "output.h"
 #include "predict/registry.h"
 #include "predict/runs/sweep.h"
@@ -184,8 +185,7 @@ void add_train_command(CLI::App& app, const RunContext& run) {
   command->add_option("--dtype", arguments->dtype, "Of the matrix products")
       ->check(CLI::IsMember({"float32", "bfloat16"}))
       ->capture_default_str();
-  command->add_option("--seed", options.seed, "Of initial weights and the order of training")
-      ->capture_default_str();
+  add_seed_option(*command, "--seed", options.seed, "Of initial weights and the order of training");
   add_live_options(*command, arguments->live);
   command->get_option("--live")->excludes("--traces");
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");

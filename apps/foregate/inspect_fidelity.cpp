@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/number_text.h"
+#include "options/number_options.h"
 #include "output.h"
 #include "tensor/dtype.h"
 
@@ -62,16 +63,14 @@ void add_fidelity_options(CLI::App& command, FidelityArguments& arguments) {
   wanted->group(group);
   const auto only_here = [&](CLI::Option* option) { return option->group(group)->needs(wanted); };
   only_here(add_data_option(command, arguments.data));
-  only_here(command.add_option("--texts", options.texts, "Texts in all, shared over the datasets")
-                ->check(CLI::PositiveNumber)
-                ->capture_default_str());
-  only_here(command.add_option("--max-length", options.max_length, "Cut texts to this many tokens")
-                ->check(CLI::PositiveNumber)
-                ->capture_default_str());
+  only_here(add_number_option(command, "--texts", options.texts, {1, kMostCounted},
+                              "Texts in all, shared over the datasets"));
+  only_here(add_number_option(command, "--max-length", options.max_length, {1, kMostCounted},
+                              "Cut texts to this many tokens"));
   only_here(add_quantize_option(command, arguments.compute.quantization, "none, int8 or nf4"));
   only_here(add_dtype_option(command, arguments.compute.dtype));
   only_here(add_device_option(command, arguments.compute.device));
-  only_here(command.add_option("--seed", options.seed, "Chooses the texts")->capture_default_str());
+  only_here(add_seed_option(command, "--seed", options.seed, "Chooses the texts"));
 }
 
 void run_fidelity(const std::filesystem::path& model, FidelityArguments& arguments, bool json,
