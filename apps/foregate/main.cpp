@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "commands.h"
+#include "tensor/device/brief_waits.h"
+#include "terminal/standard_streams.h"
 #include "terminal/terminal.h"
 #include "version.h"
 
@@ -78,6 +80,7 @@ int run(Terminal& terminal, int argc, char** argv) {
   add_analyze_command(app, terminal.context());
   add_bench_command(app, terminal.context());
   require_known_command(app, argc, argv);
+  const tensor::BriefWaits brief_waits;
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {
@@ -96,6 +99,7 @@ int run(Terminal& terminal, int argc, char** argv) {
 
 int main(int argc, char** argv) {
   foregate::keep_freed_memory();
+  foregate::fill_closed_standard_streams();
   foregate::Terminal terminal;
   try {
     return foregate::run(terminal, argc, argv);

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "terminal/progress_bar.h"
+#include "terminal/progress_line.h"
+#include "terminal/stderr_style.h"
 #include "terminal/terminal_logger.h"
 
 namespace foregate {
@@ -75,6 +77,87 @@ TEST(TerminalLogger, SaysAsMuchAsIsWanted) {
   EXPECT_EQ(said(Verbosity::kVerbose), "a 1\nb\nwarning: c {}\nerror: d {}\n");
   EXPECT_EQ(said(Verbosity::kNormal), "b\nwarning: c {}\nerror: d {}\n");
   EXPECT_EQ(said(Verbosity::kQuiet), "warning: c {}\nerror: d {}\n");
+}
+
+TEST(StderrStyle, OnlyATerminalThatIsNotDumbIsDrawnOn) {
+  const auto style = [](bool is_terminal, const char* term, const char* no_color) {
+    const StderrStyle found = stderr_style({is_terminal, term, no_color});
+    return std::pair(found.redraws, found.colors);
+  };
+  const std::pair plain(false, false);
+  EXPECT_EQ(style(true, "xterm-256color", nullptr), std::pair(true, true));
+  EXPECT_EQ(style(true, "xterm-256color", ""), std::pair(true, true));  // as no-color.org says
+  EXPECT_EQ(style(true, "xterm-256color", "1"), std::pair(true, false));
+  EXPECT_EQ(style(true, "xterm-256color", "0"), std::pair(true, false));
+  EXPECT_EQ(style(true, "dumb", nullptr), plain);
+  EXPECT_EQ(style(true, nullptr, nullptr), plain);
+  EXPECT_EQ(style(true, "", nullptr), plain);
+  EXPECT_EQ(style(false, "xterm", nullptr), plain);
+}
+
+TEST(StderrStyle, WidthIsWhatTheUserThenTheTerminalSays) {
+  EXPECT_EQ(terminal_width(nullptr, 132), 132);
+  EXPECT_EQ(terminal_width("40", 132), 40);
+  EXPECT_EQ(terminal_width(nullptr, 0), 80);
+  for (const char* nonsense : {"", "0", "-5", "wide", "1e3", "99999999999999999999"})
+    EXPECT_EQ(terminal_width(nonsense, 132), 132) << nonsense;
+}
+
+const ProgressLine kLine = {.label = "collect",
+                            .share = 0.5,
+                            .numbers = "30/60 traces",
+                            .rate = "312 traces/min",
+                            .remark = "1,000 tokens/s",
+                            .time = "ETA 0:08"};
+
+TEST(ProgressLine, TheBarGoesFirstAndTheNumbersStay) {
+  EXPECT_EQ(kLine.fitted(200),
+            "collect [############............] 30/60 traces, 312 traces/min, 1,000 tokens/s, ETA "
+            "0:08");
+  EXPECT_EQ(kLine.fitted(71),
+            "collect [###...] 30/60 traces, 312 traces/min, 1,000 tokens/s, ETA 0:08");
+  EXPECT_EQ(kLine.fitted(70), "collect 30/60 traces, 312 traces/min, 1,000 tokens/s, ETA 0:08");
+  EXPECT_EQ(kLine.fitted(50), "collect 30/60 traces, 312 traces/min, ETA 0:08");
+  EXPECT_EQ(kLine.fitted(39), "collect 30/60 traces, ETA 0:08");
+  EXPECT_EQ(kLine.fitted(20), "collect 30/60 traces");
+  EXPECT_EQ(kLine.fitted(17), "co.. 30/60 traces");
+  EXPECT_EQ(kLine.fitted(16), "30/60 traces");
+  EXPECT_EQ(kLine.fitted(11), "50%");
+  EXPECT_EQ(kLine.text(),
+            "collect [############............] 30/60 traces, 312 traces/min, 1,000 tokens/s, ETA "
+            "0:08");
+}
+
+TEST(ProgressLine, IsNeverWiderThanTheTerminal) {
+  ProgressLine unknown_total = kLine;
+  unknown_total.share = -1;
+  for (int columns = 0; columns < 120; ++columns) {
+    for (const ProgressLine& line : {kLine, unknown_total}) {
+      const std::string shown = line.fitted(columns);
+      EXPECT_LE(static_cast<int>(shown.size()), std::max(columns, 3)) << shown;
+      if (columns >= 12) {
+        EXPECT_THAT(shown, HasSubstr("30/60 traces")) << columns;
+      }
+    }
+  }
+}
+
+TEST(Rate, OneIsNotMany) {
+  EXPECT_EQ(rate_text(1, "B", false), "1 B/s");
+  EXPECT_EQ(rate_text(30, "texts", false), "30 texts/s");
+  ::testing::internal::CaptureStderr();
+  {
+    Screen screen;
+    for (const char* unit : {"traces", "batches"}) {
+      const auto progress =
+          TerminalProgress(screen).start({.label = "x", .unit = unit, .total = 1});
+      progress->update(1);
+      progress->finish();
+    }
+  }
+  const std::string text = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(text, HasSubstr("x 1/1 trace,"));
+  EXPECT_THAT(text, HasSubstr("x 1/1 batch,"));
 }
 
 TEST(Rate, Text) {

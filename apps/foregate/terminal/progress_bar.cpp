@@ -1,14 +1,13 @@
 #include "terminal/progress_bar.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 
 #include "base/number_text.h"
+#include "terminal/progress_line.h"
 
 namespace foregate {
 namespace {
@@ -18,7 +17,6 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kTerminalInterval = std::chrono::milliseconds(100);
 constexpr auto kPlainInterval = std::chrono::seconds(5);
 
-constexpr int kBarWidth = 24;
 constexpr double kSlow = 1;    // a second: below this rates are given by the minute
 constexpr double kWhole = 10;  // from which on decimals say nothing
 
@@ -26,21 +24,16 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-int terminal_width() {
-  winsize size{};
-  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
-std::string bar(double share) {
-  const int filled = static_cast<int>(share * kBarWidth);
-  return std::string(static_cast<size_t>(filled), '#') +
-         std::string(static_cast<size_t>(kBarWidth - filled), '.');
+/// "traces", and of one "trace".
+std::string unit_for(int64_t value, const std::string& unit) {
+  if (value != 1 || !unit.ends_with('s')) return unit;
+  return unit.substr(0, unit.size() - (unit.ends_with("ches") ? 2 : 1));
 }
 
 /// "1,234 traces", "1.2 GB".
 std::string quantity(int64_t value, const std::string& unit) {
   if (unit == "B") return human_bytes(static_cast<uint64_t>(std::max<int64_t>(value, 0)));
-  return with_commas(value) + " " + unit;
+  return with_commas(value) + " " + unit_for(value, unit);
 }
 
 /// "5/10 traces", "1.2 MB/1.2 GB".
@@ -56,8 +49,7 @@ class Bar : public ProgressTask {
         info_(std::move(info)),
         done_(info_.done_before),
         start_(Clock::now()),
-        last_draw_(start_ - kPlainInterval),
-        terminal_(::isatty(STDERR_FILENO) != 0) {}
+        last_draw_(start_ - kPlainInterval) {}
 
   ~Bar() override { screen_.clear_bar(); }
 
@@ -72,42 +64,44 @@ class Bar : public ProgressTask {
     done_ = done;
     remark_ = remark;
     const auto now = Clock::now();
-    if (now - last_draw_ <
-        (terminal_ ? Clock::duration(kTerminalInterval) : Clock::duration(kPlainInterval)))
-      return;
+    const Clock::duration interval =
+        redraws() ? Clock::duration(kTerminalInterval) : Clock::duration(kPlainInterval);
+    if (now - last_draw_ < interval) return;
     last_draw_ = now;
     draw(false);
   }
 
+  bool redraws() const { return screen_.style.redraws; }
+
   void draw(bool last) {
     if (screen_.verbosity == Verbosity::kQuiet) return;
-    const std::string text = line(last);
-    if (terminal_ && !last) {
-      std::fprintf(stderr, "\r%.*s\033[K", terminal_width() - 1, text.c_str());
+    if (redraws() && !last) {
+      // The last column stays free: some terminals begin a new line when it is written.
+      std::fprintf(stderr, "\r%s\033[K", line(last).fitted(terminal_width() - 1).c_str());
       screen_.bar_shown = true;
     } else {
       screen_.clear_bar();
-      std::fprintf(stderr, "%s\n", text.c_str());
+      std::fprintf(stderr, "%s\n", line(last).text().c_str());
     }
     std::fflush(stderr);
   }
 
-  std::string line(bool last) const {
+  ProgressLine line(bool last) const {
     const double elapsed = std::max(seconds_since(start_), 1e-9);
     const double rate = static_cast<double>(done_ - info_.done_before) / elapsed;
     const int64_t total = info_.total;
-    std::string line = info_.label + " ";
-    if (terminal_ && !last && total > 0) {
-      const double part = static_cast<double>(done_) / static_cast<double>(total);
-      line += fmt::format("[{}] ", bar(std::clamp(part, 0.0, 1.0)));
+    ProgressLine line;
+    line.label = info_.label;
+    if (redraws() && !last && total > 0) {
+      line.share = static_cast<double>(done_) / static_cast<double>(total);
     }
-    line += total > 0 ? share(done_, total, info_.unit) : quantity(done_, info_.unit);
-    if (rate > 0) line += ", " + rate_text(rate, info_.unit, info_.per_minute);
-    if (!remark_.empty()) line += ", " + remark_;
+    line.numbers = total > 0 ? share(done_, total, info_.unit) : quantity(done_, info_.unit);
+    if (rate > 0) line.rate = rate_text(rate, info_.unit, info_.per_minute);
+    line.remark = remark_;
     if (last) {
-      line += ", took " + clock_time(elapsed);
+      line.time = "took " + clock_time(elapsed);
     } else if (rate > 0 && total > done_) {
-      line += ", ETA " + clock_time(static_cast<double>(total - done_) / rate);
+      line.time = "ETA " + clock_time(static_cast<double>(total - done_) / rate);
     }
     return line;
   }
@@ -118,7 +112,6 @@ class Bar : public ProgressTask {
   std::string remark_;
   Clock::time_point start_;
   Clock::time_point last_draw_;
-  bool terminal_;
   bool finished_ = false;
 };
 

@@ -9,8 +9,8 @@
 
 namespace foregate {
 
-/// A bar with rate and time left on a terminal, a plain line every few seconds elsewhere. Messages
-/// do not break the bar. The unit "B" is shown as kB, MB, GB.
+/// A bar with rate and time left on a terminal, as wide as that is; a plain line every few seconds
+/// elsewhere. Messages do not break the bar. The unit "B" is shown as kB, MB, GB.
 class TerminalProgress : public ProgressSink {
  public:
   explicit TerminalProgress(Screen& screen) : screen_(screen) {}

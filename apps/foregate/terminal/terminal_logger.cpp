@@ -4,11 +4,20 @@
 #include <spdlog/spdlog.h>
 
 namespace foregate {
+namespace {
+
+/// Automatic: as the terminal's name says.
+spdlog::color_mode color_mode_of(const StderrStyle& style) {
+  return style.colors ? spdlog::color_mode::automatic : spdlog::color_mode::never;
+}
+
+}  // namespace
 
 TerminalLogger::TerminalLogger(Screen& screen)
     : screen_(screen),
       logger_(std::make_unique<spdlog::logger>(
-          "foregate", std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>())) {
+          "foregate",
+          std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>(color_mode_of(screen.style)))) {
   logger_->set_level(spdlog::level::debug);
   logger_->set_pattern("%^%v%$");
 }

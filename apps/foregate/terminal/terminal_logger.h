@@ -12,8 +12,8 @@ class logger;
 
 namespace foregate {
 
-/// Talk on standard error, colored on a terminal. Quiet keeps warnings and errors, verbose adds
-/// debug messages.
+/// Talk on standard error, colored on a terminal unless NO_COLOR is set. Quiet keeps warnings and
+/// errors, verbose adds debug messages.
 class TerminalLogger : public Logger {
  public:
   explicit TerminalLogger(Screen& screen);
