@@ -73,9 +73,9 @@ void print_summary(const collect::CollectSummary& summary, const collect::Collec
     print_json(result);
     return;
   }
-  const std::string content =
-      fmt::format("{} traces, {} tokens, {} routing decisions", with_commas(manifest.num_traces()),
-                  with_commas(manifest.num_tokens()), with_commas(decisions));
+  const std::string content = fmt::format("{}, {}, {}", number_of(manifest.num_traces(), "trace"),
+                                          number_of(manifest.num_tokens(), "token"),
+                                          number_of(decisions, "routing decision"));
   if (summary.already_complete) {
     print_line(fmt::format("{} is complete already: {}", options.output.string(), content));
   } else {

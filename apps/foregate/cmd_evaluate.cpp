@@ -21,6 +21,7 @@ constexpr const char* kFooter =
     "  foregate evaluate --traces traces\n"
     "  foregate evaluate --traces traces --predictor adapter --predictor frequency --json\n"
     "  foregate evaluate --traces traces --predictor adapter --budget 12 --threshold 0.1\n"
+    "  foregate evaluate --traces traces --predictor adapter --wide\n"
     "  foregate evaluate --traces traces --predictor transition --lead layer-1 --lead layer-2\n"
     "  foregate evaluate --traces traces --predictor statistics --lead layer-1 --cross-domain\n"
     "Predictors given by name are fitted on the training split first; trained ones are given as "
@@ -34,6 +35,7 @@ struct Arguments {
   std::vector<std::string> leads;
   std::string split = "test";
   std::string device = "cpu";
+  bool wide = false;
   bool json = false;
 };
 
@@ -47,8 +49,13 @@ void run_evaluate(Arguments& arguments, const RunContext& run) {
   const stats::Evaluation evaluation = predict::evaluate(options, run);
   if (arguments.json) {
     print_json(stats::evaluation_json(evaluation));
-  } else {
+  } else if (arguments.wide) {
     print_line(stats::evaluation_table(evaluation));
+  } else {
+    print_line(stats::evaluation_summary(evaluation));
+    run.log.info(
+        "gain: in recall, over the best untrained predictor of the lead. --wide shows "
+        "every metric, budgets and cost; --json all of it");
   }
 }
 
@@ -96,7 +103,10 @@ void add_evaluate_command(CLI::App& app, const RunContext& run) {
   add_seed_option(*command, "--seed", options.seed,
                   "Of the random predictor, the validation texts that mixtures are fitted on, and "
                   "the bootstrap");
-  command->add_flag("--json", arguments->json, "Print one JSON document");
+  command->add_flag("--wide", arguments->wide,
+                    "Print every metric with its interval, the experts to fetch, calibration and "
+                    "cost, however wide");
+  command->add_flag("--json", arguments->json, "Print one JSON document")->excludes("--wide");
   command->callback([arguments, &run] { run_evaluate(*arguments, run); });
 }
 

@@ -12,6 +12,9 @@ namespace foregate {
 namespace {
 
 constexpr const char* kFooter =
+    "examples:\n"
+    "  foregate export --format npy traces --output arrays\n"
+    "  foregate export --format jsonl traces --output lines\n"
     "formats:\n"
     "  npy    traces.experts.npy and traces.gate_weights.npy [tokens, MoE layers, k], "
     "traces.token_ids.npy,\n"
@@ -41,8 +44,8 @@ void add_export_command(CLI::App& app, const RunContext& run) {
     chosen.format =
         arguments->format == "npy" ? trace::ExportFormat::kNpy : trace::ExportFormat::kJsonl;
     const trace::ExportSummary summary = trace::export_traces(chosen, run);
-    print_line(fmt::format("{}: {} traces, {} tokens", chosen.output.string(),
-                           with_commas(summary.traces), with_commas(summary.tokens)));
+    print_line(fmt::format("{}: {}, {}", chosen.output.string(), number_of(summary.traces, "trace"),
+                           number_of(summary.tokens, "token")));
   });
 }
 

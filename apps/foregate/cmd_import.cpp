@@ -21,6 +21,9 @@ namespace foregate {
 namespace {
 
 constexpr const char* kFooter =
+    "examples:\n"
+    "  foregate import --format vllm --output traces routing.jsonl\n"
+    "  foregate import --format sglang --output traces responses.jsonl\n"
     "formats:\n"
     "  vllm, sglang  JSON lines (or whole JSON files): responses of the engine as they are "
     "(choices, "
@@ -88,18 +91,19 @@ void print_summary(const trace::ImportSummary& summary, const Arguments& argumen
     return;
   }
   print_line(fmt::format(
-      "{}: {} traces, {} tokens, {} routing decisions of {}", arguments.options.output.string(),
-      with_commas(manifest.num_traces()), with_commas(manifest.num_tokens()),
-      with_commas(manifest.num_tokens() * geometry.num_moe_layers), manifest.model));
-  print_line(fmt::format("{} MoE layers, {} experts, top-{}; {} gate weights; token ids: {}",
-                         geometry.num_moe_layers, geometry.num_experts, geometry.top_k,
+      "{}: {}, {}, {} of {}", arguments.options.output.string(),
+      number_of(manifest.num_traces(), "trace"), number_of(manifest.num_tokens(), "token"),
+      number_of(manifest.num_tokens() * geometry.num_moe_layers, "routing decision"),
+      manifest.model));
+  print_line(fmt::format("{}, {}, top-{}; {} gate weights; token ids: {}",
+                         number_of(geometry.num_moe_layers, "MoE layer"),
+                         number_of(geometry.num_experts, "expert"), geometry.top_k,
                          manifest.gate_weights ? "with" : "without",
                          trace::description(manifest.token_ids)));
   if (summary.cut_tokens > 0) {
-    print_line(
-        fmt::format("missing decisions: {} texts dropped, {} cut before the gap; {} tokens lost",
-                    with_commas(summary.dropped_texts), with_commas(summary.cut_texts),
-                    with_commas(summary.cut_tokens)));
+    print_line(fmt::format("missing decisions: {} dropped, {} cut before the gap; {} lost",
+                           number_of(summary.dropped_texts, "text"), with_commas(summary.cut_texts),
+                           number_of(summary.cut_tokens, "token")));
   }
 }
 

@@ -40,10 +40,10 @@ void print_row(const std::string& name, const collect::FidelityRow& row) {
 }
 
 void print_table(const collect::Fidelity& fidelity, const collect::FidelityOptions& options) {
-  print_line(fmt::format("{}, quantisation {}, against float32 on {} tokens of {} texts",
+  print_line(fmt::format("{}, quantisation {}, against float32 on {} of {}",
                          tensor::dtype_name(options.compute.dtype),
                          tensor::quantization_name(options.compute.quantization.value()),
-                         with_commas(fidelity.tokens), with_commas(fidelity.texts)));
+                         number_of(fidelity.tokens, "token"), number_of(fidelity.texts, "text")));
   print_line(fmt::format("{:<10} {:>10} {:>10} {:>10} {:>12}", "MoE layer", "same set", "recall",
                          "top-1", "logit error"));
   for (size_t layer = 0; layer < fidelity.layers.size(); ++layer) {

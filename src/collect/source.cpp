@@ -14,20 +14,13 @@
 namespace foregate::collect {
 namespace {
 
-void report_plan(const text::SamplingPlan& plan, int64_t target, Logger& log) {
+void report_plan(const text::SamplingPlan& plan, Logger& log) {
   for (const text::DatasetPlan& dataset : plan.datasets) {
     log.info(
-        "{}: {} of {} usable texts, {}{}", dataset.spec.name,
-        with_commas(static_cast<int64_t>(dataset.ordinals.size())), with_commas(dataset.available),
-        dataset.description,
-        dataset.skipped > 0 ? fmt::format(", {} rows skipped", with_commas(dataset.skipped)) : "");
+        "{}: {} of {}, {}{}", dataset.spec.name, with_commas(std::ssize(dataset.ordinals)),
+        number_of(dataset.available, "usable text"), dataset.description,
+        dataset.skipped > 0 ? fmt::format(", {} skipped", number_of(dataset.skipped, "row")) : "");
     for (const std::string& reason : dataset.skip_reasons) log.info("  skipped {}", reason);
-  }
-  if (plan.num_texts() < target) {
-    log.warning(
-        "the datasets hold {} usable texts, fewer than the {} traces asked for; collecting them "
-        "all",
-        with_commas(plan.num_texts()), with_commas(target));
   }
 }
 
@@ -38,7 +31,7 @@ text::SamplingPlan make_plan(const CollectOptions& options, const RunContext& ru
                                                   run.stop.check("nothing was written yet");
                                                   progress->update(rows);
                                                 });
-  report_plan(plan, options.traces, run.log);
+  report_plan(plan, run.log);
   return plan;
 }
 

@@ -115,10 +115,6 @@ void check_space(const RepoCache& cache, uint64_t bytes) {
                   cache.folder().string(), human_bytes(bytes), human_bytes(space.available)));
 }
 
-std::string counted(size_t count, const char* what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
 std::vector<RemoteFile> chosen_files(const Listing& listing, const PullOptions& options) {
   Paths paths;
   for (const RemoteFile& file : listing.files) paths.push_back(file.path);
@@ -215,8 +211,8 @@ PullSummary pull(const PullOptions& options, const Environment& environment,
     if (!cached) jobs.push_back({file, std::min(cache.incomplete_size(file.hash), file.size)});
   }
   run.log.info("{} at {}: {}, {}; {} already in the cache", options.repo.description(),
-               listing.commit.substr(0, 12), counted(files.size(), "file"), human_bytes(bytes),
-               files.size() - jobs.size());
+               listing.commit.substr(0, 12), number_of(std::ssize(files), "file"),
+               human_bytes(bytes), files.size() - jobs.size());
   const Source source{options.repo, options.revision, listing.commit};
   if (!jobs.empty()) run_jobs(jobs, options, environment, cache, source, run, summary);
   // Last: until here the name of the revision led to what was whole before.

@@ -171,6 +171,7 @@ void write_results(std::vector<Job>& jobs, const LiveTexts& texts) {
   for (size_t i = 0; i < jobs.size(); ++i) {
     Job& job = jobs[i];
     job.info.settings = job.predictor->settings();
+    job.info.best_step = job.predictor->best_step();
     job.info.validation = metrics[i];
     job.info.calibration = calibrations[i];
     predict::save_predictor(job.output, *job.predictor, job.info, texts_seen(texts.index()));
@@ -219,11 +220,11 @@ std::vector<predict::TrainSummary> train_live(const TrainLiveOptions& options,
   if (jobs.empty()) return summaries;
 
   const TextIndex& index = texts.index();
-  run.log.info("{} training texts with {} tokens, {} validation texts; {} pass{} over them",
-               with_commas(index.texts_of(trace::Split::kTrain)),
-               with_commas(index.tokens_of(trace::Split::kTrain)),
-               with_commas(index.texts_of(trace::Split::kValidation)), passes,
-               passes == 1 ? "" : "es");
+  run.log.info("{} with {}, {}; {} over them",
+               number_of(index.texts_of(trace::Split::kTrain), "training text"),
+               number_of(index.tokens_of(trace::Split::kTrain), "token"),
+               number_of(index.texts_of(trace::Split::kValidation), "validation text"),
+               number_of(passes, "pass"));
   // One training shows its own steps; of several, only how far they are together is shown.
   const bool alone = jobs.size() == 1;
   const RunContext each{alone ? run.progress : silent_run().progress, run.stop, run.log};

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "predict/settings.h"
@@ -64,6 +65,9 @@ class Predictor {
   virtual Settings settings() const { return {}; }
   /// How it is trained by gradient; null if it learns otherwise or not at all.
   virtual const TrainerSettings* trainer_settings() const { return nullptr; }
+  /// After how many steps of fit() by gradient the weights were found, 0: they are the initial
+  /// ones. Nothing if it did not learn so, or elsewhere.
+  virtual std::optional<int64_t> best_step() const { return std::nullopt; }
 
  private:
   std::string name_;

@@ -35,6 +35,7 @@ Json PredictorInfo::to_json() const {
   json["seed"] = seed;
   json["dtype"] = dtype;
   json["settings"] = settings_to_json(settings);
+  if (best_step) json["best_step"] = *best_step;
   Json metrics = Json::object();
   for (const auto& [metric, value] : validation) metrics[metric] = value;
   json["validation"] = std::move(metrics);
@@ -71,6 +72,7 @@ PredictorInfo PredictorInfo::from_json(const JsonReader& reader) {
   info.seed = read_unsigned(reader, "seed");
   info.dtype = reader.string("dtype");
   info.settings = settings_from_json(reader.object("settings"));
+  if (reader.has("best_step")) info.best_step = reader.integer("best_step", 0, INT64_MAX);
   const JsonReader metrics = reader.object("validation");
   for (const auto& [metric, value] : metrics.json().items()) {
     info.validation.emplace_back(metric, metrics.number(metric.c_str(), 0, 1));

@@ -39,7 +39,8 @@ struct PredictorInfo {
   std::string held_out;      ///< the dataset it was not to see, all of which is test; empty: none
   std::string learned_from;  ///< the only dataset it learned from; empty: all of them
   uint64_t seed = 0;
-  std::string dtype = "float32";  ///< the products of its training were computed in
+  std::optional<int64_t> best_step;  ///< Predictor::best_step() of the training
+  std::string dtype = "float32";     ///< the products of its training were computed in
   std::vector<std::pair<std::string, double>> validation;  ///< metric on the validation split
   std::optional<scoring::Calibration>
       calibration;  ///< fitted on validation texts, if there were any

@@ -1,4 +1,5 @@
 #include "report/report.h"
+#include "base/number_text.h"
 
 #include <fmt/format.h>
 
@@ -41,7 +42,7 @@ std::string render_report(const ReportInput& input) {
   const stats::RoutingStatistics& statistics = input.statistics;
   const std::string subtitle = fmt::format(
       "{} · {} · {}", input.manifest.model.empty() ? "unknown model" : input.manifest.model,
-      counted(statistics.traces, "trace"), counted(statistics.usage.tokens(), "token"));
+      number_of(statistics.traces, "trace"), number_of(statistics.usage.tokens(), "token"));
   for (Detail detail;; detail.share *= kLessDetail) {
     std::string page = render_page(input.title, subtitle, all_sections(input, detail));
     if (page.size() < kLargestPage || detail.share < kLeastDetail) return page;

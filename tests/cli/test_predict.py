@@ -49,6 +49,35 @@ def test_untrained_predictors_and_control(demo_trace):
     assert recall["random"] < recall["frequency"] < recall["token-table"] < recall["statistics"]
 
 
+def test_the_table_fits_a_screen_and_wide_has_the_rest(demo_trace):
+    done = run("evaluate", "--traces", demo_trace)
+    lines = done.stdout.rstrip().splitlines()
+    assert max(map(len, lines)) <= 100 and len(lines) <= 24, done.stdout
+    assert "gain" in done.stdout and "recall@4" in done.stdout and "calibration error" not in done.stdout
+    assert "--wide" in done.stderr
+    wide = run("evaluate", "--traces", demo_trace, "--predictor", "frequency", "--lead", "next-token", "--wide").stdout
+    assert "calibration error" in wide and "gate-mass@4" in wide
+    fails("evaluate", "--traces", demo_trace, "--wide", "--json", code=2, saying=["--wide", "--json"])
+
+
+def test_one_text_gives_no_interval(tmp_path):
+    said = run("collect", "--model", MODEL, *demo_data(["news-briefs"]), "--traces", 1, "--output", tmp_path / "t")
+    assert ": 1 trace, " in said.stdout
+    table = run("evaluate", "--traces", tmp_path / "t", "--predictor", "frequency", "--split", "all").stdout
+    assert "all split, 1 text; percent, without intervals" in table and "[" not in table
+    result = evaluate(tmp_path / "t", "--predictor", "frequency", "--split", "all")
+    assert result["rows"][0]["metrics"]["recall@2"]["low"] is None
+
+
+def test_a_training_that_kept_its_start_says_so(demo_trace, tmp_path):
+    (tmp_path / "settings.json").write_text(json.dumps({"steps": 2, "batch_tokens": 8, "learning_rate": 1e-9}))
+    done = train(demo_trace, "gate-adapter", "layer-1", tmp_path / "p", "--config", tmp_path / "settings.json")
+    assert [line for line in done.stderr.splitlines() if "nothing was better" in line and "start" in line]
+    assert json.loads((tmp_path / "p/predictor.json").read_text())["best_step"] == 0
+    table = run("evaluate", "--traces", demo_trace, "--predictor", tmp_path / "p").stdout
+    assert "+ kept its start" in table
+
+
 def test_recall_over_all_texts_is_what_numpy_counts(demo_trace, tmp_path):
     """The predictor's own ranks, scored by an independent count over every text."""
     train(demo_trace, "frequency", "next-token", tmp_path / "p")

@@ -445,7 +445,7 @@ TEST_F(Evaluate, NumbersThatAreNotHeldOutSaySo) {
   all.leads = {scoring::Lead::layer(1)};
   all.all_texts = true;
   const stats::Evaluation evaluation = evaluate(all);
-  EXPECT_THAT(evaluation.rows[0].title(), HasSubstr("frequency (learned from 36 of these 40"));
+  EXPECT_THAT(evaluation.rows[0].title(), HasSubstr("frequency (learned from 36 of 40 texts"));
   EXPECT_EQ(evaluation.rows[1].predictor, "next-gate");
 }
 

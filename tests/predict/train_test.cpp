@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "predict/calibration.h"
+#include "predict/evaluation/evaluate.h"
 #include "predict/registry.h"
 #include "support/recorded_run.h"
 #include "support/synthetic_trace.h"
@@ -21,6 +22,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::RecordedRun;
 using testing::TemporaryFolder;
 
@@ -172,6 +174,31 @@ TEST_F(Train, LearnsMoreThanItStartedWith) {
   const TrainSummary start = train_predictor(gate);
   ASSERT_EQ(adapter.info.validation[0].first, "recall@2");
   EXPECT_GT(adapter.info.validation[0].second, start.info.validation[0].second + 0.02);
+}
+
+TEST_F(Train, SaysWhenItKeptItsStart) {
+  RecordedRun usual;
+  const TrainSummary learned = train_predictor(options("learned"), usual.context());
+  EXPECT_GT(learned.info.best_step, 0);
+  EXPECT_THAT(usual.messages(), Not(Contains(HasSubstr("than the start"))));
+  write_file_atomically(config(), R"({"steps": 2, "batch_tokens": 1, "learning_rate": 1e-9})");
+  for (const char* predictor : {"gate-adapter", "gate-mlp"}) {
+    RecordedRun run;
+    const TrainOptions tiny = options((predictor + std::string("-kept")).c_str(), predictor);
+    EXPECT_EQ(train_predictor(tiny, run.context()).info.best_step, 0);
+    EXPECT_THAT(run.messages(), Contains(HasSubstr("warning: training " + std::string(predictor) +
+                                                   " at layer-1: in 2 steps nothing was better")));
+    EXPECT_EQ(read_predictor_info(tiny.output).best_step, 0);
+    EXPECT_TRUE(train_predictor(tiny).already_done);
+    EvaluateOptions measured;
+    measured.traces = traces();
+    measured.predictors = {tiny.output.string()};
+    const stats::Evaluation evaluation = evaluate(measured);
+    EXPECT_TRUE(evaluation.rows.at(0).kept_start);
+  }
+  TrainOptions counting = options("counting", "frequency");
+  counting.config.clear();
+  EXPECT_FALSE(train_predictor(counting).info.best_step.has_value());
 }
 
 TEST_F(Train, EveryLossLearns) {

@@ -38,6 +38,22 @@ TEST(EvaluationJsonTest, RoundTrip) {
   EXPECT_TRUE(after.has_control);
 }
 
+TEST(EvaluationJsonTest, OneTextGivesNoInterval) {
+  Evaluation before = sample_evaluation();
+  before.rows[0].slices[0].texts = 1;
+  before.rows[0].slices[1].texts = 2;
+  before.rows[0].kept_start = true;
+  const Json json = evaluation_json(before);
+  const Json& row = json["rows"][0];
+  EXPECT_EQ(row["metrics"]["recall@2"].dump(), R"({"mean":0.254,"low":null,"high":null})");
+  EXPECT_TRUE(row["gain"]["low"].is_null());
+  EXPECT_EQ(row["slices"][0]["metrics"]["recall@2"]["low"], 0.25);
+  const EvaluationRow after = evaluation_from_json(json, "evaluation.json").rows.at(0);
+  EXPECT_EQ(*after.whole().metrics.find(recall_at(2)), (Interval{0.254, 0.254, 0.254}));
+  EXPECT_EQ(after.gain, (Interval{0.01, 0.01, 0.01}));
+  EXPECT_TRUE(after.kept_start);
+}
+
 TEST(EvaluationJsonTest, ReadsWhatEarlierVersionsWrote) {
   Json json = evaluation_json(sample_evaluation());
   for (const char* key :

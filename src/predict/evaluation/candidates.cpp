@@ -45,6 +45,7 @@ void add_by_name(const PredictorKind& kind, const EvaluateOptions& options, cons
                           .trained = kind.trained,
                           .learned_from = "",
                           .seen_texts = {},
+                          .kept_start = false,
                           .calibration = {}});
   }
 }
@@ -155,6 +156,7 @@ void add_directory(const std::string& directory, const EvaluateOptions& options,
                         .trained = kind->trained,
                         .learned_from = stored.info.learned_from,
                         .seen_texts = std::move(stored.seen_texts),
+                        .kept_start = stored.info.best_step == 0,
                         .calibration = stored.info.calibration});
 }
 

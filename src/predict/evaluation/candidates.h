@@ -22,6 +22,7 @@ struct Candidate {
   bool trained = false;                     ///< by gradient: no baseline for others
   std::string learned_from;                 ///< the only dataset it learned from; empty: all
   std::unordered_set<uint64_t> seen_texts;  ///< of a directory: what it learned from
+  bool kept_start = false;  ///< of a directory: no step of its training was better than its start
   std::optional<scoring::Calibration> calibration;  ///< of a directory: what it holds
 };
 

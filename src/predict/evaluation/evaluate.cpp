@@ -103,6 +103,7 @@ class EvaluationRun {
     for (size_t i = 0; i < evaluators_.size(); ++i) {
       stats::EvaluationRow& row = evaluation.rows.emplace_back(evaluators_[i].summarize(seed));
       row.learned_texts = seen_[i];
+      row.kept_start = candidates_[i].kept_start;
     }
     add_gains(evaluation, seed);
     stats::mark_fronts(evaluation.rows, evaluation.top_k);

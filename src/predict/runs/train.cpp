@@ -68,6 +68,7 @@ TrainSummary train_predictor(const TrainOptions& options, const RunContext& run)
   predictor->fit({.corpus = texts, .counts = counts, .environment = environment, .run = run});
 
   info.settings = predictor->settings();
+  info.best_step = predictor->best_step();
   info.validation = measure_on_validation({predictor.get()}, texts).front();
   info.calibration = fit_calibrations({predictor.get()}, texts).front();
   save_predictor(options.output, *predictor, info, hashes_learned_from(texts));

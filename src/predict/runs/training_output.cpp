@@ -28,6 +28,7 @@ std::string identity_of(PredictorInfo info) {
   info.calibration.reset();
   info.token_ids.reset();  // The trace's digest says as much, and older directories do not.
   info.tokenizer_sha256.clear();
+  info.best_step.reset();
   Json json = info.to_json();
   json["settings"].erase("checkpoint_seconds");  // changes nothing but how often the state is kept
   return json.dump();

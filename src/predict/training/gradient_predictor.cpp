@@ -32,6 +32,7 @@ std::unique_ptr<Training> GradientPredictor::start_training(const FitInputs& inp
 
 void GradientPredictor::end_training(Training& training) {
   values_ = training.result();
+  best_step_ = training.best_step();
 }
 
 }  // namespace foregate::predict

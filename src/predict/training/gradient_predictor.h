@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +46,7 @@ class GradientPredictor : public NeuralPredictor {
   void end_training(Training& training) final;
   Settings settings() const override { return training_.list(); }
   const TrainerSettings* trainer_settings() const final { return &training_; }
+  std::optional<int64_t> best_step() const final { return best_step_; }
 
  protected:
   /// Batches and loss. parameters() are asked for after this. May refer to predictor and inputs.
@@ -51,6 +54,7 @@ class GradientPredictor : public NeuralPredictor {
 
  private:
   TrainerSettings training_;
+  std::optional<int64_t> best_step_;
 };
 
 }  // namespace foregate::predict

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/number_text.h"
 #include "predict/fit_inputs.h"
 #include "predict/training/adamw.h"
 #include "predict/training/event_file.h"
@@ -86,16 +87,26 @@ struct Training::Impl {
     save_training(environment_.checkpoint, state_, identity_);
   }
 
+  int64_t best_step() const { return state_.best_step; }
+
   NamedTensors result() {
     progress_->finish();
     run_.log.debug("{}: best validation recall {:.4f} at step {}", label_, state_.best_recall,
                    state_.best_step);
+    if (kept_start()) {
+      run_.log.warning(
+          "{}: in {} nothing was better on the validation texts than the start ({:.1f}%), which is "
+          "kept; more texts, more steps or a lower learning_rate may help",
+          label_, number_of(state_.step, "step"), 100 * state_.best_recall);
+    }
     NamedTensors best;
     for (const auto& [name, tensor] : state_.best) best[name] = tensor.cpu();
     return best;
   }
 
  private:
+  bool kept_start() const { return state_.best_step == 0 && state_.step > 0; }
+
   bool keeps_checkpoint() const { return !environment_.checkpoint.empty(); }
 
   bool out_of_patience() const {
@@ -217,6 +228,10 @@ void Training::save() {
 
 NamedTensors Training::result() {
   return impl_->result();
+}
+
+int64_t Training::best_step() const {
+  return impl_->best_step();
 }
 
 void train_alone(Predictor& predictor, const FitInputs& inputs) {

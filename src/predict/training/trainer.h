@@ -51,8 +51,10 @@ class Training {
   void step();
   /// Keeps the state now, if there is a place for it.
   void save();
-  /// The best parameters seen: float32, CPU.
+  /// The best parameters seen: float32, CPU. Warns if they are those it began with.
   NamedTensors result();
+  /// After how many steps they were seen; 0: no step was better than the start.
+  int64_t best_step() const;
 
  private:
   struct Impl;

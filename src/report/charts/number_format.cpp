@@ -94,10 +94,6 @@ std::string shorten(std::string_view text, size_t length) {
   return characters <= length ? clean : clean.substr(0, cut) + "…";
 }
 
-std::string counted(int64_t count, std::string_view noun) {
-  return fmt::format("{} {}{}", with_commas(count), noun, count == 1 ? "" : "s");
-}
-
 std::string format_value(double value, Unit unit) {
   if (std::isnan(value)) return "–";
   switch (unit) {

@@ -17,9 +17,6 @@ std::string clean_utf8(std::string_view text);
 /// At most `length` characters, the last an ellipsis if something was cut. Takes and gives UTF-8.
 std::string shorten(std::string_view text, size_t length);
 
-/// "1 trace", "1,234 traces": `noun` takes an s unless there is one.
-std::string counted(int64_t count, std::string_view noun);
-
 /// How a value is shown.
 enum class Unit {
   kPercent,  ///< A share from 0 to 1: "12.3%"

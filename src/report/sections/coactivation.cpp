@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/number_text.h"
 #include "report/charts/heat_map.h"
 #include "report/sections/layers.h"
 #include "report/sections/sections.h"

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/number_text.h"
 #include "report/charts/line_chart.h"
 #include "report/sections/layers.h"
 #include "report/sections/sections.h"
@@ -102,8 +103,8 @@ Section comparison_section(const ReportInput& input) {
     return section;
   }
   section.paragraphs = {fmt::format("This trace against {}: the same {} with {}.",
-                                    input.compared_with, counted(agreement.texts(), "text"),
-                                    counted(agreement.tokens(), "token"))};
+                                    input.compared_with, number_of(agreement.texts(), "text"),
+                                    number_of(agreement.tokens(), "token"))};
   const Table table = agreement_table(geometry, agreement);
   section.figures.push_back(agreement_figure(geometry, table));
   section.figures.push_back(usage_divergence_figure(geometry, table));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/number_text.h"
 #include "report/charts/bar_chart.h"
 #include "report/charts/heat_map.h"
 #include "report/charts/line_chart.h"
@@ -29,7 +30,7 @@ Figure tokens_figure(const stats::RoutingStatistics& statistics) {
     if (chart.bars.size() == kMaxDatasetRows) continue;
     chart.bars.push_back(
         {dataset.name, share, 0, 0,
-         counted(dataset.usage.tokens(), "token") + ", " + counted(dataset.traces, "trace")});
+         number_of(dataset.usage.tokens(), "token") + ", " + number_of(dataset.traces, "trace")});
   }
   return {"datasets",
           "What the trace is made of",

@@ -235,9 +235,11 @@ void evaluation_findings(const stats::Evaluation& evaluation, std::vector<std::s
   }
   for (const stats::EvaluationRow* row : best) {
     const stats::Interval& value = *recall_of(*row);
-    found.push_back(fmt::format("The best predictor at lead {} is {}: {} {} [{}, {}].", row->lead,
-                                row->predictor, stats::metric_name(recall), percent(value.mean),
-                                percent(value.low), percent(value.high)));
+    const bool interval = row->whole().texts >= stats::kTextsForInterval;
+    found.push_back(fmt::format(
+        "The best predictor at lead {} is {}: {} {}{}.", row->lead, row->predictor,
+        stats::metric_name(recall), percent(value.mean),
+        interval ? fmt::format(" [{}, {}]", percent(value.low), percent(value.high)) : ""));
   }
 }
 

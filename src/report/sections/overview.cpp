@@ -24,7 +24,7 @@ Facts facts_of(const ReportInput& input) {
       {"Model", or_unknown(manifest.model)},
       {"Architecture", or_unknown(manifest.model_type)},
       {"Routing", fmt::format("{} of {} experts in {}", geometry.top_k, geometry.num_experts,
-                              counted(geometry.num_moe_layers, "MoE layer"))},
+                              number_of(geometry.num_moe_layers, "MoE layer"))},
       {"Computed in", manifest.quantization == "none"
                           ? manifest.dtype
                           : fmt::format("{}, {} weights", manifest.dtype, manifest.quantization)},

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/number_text.h"
 #include "report/charts/line_chart.h"
 #include "report/sections/layers.h"
 #include "report/sections/sections.h"
@@ -40,10 +41,11 @@ Section phases_section(const ReportInput& input) {
     return section;
   }
   const stats::PhaseUsage& phases = statistics.phases;
-  section.paragraphs = {fmt::format(
-      "{} of prompts and {} generated after them, in the traces that "
-      "have both.",
-      counted(phases.prompt().tokens(), "token"), counted(phases.generated().tokens(), "token"))};
+  section.paragraphs = {
+      fmt::format("{} of prompts and {} generated after them, in the traces that "
+                  "have both.",
+                  number_of(phases.prompt().tokens(), "token"),
+                  number_of(phases.generated().tokens(), "token"))};
   LineChart chart;
   chart.label = "Line chart of the divergence of prompt and generated tokens by layer";
   chart.description = "Jensen-Shannon divergence of the experts of prompt and generated tokens.";

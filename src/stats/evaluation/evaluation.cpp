@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/number_text.h"
+
 namespace foregate::stats {
 
 double EvaluationRow::recall(int budget) const {
@@ -30,9 +32,13 @@ std::map<std::string, double> EvaluationRow::recall_by_dataset(int budget) const
 }
 
 std::string EvaluationRow::title() const {
-  if (learned_texts == 0) return predictor;
-  return fmt::format("{} (learned from {} of these {} texts)", predictor, learned_texts,
-                     whole().texts);
+  std::string title = predictor;
+  if (learned_texts > 0) {
+    title += fmt::format(" (learned from {} of {})", with_commas(learned_texts),
+                         number_of(whole().texts, "text"));
+  }
+  if (kept_start) title += " (kept its start)";
+  return title;
 }
 
 std::string TransferRow::title() const {

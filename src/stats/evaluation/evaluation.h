@@ -29,6 +29,9 @@ struct Part {
   auto operator<=>(const Part&) const = default;
 };
 
+/// Intervals are over texts: from fewer than this there is none.
+inline constexpr int64_t kTextsForInterval = 2;
+
 /// A row's metrics on a part of its decisions; intervals over the texts that have such decisions.
 struct Slice {
   Part part;
@@ -42,6 +45,7 @@ struct EvaluationRow {
   std::string predictor;      ///< name or directory
   std::string lead;           ///< "next-token", "layer-1", "pre-attention"
   int64_t learned_texts = 0;  ///< of its texts, those that the predictor learned from: not held out
+  bool kept_start = false;    ///< trained by gradient, and no step was better than the start
   /// All decisions first, then by dataset, by layer and, if there are both phases, by phase.
   std::vector<Slice> slices = {Slice()};
 
@@ -75,7 +79,8 @@ struct EvaluationRow {
   /// The mean of recall@budget of each slice of this kind that has it.
   std::vector<std::pair<Part, double>> recalls(Part::By by, int budget) const;
   std::map<std::string, double> recall_by_dataset(int budget) const;
-  /// The predictor, and if some texts are not held out, how many: for people.
+  /// The predictor, if some texts are not held out, how many, and whether it kept its start: for
+  /// people.
   std::string title() const;
 };
 

@@ -12,8 +12,21 @@ constexpr std::pair<Part::By, const char*> kPartKinds[] = {
     {Part::By::kPhase, "phase"},
 };
 
-Json interval_json(const Interval& interval) {
+/// From too few texts low and high are null.
+Json interval_json(const Interval& interval, int64_t texts) {
+  if (texts < kTextsForInterval) {
+    return {{"mean", interval.mean}, {"low", nullptr}, {"high", nullptr}};
+  }
   return {{"mean", interval.mean}, {"low", interval.low}, {"high", interval.high}};
+}
+
+/// The inverse; without low and high they equal the mean.
+Interval interval_from_json(const JsonReader& reader, double least) {
+  Interval interval;
+  interval.mean = interval.low = interval.high = reader.number("mean", least, 1);
+  if (!reader.at("low").is_null()) interval.low = reader.number("low", least, 1);
+  if (!reader.at("high").is_null()) interval.high = reader.number("high", least, 1);
+  return interval;
 }
 
 Json reliability_json(const std::vector<ReliabilityBin>& bins) {
@@ -24,9 +37,11 @@ Json reliability_json(const std::vector<ReliabilityBin>& bins) {
   return json;
 }
 
-Json metrics_json(const MetricTable& metrics) {
+Json metrics_json(const Slice& slice) {
   Json json = Json::object();
-  for (const auto& [key, interval] : metrics) json[metric_name(key)] = interval_json(interval);
+  for (const auto& [key, interval] : slice.metrics) {
+    json[metric_name(key)] = interval_json(interval, slice.texts);
+  }
   return json;
 }
 
@@ -41,7 +56,7 @@ Json slices_json(const EvaluationRow& row) {
                       {"part", layer ? std::to_string(slice.part.layer) : slice.part.name},
                       {"decisions", slice.decisions},
                       {"texts", slice.texts},
-                      {"metrics", metrics_json(slice.metrics)}});
+                      {"metrics", metrics_json(slice)}});
     }
   }
   return json;
@@ -71,7 +86,7 @@ Json row_json(const EvaluationRow& row, int top_k) {
                {"decisions", row.whole().decisions},
                {"texts", row.whole().texts},
                {"learned_texts", row.learned_texts},
-               {"metrics", metrics_json(row.whole().metrics)},
+               {"metrics", metrics_json(row.whole())},
                {"slices", slices_json(row)},
                {"recall_by_dataset", recalls_json(row, Part::By::kDataset, top_k)},
                {"recall_by_layer", layer_recalls_json(row, top_k)},
@@ -84,9 +99,10 @@ Json row_json(const EvaluationRow& row, int top_k) {
                {"weight_bytes", row.weight_bytes},
                {"on_front", row.on_front}};
   if (!row.baseline.empty()) {
-    json["gain"] = interval_json(row.gain);
+    json["gain"] = interval_json(row.gain, row.whole().texts);
     json["gain"]["over"] = row.baseline;
   }
+  if (row.kept_start) json["kept_start"] = true;
   if (row.at_threshold) {
     json["at_threshold"] = {{"probability", row.at_threshold->probability},
                             {"experts", row.at_threshold->experts},
@@ -109,8 +125,7 @@ MetricTable metrics_from_json(const JsonReader& metrics) {
     const std::optional<MetricKey> key = parse_metric(name);
     if (!key) metrics.fail(name.c_str(), "recall@M, exact-set@M, gate-mass@M or top-1");
     const JsonReader interval(value, metrics.where() + ": " + name);
-    result.add(*key, {interval.number("mean", 0, 1), interval.number("low", 0, 1),
-                      interval.number("high", 0, 1)});
+    result.add(*key, interval_from_json(interval, 0));
   }
   return result;
 }
@@ -179,10 +194,11 @@ void read_additions(const JsonReader& reader, EvaluationRow& row) {
   row.flops = reader.number("flops_per_token", 0, 1e18, 0);
   row.weight_bytes = reader.integer("weight_bytes", 0, INT64_MAX, 0);
   row.on_front = reader.boolean("on_front", false);
+  row.kept_start = reader.boolean("kept_start", false);
   if (reader.has("gain")) {
     const JsonReader gain = reader.object("gain");
     row.baseline = gain.string("over");
-    row.gain = {gain.number("mean", -1, 1), gain.number("low", -1, 1), gain.number("high", -1, 1)};
+    row.gain = interval_from_json(gain, -1);
   }
   if (reader.has("at_threshold")) {
     const JsonReader at = reader.object("at_threshold");

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/number_text.h"
 #include "base/random.h"
 
 namespace foregate::text {
@@ -66,24 +67,31 @@ DatasetPlan count_texts(const DatasetSpec& spec, int64_t& rows_read, Logger& log
                         : fmt::format("{}", fmt::join(skip_reasons(*source, true), ", "))));
   }
   if (source->num_repaired() > 0) {
-    log.warning("dataset '{}': {} texts held bytes that are not UTF-8; they read as U+FFFD",
-                spec.name, source->num_repaired());
+    log.warning("dataset '{}': {} held bytes that are not UTF-8; they read as U+FFFD", spec.name,
+                number_of(source->num_repaired(), "text"));
   }
   return plan;
 }
 
-/// A dataset that has less than an equal share of the target is an error if strict, else a warning.
+/// A dataset that has less than an equal share of the target is an error if strict, else a warning;
+/// if all together have too little, that is said once.
 void report_short(const SamplingPlan& plan, int64_t target, bool strict, Logger& log) {
   const auto count = static_cast<int64_t>(plan.datasets.size());
+  int64_t available = 0;
+  for (const DatasetPlan& dataset : plan.datasets) available += dataset.available;
   for (int64_t i = 0; i < count; ++i) {
     const DatasetPlan& dataset = plan.datasets[static_cast<size_t>(i)];
     const int64_t share = target / count + (i < target % count ? 1 : 0);
     if (dataset.available >= share) continue;
     const std::string message =
-        fmt::format("dataset '{}' has {} usable texts, fewer than its share of {}",
-                    dataset.spec.name, dataset.available, share);
+        fmt::format("dataset '{}' has {}, fewer than its share of {}", dataset.spec.name,
+                    number_of(dataset.available, "usable text"), with_commas(share));
     if (strict) throw DataError(message + "; lower --traces, add data or leave --strict out");
-    log.warning("{}; the others give more", message);
+    if (available >= target) log.warning("{}; the others give more", message);
+  }
+  if (available < target) {
+    log.warning("the datasets hold {}, fewer than the {} asked for; all of them are taken",
+                number_of(available, "usable text"), with_commas(target));
   }
 }
 
@@ -137,10 +145,6 @@ SamplingPlan plan_sampling(const std::vector<DatasetSpec>& specs, int64_t target
     // Seeded by name: what a dataset gives does not depend on those beside it.
     Random random(stable_hash(plan.datasets[i].spec.name, seed));
     plan.datasets[i].ordinals = random.sample_sorted(available[i], shares[i]);
-  }
-  if (plan.num_texts() < target) {
-    log.warning("all datasets together have {} usable texts, fewer than the {} asked for",
-                plan.num_texts(), target);
   }
   return plan;
 }

@@ -24,9 +24,12 @@ std::string cell_html(const stats::EvaluationRow& row, const Rows& rows,
     return rival == nullptr || rival->mean <= value->mean;
   });
   const std::string mean = fmt::format("{:.1f}", 100 * value->mean);
-  return fmt::format("<td class=\"n\">{} <span class=\"interval\">[{:.1f}, {:.1f}]</span></td>",
-                     best ? "<strong>" + mean + "</strong>" : mean, 100 * value->low,
-                     100 * value->high);
+  std::string html = "<td class=\"n\">" + (best ? "<strong>" + mean + "</strong>" : mean);
+  if (row.whole().texts >= stats::kTextsForInterval) {
+    html += fmt::format(" <span class=\"interval\">[{:.1f}, {:.1f}]</span>", 100 * value->low,
+                        100 * value->high);
+  }
+  return html + "</td>";
 }
 
 std::string lead_table(const std::string& lead, const Rows& rows) {
@@ -35,7 +38,7 @@ std::string lead_table(const std::string& lead, const Rows& rows) {
       "<h3>Lead {} <small>{} of {}</small></h3>\n"
       "<div class=\"scroll\" tabindex=\"0\"><table class=\"results\"><thead><tr>"
       "<th scope=\"col\">predictor</th>",
-      escape(lead), counted(whole.decisions, "decision"), counted(whole.texts, "text"));
+      escape(lead), number_of(whole.decisions, "decision"), number_of(whole.texts, "text"));
   for (const auto& [metric, interval] : whole.metrics)
     html += fmt::format("<th scope=\"col\">{}</th>", escape(stats::metric_name(metric)));
   html += "</tr></thead><tbody>\n";
@@ -181,7 +184,7 @@ Section evaluation_section(const ReportInput& input) {
     section.html +=
         fmt::format("<p class=\"subject\">{}: {} experts, top-{}, {}; {} split of {}</p>\n",
                     escape(evaluation.model), evaluation.num_experts, evaluation.top_k,
-                    counted(evaluation.num_moe_layers, "MoE layer"), escape(evaluation.split),
+                    number_of(evaluation.num_moe_layers, "MoE layer"), escape(evaluation.split),
                     escape(evaluation.trace));
     section.html += control_html(evaluation);
     for (const auto& [lead, rows] : evaluation.rows_by_lead())
