@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
-#include "base/error.h"
 #include "base/files.h"
 #include "base/number_text.h"
 #include "collect/benchmark.h"
@@ -20,13 +19,20 @@
 namespace foregate {
 namespace {
 
+constexpr const char* kFooter =
+    "examples:\n"
+    "  foregate bench collect\n"
+    "  foregate bench collect --traces 512 --longest 256 --json\n"
+    "  foregate bench collect --device cuda --quantize int8 --max-memory 17GB\n"
+    "Nothing is downloaded: the weights are drawn on the device, the texts are made up and removed "
+    "again.";
+
 constexpr uint64_t kShortestText = 4;  // tokens
 
 struct Arguments {
   collect::BenchmarkOptions options;
   ComputeArguments compute;
   std::string max_memory;
-  bool random_weights = false;
   bool json = false;
 };
 
@@ -66,9 +72,9 @@ void print_table(const collect::BenchmarkResult& result, const collect::Benchmar
   row("geometry", fmt::format("{}, random weights, {}, quantisation {}, {}", options.geometry,
                               tensor::dtype_name(options.compute.dtype),
                               result.summary.manifest.quantization, options.compute.device.str()));
-  row("texts", fmt::format("{} of {} to {} tokens, {} tokens in all, {} a batch",
-                           with_commas(result.summary.manifest.num_traces()), options.shortest,
-                           options.longest, with_commas(result.tokens()),
+  row("texts", fmt::format("{} of {} to {} tokens, {} in all, {} a batch",
+                           number_of(result.summary.manifest.num_traces(), "text"),
+                           options.shortest, options.longest, number_of(result.tokens(), "token"),
                            with_commas(result.summary.manifest.batch_tokens)));
   row("tokens/s", with_commas(static_cast<int64_t>(result.tokens_per_second())));
   row("traces/min", with_commas(static_cast<int64_t>(result.traces_per_minute())));
@@ -90,9 +96,6 @@ void print_table(const collect::BenchmarkResult& result, const collect::Benchmar
 
 void run_bench_collect(Arguments& arguments, const RunContext& run) {
   collect::BenchmarkOptions& options = arguments.options;
-  if (!arguments.random_weights) {
-    throw UsageError("bench collect measures random weights; say so with --random-weights");
-  }
   if (!arguments.max_memory.empty()) {
     options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
   }
@@ -112,16 +115,16 @@ void add_bench_command(CLI::App& app, const RunContext& run) {
   collect::BenchmarkOptions& options = arguments->options;
   options.work = fs::temp_directory_path() / "foregate-bench";
   CLI::App* bench = app.add_subcommand("bench", "Measure speed on this machine");
+  bench->footer(kFooter);
   bench->require_subcommand(1);
   CLI::App* collect = bench->add_subcommand(
       "collect",
       "Collect synthetic texts with random weights: the whole pipeline, without a model");
+  collect->footer(kFooter);
   collect
       ->add_option("--geometry", options.geometry,
                    fmt::format("One of {}", fmt::join(models::benchmark_model_names(), ", ")))
       ->capture_default_str();
-  collect->add_flag("--random-weights", arguments->random_weights,
-                    "Weights are drawn on the device (required)");
   add_number_option(*collect, "--traces", options.traces, {1, kMostCounted}, "Texts");
   add_number_option(*collect, "--shortest", options.shortest, {kShortestText, kMostCounted},
                     "Tokens of the shortest text");

@@ -20,7 +20,7 @@ QUANTIZED = (("int8", "17GB"), ("nf4", "12GB"))
 
 def ours(binary, traces, batch_tokens, *options):
     output = subprocess.run(
-        [binary, "-q", "bench", "collect", "--random-weights", "--device", "cuda", "--traces", str(traces),
+        [binary, "-q", "bench", "collect", "--device", "cuda", "--traces", str(traces),
          "--batch-tokens", str(batch_tokens), "--json", *options], check=True, stdout=subprocess.PIPE).stdout
     return json.loads(output)
 
