@@ -1,9 +1,13 @@
 """analyze from outside: one whole page, its tables, and what it refuses. What charts say is tested in tests/report."""
 import csv
 import json
+import re
+import shutil
+import subprocess
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 
 from conftest import fails, manifest, run
 
@@ -38,6 +42,34 @@ def test_usage_is_what_numpy_counts(demo_trace, tmp_path):
         layer, expert = int(row["moe_layer"]), int(row["expert"])
         assert int(row["decisions"]) == counts[layer, expert]
         assert abs(float(row["share"]) - counts[layer, expert] / counts[layer].sum()) < 1e-6
+
+
+MEASURE = """<script>addEventListener("load", () => {
+  const outside = element => {
+    const box = element.getBoundingClientRect();
+    return box.left < 0 || box.right > innerWidth;
+  };
+  document.title = JSON.stringify({
+    page: document.documentElement.scrollWidth <= innerWidth,
+    menu: [...document.querySelectorAll("nav a")].filter(outside).map(link => link.textContent),
+  });
+});</script>"""
+
+
+def test_the_menu_stays_inside_the_page(demo_trace, tmp_path):
+    browser = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no chromium here")
+    run("analyze", "--traces", demo_trace, "--predictor", "frequency", "--output", tmp_path / "r.html")
+    html = (tmp_path / "r.html").read_text()
+    assert html.count("<a href=\"#") > 10
+    (tmp_path / "measured.html").write_text(html.replace("</body>", MEASURE + "</body>"))
+    for width in (320, 390, 768, 1024, 1280, 1600):
+        done = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},800",
+                               "--dump-dom", f"file://{tmp_path}/measured.html"], capture_output=True, text=True,
+                              timeout=120)
+        found = json.loads(re.search(r"<title>(.*?)</title>", done.stdout).group(1))
+        assert found == {"page": True, "menu": []}, width
 
 
 def test_refusals(demo_trace, tmp_path):

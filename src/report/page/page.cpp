@@ -18,7 +18,7 @@ std::string head(const std::string& title) {
 }
 
 std::string navigation(const std::vector<Section>& sections) {
-  std::string html = "<nav aria-label=\"Sections\">\n";
+  std::string html = "<nav id=\"menu\" aria-label=\"Sections\">\n";
   for (const Section& section : sections)
     html += fmt::format("<a href=\"#{}\">{}</a>\n", escape(section.id), escape(section.title));
   return html + "</nav>\n";
@@ -36,6 +36,8 @@ std::string render_page(const std::string& title, const std::string& subtitle,
   html += navigation(sections) + "<main>\n";
   for (const Section& section : sections) html += to_html(section);
   html += "</main>\n<footer>Made by foregate analyze.</footer>\n";
+  html +=
+      "<a class=\"to-menu\" href=\"#menu\">Menu</a>\n";  // where the menu does not stay in sight
   html += "<div id=\"tip\" role=\"status\" hidden></div>\n";
   return html + "<script>\n" + kPageScript + "</script>\n</body>\n</html>\n";
 }
