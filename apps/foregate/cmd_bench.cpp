@@ -126,15 +126,15 @@ void add_bench_command(CLI::App& app, const RunContext& run) {
                    fmt::format("One of {}", fmt::join(models::benchmark_model_names(), ", ")))
       ->capture_default_str();
   add_number_option(*collect, "--traces", options.traces, {1, kMostCounted}, "Texts");
-  add_number_option(*collect, "--shortest", options.shortest, {kShortestText, kMostCounted},
+  add_number_option(*collect, "--shortest", options.shortest, {kShortestText, kMostAtOnce},
                     "Tokens of the shortest text");
-  add_number_option(*collect, "--longest", options.longest, {kShortestText, kMostCounted},
+  add_number_option(*collect, "--longest", options.longest, {kShortestText, kMostAtOnce},
                     "Tokens of the longest text");
   add_device_option(*collect, arguments->compute.device);
   add_dtype_option(*collect, arguments->compute.dtype);
   add_quantize_option(*collect, arguments->compute.quantization,
                       "none, int8 or nf4 (default: the first that fits into the device's memory)");
-  add_number_option(*collect, "--batch-tokens", options.batch_tokens, {0, kMostCounted},
+  add_number_option(*collect, "--batch-tokens", options.batch_tokens, {0, kMostAtOnce},
                     "Tokens run at once; 0 chooses for the device");
   collect->add_option("--max-memory", arguments->max_memory,
                       "Memory of the device to fit into, e.g. 12GB (default: what is free)");

@@ -113,7 +113,7 @@ void add_collect_command(CLI::App& app, const RunContext& run) {
       ->required();
   add_number_option(*command, "--traces", options.traces, {1, kMostCounted},
                     "Traces in all, shared equally over the datasets");
-  add_number_option(*command, "--max-length", options.max_length, {1, kMostCounted},
+  add_number_option(*command, "--max-length", options.max_length, {1, kMostAtOnce},
                     "Cut texts to this many tokens");
   add_device_option(*command, arguments->compute.device);
   add_dtype_option(*command, arguments->compute.dtype);
@@ -136,7 +136,7 @@ void add_collect_command(CLI::App& app, const RunContext& run) {
   command->add_flag("--strict", options.strict, "A dataset with too few texts is an error");
   add_number_option(*command, "--shard-traces", options.shard_traces, {1, kMostCounted},
                     "Traces in one shard; a stopped run loses at most one");
-  add_number_option(*command, "--batch-tokens", options.batch_tokens, {0, kMostCounted},
+  add_number_option(*command, "--batch-tokens", options.batch_tokens, {0, kMostAtOnce},
                     "Tokens run at once; 0 chooses for the device and its free memory");
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");
   command->callback([arguments, &run] { run_collect(*arguments, run); });

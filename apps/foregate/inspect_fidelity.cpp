@@ -65,7 +65,7 @@ void add_fidelity_options(CLI::App& command, FidelityArguments& arguments) {
   only_here(add_data_option(command, arguments.data));
   only_here(add_number_option(command, "--texts", options.texts, {1, kMostCounted},
                               "Texts in all, shared over the datasets"));
-  only_here(add_number_option(command, "--max-length", options.max_length, {1, kMostCounted},
+  only_here(add_number_option(command, "--max-length", options.max_length, {1, kMostAtOnce},
                               "Cut texts to this many tokens"));
   only_here(add_quantize_option(command, arguments.compute.quantization, "none, int8 or nf4"));
   only_here(add_dtype_option(command, arguments.compute.dtype));

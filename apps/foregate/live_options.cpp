@@ -25,14 +25,14 @@ void add_live_options(CLI::App& command, LiveArguments& arguments) {
   only_live(add_data_option(command, arguments.data, ", as for collect"));
   only_live(add_number_option(command, "--texts", texts.traces, {1, kMostCounted},
                               "Texts in all, shared equally over the datasets"));
-  only_live(add_number_option(command, "--max-length", texts.max_length, {1, kMostCounted},
+  only_live(add_number_option(command, "--max-length", texts.max_length, {1, kMostAtOnce},
                               "Cut texts to this many tokens"));
   only_live(add_seed_option(command, "--text-seed", texts.seed,
                             "Chooses and splits the texts, as --seed of collect does"));
   only_live(add_dtype_option(command, arguments.compute.dtype, "--model-dtype", "The model's "));
   only_live(add_quantize_option(command, arguments.compute.quantization,
                                 "Of the model's weights, as for collect (default: what fits)"));
-  only_live(add_number_option(command, "--buffer-tokens", options.buffer_tokens, {1, kMostCounted},
+  only_live(add_number_option(command, "--buffer-tokens", options.buffer_tokens, {1, kMostAtOnce},
                               "Tokens in memory at a time, from which batches are drawn"));
   only_live(add_number_option(command, "--passes", options.passes, {0, kMostPasses},
                               "Of the model over the training texts; 0: as many as draw a token "

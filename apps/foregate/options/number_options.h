@@ -23,6 +23,8 @@ struct NumberRange {
 
 /// More texts, tokens or rows than anybody has.
 inline constexpr uint64_t kMostCounted = 1'000'000'000'000;
+/// More tokens than any machine holds at a time.
+inline constexpr uint64_t kMostAtOnce = 1'000'000'000;
 
 /// Options of one whole number. The value that is there is the default, and the help shows it if it
 /// is within the range. Parsing throws UsageError.
