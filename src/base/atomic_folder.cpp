@@ -39,6 +39,7 @@ AtomicFolder::AtomicFolder(const fs::path& path) : path_(without_trailing_slash(
   require_free(path_);
   temporary_ = path_.string() + ".tmp";
   if (fs::exists(temporary_)) take_over();
+  parents_.emplace(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
   make_output_directory(temporary_);
   const fs::path marker = temporary_ / kMarker;
   marker_ = ::open(marker.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);

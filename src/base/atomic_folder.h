@@ -1,12 +1,16 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+
+#include "base/output_folder.h"
 
 namespace foregate {
 
 /// A folder that appears under its name only when it is whole: filled as `<path>.tmp`, renamed by
-/// commit(). Without commit() the temporary is removed; a process that is killed leaves it, and
-/// the next one removes it if a marker says that it came from here and no other process holds it.
+/// commit(). Without commit() the temporary is removed, and parents that were made for it; a
+/// process that is killed leaves it, and the next one removes it if a marker says that it came from
+/// here and no other process holds it.
 class AtomicFolder {
  public:
   /// Throws UsageError if there is something at `path` (an empty folder is taken over),
@@ -26,6 +30,7 @@ class AtomicFolder {
  private:
   void take_over();
 
+  std::optional<MadeFolders> parents_;
   std::filesystem::path path_;
   std::filesystem::path temporary_;
   int marker_ = -1;  ///< open and locked while the folder is being filled

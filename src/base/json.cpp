@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -66,6 +67,45 @@ Json read_json(const std::filesystem::path& path) {
 
 void write_json_atomically(const std::filesystem::path& path, const Json& json) {
   write_file_atomically(path, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+namespace {
+
+std::optional<JsonDifference> difference_at(const std::string& path, const Json& before,
+                                            const Json& now);
+
+std::optional<JsonDifference> object_difference(const std::string& path, const Json& before,
+                                                const Json& now) {
+  std::set<std::string> keys;
+  for (const auto& [key, value] : before.items()) keys.insert(key);
+  for (const auto& [key, value] : now.items()) keys.insert(key);
+  for (const std::string& key : keys) {
+    const std::string name = path.empty() ? key : path + "." + key;
+    auto found = difference_at(name, before.value(key, Json()), now.value(key, Json()));
+    if (found) return found;
+  }
+  return std::nullopt;
+}
+
+std::optional<JsonDifference> difference_at(const std::string& path, const Json& before,
+                                            const Json& now) {
+  if (before.is_object() && now.is_object()) return object_difference(path, before, now);
+  if (before.is_array() && now.is_array() && before.size() == now.size()) {
+    for (size_t i = 0; i < before.size(); ++i) {
+      auto found = difference_at(fmt::format("{}[{}]", path, i), before[i], now[i]);
+      if (found) return found;
+    }
+    return std::nullopt;
+  }
+  if (before == now) return std::nullopt;
+  const auto value = [](const Json& json) { return json.is_null() ? "nothing" : shown(json); };
+  return JsonDifference{path, value(before), value(now)};
+}
+
+}  // namespace
+
+std::optional<JsonDifference> first_difference(const Json& before, const Json& now) {
+  return difference_at("", before, now);
 }
 
 JsonReader::JsonReader(const Json& json, std::string where)

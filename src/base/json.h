@@ -22,6 +22,14 @@ Json parse_json(std::string_view text, const std::string& where);
 Json read_json(const std::filesystem::path& path);
 void write_json_atomically(const std::filesystem::path& path, const Json& json);
 
+/// The first place where two documents differ.
+struct JsonDifference {
+  std::string path;    ///< "geometry.top_k", "datasets[0].name"
+  std::string before;  ///< the value there, short; "nothing" if it is not there
+  std::string now;
+};
+std::optional<JsonDifference> first_difference(const Json& before, const Json& now);
+
 /// Checked look-ups in a JSON object. Every error names the document, the key, what was expected
 /// and what was found. The object and `where` must outlive the reader.
 class JsonReader {

@@ -30,7 +30,7 @@ struct Dtype {
 };
 
 // https://github.com/huggingface/safetensors, safetensors/src/tensor.rs, Dtype
-constexpr std::array<Dtype, 16> kDtypes = {{
+constexpr std::array<Dtype, 17> kDtypes = {{
     {"F64", 8},
     {"F32", 4},
     {"F16", 2},
@@ -47,6 +47,7 @@ constexpr std::array<Dtype, 16> kDtypes = {{
     {"C64", 8},
     {"F8_E4M3", 1},
     {"F8_E5M2", 1},
+    {"F8_E8M0", 1},
 }};
 
 // nlohmann-json silently keeps one of two equal keys; a checkpoint that says two things is broken.
@@ -121,8 +122,9 @@ TensorRecord parse_record(const std::string& name, const Json& json, const std::
   record.dtype = reader.string("dtype");
   const uint64_t element_size = safetensors_element_size(record.dtype);
   if (element_size == 0) {
-    reader.fail("dtype",
-                "F64, F32, F16, BF16, F8_E4M3, F8_E5M2, C64, I8 to I64, U8 to U64 or BOOL");
+    reader.fail(
+        "dtype",
+        "F64, F32, F16, BF16, F8_E4M3, F8_E5M2, F8_E8M0, C64, I8 to I64, U8 to U64 or BOOL");
   }
   record.shape = parse_shape(reader);
   parse_offsets(reader, record);
@@ -208,6 +210,7 @@ SafetensorsHeader parse_safetensors_header(std::string_view file, const std::str
   header.data_start = kSizeBytes + text.size();
   for (const auto& [name, value] : json.items()) {
     if (name == "__metadata__") {
+      if (value.is_null()) continue;  // as the reference implementation reads it
       header.metadata = parse_metadata(Json(value), where + ": __metadata__");
     } else {
       header.tensors.push_back(parse_record(name, Json(value), where));

@@ -121,6 +121,16 @@ TEST_P(BrokenHeaderTest, IsADataErrorThatNamesTheFile) {
 INSTANTIATE_TEST_SUITE_P(Table, BrokenHeaderTest, ::testing::ValuesIn(broken_cases()),
                          [](const auto& test) { return test.param.name; });
 
+TEST(SafetensorsHeader, ReadsWhatTheReferenceReads) {
+  const std::string file = safetensors_bytes(
+      R"({"__metadata__":null,"s":{"dtype":"F8_E8M0","shape":[4],"data_offsets":[0,4]}}   )",
+      "1234");
+  const SafetensorsHeader header = parse_safetensors_header(file, "m");
+  EXPECT_TRUE(header.metadata.empty());
+  ASSERT_EQ(header.tensors.size(), 1U);
+  EXPECT_EQ(header.tensors[0].dtype, "F8_E8M0");
+}
+
 // Whatever bytes come: an answer or a DataError, never anything else.
 TEST(SafetensorsHeader, SurvivesRandomDamage) {
   const std::string whole = safetensors_bytes(
