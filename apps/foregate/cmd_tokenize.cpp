@@ -35,14 +35,15 @@ std::string text_of(const std::string& line, int64_t number) {
   return JsonReader(json, where).string("text");
 }
 
-void run_tokenize(const Arguments& arguments, const StopToken& stop) {
+void run_tokenize(const Arguments& arguments, const RunContext& run) {
   fs::path path =
       hub::find_model(arguments.tokenizer, {.files = {"tokenizer.json"}}, hub::read_environment());
   if (fs::is_directory(path)) path /= "tokenizer.json";
   const text::Tokenizer tokenizer = text::Tokenizer::load(path);
+  for (const std::string& note : tokenizer.notes()) run.log.warning("{}", note);
   std::string line;
   for (int64_t number = 1; std::getline(std::cin, line); ++number) {
-    stop.check("lines printed so far are whole");
+    run.stop.check("lines printed so far are whole");
     const std::string text = arguments.json ? text_of(line, number) : line;
     const std::vector<int32_t> ids = tokenizer.encode(text, !arguments.no_special);
     if (arguments.json) {
@@ -73,7 +74,7 @@ void add_tokenize_command(CLI::App& app, const RunContext& run) {
   command->add_flag("--no-special", arguments->no_special,
                     "Without the tokens a post-processor adds");
   command->add_flag("--json", arguments->json, "JSON lines in and out");
-  command->callback([arguments, &run] { run_tokenize(*arguments, run.stop); });
+  command->callback([arguments, &run] { run_tokenize(*arguments, run); });
 }
 
 }  // namespace foregate

@@ -19,16 +19,18 @@
 namespace foregate::text {
 namespace {
 
-/// Truncation and padding would change every encoding; the tokenizers library applies them
-/// silently.
-void refuse_truncation_and_padding(const TokenizerFile& file) {
+/// Settings of whoever saved the file last, for batches of their own. transformers, too, overrules
+/// them whenever it encodes.
+std::vector<std::string> passed_over(const TokenizerFile& file) {
+  std::vector<std::string> notes;
   for (const char* key : {"truncation", "padding"}) {
-    if (!file.component(key).is_null()) {
-      throw DataError(fmt::format(
-          "{}: '{}' is set, which is not supported; set it to null (texts are cut by --max-length)",
-          file.where, key));
-    }
+    if (file.component(key).is_null()) continue;
+    notes.push_back(
+        fmt::format("{}: '{}' is set, and passed over: texts are cut by --max-length "
+                    "and never padded",
+                    file.where, key));
   }
+  return notes;
 }
 
 }  // namespace
@@ -46,6 +48,7 @@ struct Tokenizer::Impl {
   Vocabulary vocabulary;
   AddedTokens added_tokens;
   std::string kind;
+  std::vector<std::string> notes;
 };
 
 Tokenizer::Impl::Impl(TokenizerFile file)
@@ -56,7 +59,7 @@ Tokenizer::Impl::Impl(TokenizerFile file)
       vocabulary(std::move(file.vocabulary)),
       added_tokens(AddedTokens::from_json(file.component("added_tokens"), normalizer, vocabulary,
                                           file.where)) {
-  refuse_truncation_and_padding(file);
+  notes = passed_over(file);
   if (pre_tokenizer.needs_text_begin() && normalizer.may_cut_front()) {
     throw DataError(
         fmt::format("{}: pre_tokenizer: prepend_scheme is \"first\" behind a normalizer that may "
@@ -128,6 +131,10 @@ std::string Tokenizer::decoded_token(int32_t id) const {
 
 int32_t Tokenizer::vocab_size() const {
   return impl_->vocabulary.size();
+}
+
+const std::vector<std::string>& Tokenizer::notes() const {
+  return impl_->notes;
 }
 
 const std::string& Tokenizer::kind() const {

@@ -29,7 +29,9 @@ class Tokenizer {
   std::string token(int32_t id) const;
   std::string decoded_token(int32_t id) const;
 
-  int32_t vocab_size() const;       ///< highest id + 1, added tokens included
+  int32_t vocab_size() const;  ///< highest id + 1, added tokens included
+  /// What the file says that is passed over, a line each.
+  const std::vector<std::string>& notes() const;
   const std::string& kind() const;  ///< one line for people: "byte-level BPE, 4096 tokens, NFC"
 
  private:
