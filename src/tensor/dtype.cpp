@@ -13,7 +13,7 @@ namespace {
 using Name = std::pair<std::string_view, torch::ScalarType>;
 
 // https://github.com/huggingface/safetensors, safetensors/src/tensor.rs, Dtype
-constexpr std::array<Name, 16> kSafetensorsNames = {{
+constexpr std::array<Name, 17> kSafetensorsNames = {{
     {"F64", torch::kFloat64},
     {"F32", torch::kFloat32},
     {"F16", torch::kFloat16},
@@ -30,6 +30,7 @@ constexpr std::array<Name, 16> kSafetensorsNames = {{
     {"C64", torch::kComplexFloat},
     {"F8_E4M3", torch::kFloat8_e4m3fn},
     {"F8_E5M2", torch::kFloat8_e5m2},
+    {"F8_E8M0", torch::kFloat8_e8m0fnu},
 }};
 
 constexpr std::array<Name, 3> kComputeNames = {{

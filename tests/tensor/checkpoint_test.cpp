@@ -50,6 +50,21 @@ TEST_F(CheckpointTest, PrefersTheSingleFile) {
   EXPECT_THAT(Checkpoint(folder_.path()).names(), ElementsAre("w"));
 }
 
+TEST_F(CheckpointTest, ListsItsFilesAndNoticesTwoCheckpoints) {
+  EXPECT_TRUE(weight_files(folder_.path()).empty());
+  write_index(R"({"b": "s2.safetensors", "a": "s1.safetensors", "c": "s3.safetensors"})");
+  EXPECT_THAT(weight_files(folder_.path()),
+              ElementsAre("s1.safetensors", "s2.safetensors", "s3.safetensors"));
+  EXPECT_FALSE(holds_two_checkpoints(folder_.path()));
+  write_safetensors(folder_ / "model.safetensors", {{"w", torch::ones({2})}});
+  EXPECT_THAT(weight_files(folder_.path()), ElementsAre("model.safetensors"));
+  EXPECT_TRUE(holds_two_checkpoints(folder_.path()));
+  write_index(R"({"w": "model.safetensors"})");
+  EXPECT_FALSE(holds_two_checkpoints(folder_.path()));
+  write_index(R"({"w": "../model.safetensors"})");
+  EXPECT_TRUE(holds_two_checkpoints(folder_.path()));
+}
+
 TEST_F(CheckpointTest, MissingWeights) {
   EXPECT_THAT(error(), HasSubstr("neither model.safetensors nor"));
   EXPECT_THAT(error_of([&] { Checkpoint checkpoint(folder_ / "none"); }),

@@ -1,5 +1,6 @@
 #include "tensor/files/gptq.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
@@ -81,6 +82,57 @@ TEST(Gptq, RefusesGroupsThatDoNotExist) {
   EXPECT_EQ(
       testing::error_of([&] { dequantize_gptq(packed.tensors, packed.format, "file: q_proj"); }),
       "file: q_proj.g_idx[5] is 4; expected a group in [0, 3]");
+}
+
+// A matrix whose zeros are all stored as `stored`.
+Packed symmetric(int64_t bits, int64_t stored) {
+  Packed packed = pack(bits, 64, 8, 16, true, false);
+  int64_t word = 0;
+  for (int64_t at = 0; at < 32; at += bits) word |= stored << at;
+  packed.tensors.qzeros.fill_(static_cast<int32_t>(static_cast<uint32_t>(word)));
+  packed.format.symmetric = true;
+  return packed;
+}
+
+TEST(Gptq, SymmetricZerosAreTheMiddle) {
+  for (const int64_t bits : {4, 8}) {
+    Packed packed = symmetric(bits, (1 << (bits - 1)) - 1);
+    EXPECT_NO_THROW(dequantize_gptq(packed.tensors, packed.format, "m"));
+    packed.format.zeros_minus_one = false;
+    EXPECT_THAT(
+        testing::error_of([&] { dequantize_gptq(packed.tensors, packed.format, "file: q_proj"); }),
+        ::testing::HasSubstr(
+            fmt::format("file: q_proj.qzeros holds a zero point of {}; expected {}",
+                        (1 << (bits - 1)) - 1, 1 << (bits - 1))));
+    packed.format.symmetric = false;
+    EXPECT_NO_THROW(dequantize_gptq(packed.tensors, packed.format, "m"));
+  }
+}
+
+TEST(Gptq, UniformZerosAreFound) {
+  EXPECT_EQ(uniform_stored_zero(symmetric(4, 7).tensors.qzeros, 4), 7);
+  EXPECT_EQ(uniform_stored_zero(symmetric(4, 8).tensors.qzeros, 4), 8);
+  EXPECT_EQ(uniform_stored_zero(symmetric(8, 128).tensors.qzeros, 8), 128);
+  EXPECT_EQ(uniform_stored_zero(pack(4, 64, 8, 16, true, false).tensors.qzeros, 4), std::nullopt);
+}
+
+TEST(Gptq, RefusesGroupsOfOtherSizes) {
+  Packed packed = pack(4, 64, 8, 16, true, true);
+  packed.tensors.g_idx.fill_(0);  // never filled in
+  EXPECT_THAT(
+      testing::error_of([&] { dequantize_gptq(packed.tensors, packed.format, "file: q_proj"); }),
+      ::testing::HasSubstr("file: q_proj.g_idx puts 64 inputs into group 0; expected 16"));
+  packed = pack(4, 64, 8, 48, true, true);
+  EXPECT_NO_THROW(dequantize_gptq(packed.tensors, packed.format, "m"));
+  packed.format.group_size = 40;  // as many groups
+  EXPECT_THAT(testing::error_of([&] { dequantize_gptq(packed.tensors, packed.format, "m"); }),
+              ::testing::HasSubstr("m.g_idx puts 48 inputs into group 0; expected 40"));
+}
+
+TEST(Gptq, ScalesMayBeOfAnyFloat) {
+  Packed packed = pack(4, 64, 8, 16, true, false);
+  packed.tensors.scales = packed.tensors.scales.to(torch::kFloat32);
+  EXPECT_TRUE(torch::equal(dequantize_gptq(packed.tensors, packed.format, "m"), packed.expected));
 }
 
 }  // namespace

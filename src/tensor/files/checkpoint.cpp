@@ -2,7 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -24,7 +26,35 @@ void check_shard_name(const std::string& name, const std::string& tensor, const 
   }
 }
 
+std::vector<std::string> files_of_index(const fs::path& index) {
+  const Json json = read_json(index);
+  const JsonReader weight_map = JsonReader(json, index.string()).object("weight_map");
+  std::set<std::string> names;
+  for (const auto& [tensor, file] : weight_map.json().items()) {
+    names.insert(weight_map.string(tensor.c_str()));
+    check_shard_name(file.get<std::string>(), tensor, index);
+  }
+  return {names.begin(), names.end()};
+}
+
 }  // namespace
+
+std::vector<std::string> weight_files(const fs::path& directory) {
+  if (fs::exists(directory / kSingleFile)) return {kSingleFile};
+  const fs::path index = directory / kIndexFile;
+  return fs::exists(index) ? files_of_index(index) : std::vector<std::string>();
+}
+
+bool holds_two_checkpoints(const fs::path& directory) {
+  const fs::path index = directory / kIndexFile;
+  if (!fs::exists(directory / kSingleFile) || !fs::exists(index)) return false;
+  try {
+    const std::vector<std::string> files = files_of_index(index);
+    return std::ranges::any_of(files, [](const std::string& file) { return file != kSingleFile; });
+  } catch (const DataError&) {
+    return true;  // An index that nobody reads may be broken.
+  }
+}
 
 Checkpoint::Checkpoint(const fs::path& directory) : directory_(directory) {
   if (!fs::is_directory(directory)) {

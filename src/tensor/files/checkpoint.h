@@ -14,6 +14,15 @@
 
 namespace foregate::tensor {
 
+/// The files that hold a model directory's weights: model.safetensors, or the shards that
+/// model.safetensors.index.json names, sorted, whether or not they are there; none if it has
+/// neither of the two. Throws DataError if the index is broken.
+std::vector<std::string> weight_files(const std::filesystem::path& directory);
+
+/// Whether a directory holds model.safetensors and an index of other files as well. The former is
+/// read.
+bool holds_two_checkpoints(const std::filesystem::path& directory);
+
 /// The weights of a model directory in the Hugging Face layout: one model.safetensors, or the
 /// shards that model.safetensors.index.json names.
 class Checkpoint {

@@ -12,6 +12,24 @@
 namespace foregate::tensor {
 namespace {
 
+// However inputs are ordered, a group is so large: numbers that were never filled in (all 0), or
+// those of another group size, are not.
+void require_group_sizes(const std::vector<int32_t>& group, const GptqFormat& format,
+                         int64_t groups, const std::string& what) {
+  std::vector<int64_t> sizes(static_cast<size_t>(groups));
+  for (const int32_t number : group) ++sizes[static_cast<size_t>(number)];
+  const auto inputs = static_cast<int64_t>(group.size());
+  const int64_t whole = format.group_size < 0 ? inputs : format.group_size;
+  for (int64_t g = 0; g < groups; ++g) {
+    const int64_t expected = std::min(whole, inputs - g * whole);
+    if (sizes[static_cast<size_t>(g)] == expected) continue;
+    throw DataError(
+        fmt::format("{}.g_idx puts {} inputs into group {}; expected {}, by the group_size {} of "
+                    "config.json: the two do not belong together",
+                    what, sizes[static_cast<size_t>(g)], g, expected, format.group_size));
+  }
+}
+
 std::vector<int32_t> input_groups(const GptqTensors& tensors, const GptqFormat& format,
                                   int64_t inputs, int64_t groups, const std::string& what) {
   std::vector<int32_t> group(static_cast<size_t>(inputs));
@@ -30,19 +48,45 @@ std::vector<int32_t> input_groups(const GptqTensors& tensors, const GptqFormat& 
     }
     group[i] = number[i];
   }
+  require_group_sizes(group, format, groups, what);
   return group;
 }
 
+// As they are stored: [groups, out] int32
+torch::Tensor stored_zeros(const torch::Tensor& qzeros, int64_t bits) {
+  const int64_t mask = (int64_t{1} << bits) - 1;
+  const torch::Tensor shifts = torch::arange(0, 32, bits, torch::kInt32);
+  return at::bitwise_right_shift(qzeros.unsqueeze(-1), shifts).bitwise_and_(mask).flatten(-2);
+}
+
 // [groups, out] float32
-torch::Tensor unpack_zeros(const torch::Tensor& qzeros, const GptqFormat& format) {
+torch::Tensor unpack_zeros(const torch::Tensor& qzeros, const GptqFormat& format,
+                           const std::string& what) {
+  torch::Tensor zeros = stored_zeros(qzeros, format.bits);
   const int64_t mask = (int64_t{1} << format.bits) - 1;
-  const torch::Tensor shifts = torch::arange(0, 32, format.bits, torch::kInt32);
-  torch::Tensor zeros = at::bitwise_right_shift(qzeros.unsqueeze(-1), shifts).bitwise_and_(mask);
   if (format.zeros_minus_one) zeros = zeros.add_(1).bitwise_and_(mask);
-  return zeros.flatten(-2).to(torch::kFloat32);
+  if (!format.symmetric.value_or(false)) return zeros.to(torch::kFloat32);
+  const torch::Tensor others = zeros.masked_select(zeros.ne(format.middle()));
+  if (others.numel() > 0) {
+    throw DataError(
+        fmt::format("{}.qzeros holds a zero point of {}{}; expected {} throughout, for config.json "
+                    "says \"sym\": true: correct what is wrong in quantization_config (sym, bits, "
+                    "checkpoint_format)",
+                    what, others[0].item<int64_t>(),
+                    format.zeros_minus_one ? " (stored minus one)" : "", format.middle()));
+  }
+  return zeros.to(torch::kFloat32);
 }
 
 }  // namespace
+
+std::optional<int64_t> uniform_stored_zero(const torch::Tensor& qzeros, int64_t bits) {
+  const torch::Tensor zeros = stored_zeros(qzeros, bits);
+  if (zeros.numel() == 0) return std::nullopt;
+  const auto first = zeros.flatten()[0].item<int64_t>();
+  if (zeros.ne(first).any().item<bool>()) return std::nullopt;
+  return first;
+}
 
 torch::Tensor dequantize_gptq(const GptqTensors& tensors, const GptqFormat& format,
                               const std::string& what) {
@@ -56,7 +100,7 @@ torch::Tensor dequantize_gptq(const GptqTensors& tensors, const GptqFormat& form
               "dequantize_gptq: ", what, " has parts of different shapes");
   const std::vector<int32_t> group = input_groups(tensors, format, inputs, groups, what);
   const torch::Tensor packed = tensors.qweight.contiguous();
-  const torch::Tensor zeros = unpack_zeros(tensors.qzeros, format).contiguous();
+  const torch::Tensor zeros = unpack_zeros(tensors.qzeros, format, what).contiguous();
   const torch::Tensor scales = tensors.scales.to(torch::kFloat32).contiguous();
   torch::Tensor weight = torch::empty({outputs, inputs}, torch::kFloat32);
   const auto* word = packed.const_data_ptr<int32_t>();
