@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/number_text.h"
+#include "base/output_folder.h"
 #include "base/run_context.h"
 #include "commands.h"
 #include "output.h"
@@ -99,7 +100,8 @@ std::function<std::string(int32_t)> token_text_of(const trace::TraceDirectory& t
 
 void run_analyze(const Arguments& arguments, const RunContext& run) {
   const trace::TraceDirectory traces(arguments.traces);
-  if (arguments.output.has_parent_path()) make_output_directory(arguments.output.parent_path());
+  std::optional<MadeFolders> folders;  // A page that is not written leaves none.
+  if (arguments.output.has_parent_path()) folders.emplace(arguments.output.parent_path());
   report::ReportInput input;
   input.manifest = traces.manifest();
   input.title = fmt::format("Routing of {}", input.manifest.model);

@@ -23,7 +23,8 @@ constexpr const char* kFooter =
     "      --traces 20000 --output traces\n"
     "  foregate collect --model DIR --data mine=texts.jsonl:body --record features:0.1 --output "
     "traces\n"
-    "Stopped at any moment, the same command continues where it was.\n"
+    "Stopped at any moment, the same command continues where it was; with more --traces a finished "
+    "trace grows.\n"
     "Datasets with presets: imdb, yelp_review_full, ag_news, squad, amazon_polarity, dbpedia_14; "
     "any CSV, TSV,\n"
     "JSON, JSONL, Parquet or text file works as NAME=PATH[:COLUMN].";

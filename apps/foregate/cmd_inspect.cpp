@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/number_text.h"
+#include "base/run_context.h"
 #include "commands.h"
 #include "engine/trace_geometry.h"
 #include "hub/resolve.h"
@@ -15,6 +16,7 @@
 #include "models/summary.h"
 #include "output.h"
 #include "predict/predictor_store.h"
+#include "tensor/files/checkpoint.h"
 #include "text/tokenizer/tokenizer.h"
 #include "trace/reader.h"
 
@@ -50,6 +52,35 @@ Json geometry_json(const trace::Geometry& geometry) {
 int64_t trace_bytes_per_token(const trace::Geometry& geometry) {
   const int64_t expert_bytes = geometry.num_experts <= 256 ? 1 : 2;
   return 4 + static_cast<int64_t>(geometry.num_moe_layers) * geometry.top_k * (expert_bytes + 2);
+}
+
+/// The files of a model's weights: how many there are and what they take, and those that are not
+/// here.
+Json weight_files_json(const std::filesystem::path& directory, Logger& log) {
+  const std::vector<std::string> names = tensor::weight_files(directory);
+  uint64_t bytes = 0;
+  std::vector<std::string> missing;
+  for (const std::string& name : names) {
+    std::error_code error;
+    const uintmax_t size = fs::file_size(directory / name, error);
+    if (error) {
+      missing.push_back(name);
+    } else {
+      bytes += size;
+    }
+  }
+  if (names.empty()) {
+    log.warning(
+        "{} holds no weights (neither model.safetensors nor an index of shards); what follows "
+        "is what config.json says",
+        directory.string());
+  } else if (!missing.empty()) {
+    log.warning(
+        "{}: {} of {} weight files are not here, {} among them; what follows is what "
+        "config.json says",
+        directory.string(), missing.size(), names.size(), missing.front());
+  }
+  return {{"here", names.size() - missing.size()}, {"missing", missing.size()}, {"bytes", bytes}};
 }
 
 Json inspect_model(const std::filesystem::path& config_json) {
@@ -110,8 +141,9 @@ Json inspect_trace(const std::filesystem::path& directory) {
           {"datasets", datasets}};
 }
 
-Json inspect_tokenizer(const std::filesystem::path& path) {
+Json inspect_tokenizer(const std::filesystem::path& path, Logger& log) {
   const text::Tokenizer tokenizer = text::Tokenizer::load(path);
+  for (const std::string& note : tokenizer.notes()) log.warning("{}", note);
   return {{"kind", "tokenizer"},
           {"description", tokenizer.kind()},
           {"vocabulary", tokenizer.vocab_size()}};
@@ -129,20 +161,25 @@ Json inspect_shard(const std::filesystem::path& path) {
           {"tokens", tokens}};
 }
 
-Json inspect_path(const std::filesystem::path& path) {
+Json inspect_path(const std::filesystem::path& path, Logger& log) {
   if (!fs::exists(path))
     throw EnvironmentError(fmt::format("no such file or directory: {}", path.string()));
   if (fs::is_directory(path)) {
     if (fs::exists(path / trace::kManifestName)) return inspect_trace(path);
     if (predict::is_predictor_directory(path)) return predict::describe_predictor(path);
-    if (fs::exists(path / "config.json")) return inspect_model(path / "config.json");
+    if (fs::exists(path / "config.json")) {
+      Json model = inspect_model(path / "config.json");
+      model["weight_files"] = weight_files_json(path, log);
+      return model;
+    }
     throw DataError(
         fmt::format("{} is neither a trace ({}), a predictor ({}) nor a model (config.json)",
                     path.string(), trace::kManifestName, scoring::kPredictorFile));
   }
   if (path.extension() == ".parquet") return inspect_shard(path);
   if (path.extension() == ".json") {
-    return read_json(path).contains("model_type") ? inspect_model(path) : inspect_tokenizer(path);
+    return read_json(path).contains("model_type") ? inspect_model(path)
+                                                  : inspect_tokenizer(path, log);
   }
   throw DataError(
       fmt::format("{} is no file that foregate knows; expected a directory, a config.json, a "
@@ -191,7 +228,7 @@ void run_inspect(Arguments& arguments, const RunContext& run) {
     run_fidelity(path, arguments.fidelity, arguments.json, run);
     return;
   }
-  const Json result = inspect_path(path);
+  const Json result = inspect_path(path, run.log);
   if (arguments.json) {
     print_json(result);
   } else {

@@ -4,12 +4,15 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/number_text.h"
+#include "base/output_folder.h"
 #include "base/stopwatch.h"
 #include "collect/pipeline.h"
 #include "collect/session.h"
 #include "collect/source.h"
 #include "nn/routers.h"
+#include "trace/features.h"
 
 namespace foregate::collect {
 namespace {
@@ -35,14 +38,13 @@ CollectSummary collect(const CollectOptions& options, const RunContext& run) {
   Stopwatch clock;
   clock.start();
   check_options(options);
-  make_output_directory(options.output);
+  const OutputFolder folder(options.output);
   Source source = open_source(options, run);
   const text::SamplingPlan& plan = source.plan;
   engine::Engine& engine = source.engine;
 
   CollectSummary summary;
-  summary.manifest =
-      resume_or_start(options.output, planned_manifest(source.options, engine, plan), run.log);
+  summary.manifest = resume_or_start(options.output, planned_manifest(source), run.log);
   if (summary.manifest.complete) {
     summary.already_complete = true;
     return summary;
@@ -52,9 +54,13 @@ CollectSummary collect(const CollectOptions& options, const RunContext& run) {
     run.log.info("continuing {}: {} of {} traces are there", options.output.string(),
                  with_commas(summary.resumed_traces), with_commas(plan.num_texts()));
   }
+  if (options.feature_fraction > 0) {
+    nn::save_routers(options.output, engine.routers());
+    summary.manifest.routers_sha256 =
+        sha256_of_file(options.output / trace::features::kRoutersFile);
+  }
   // The manifest is there from the start, so that a directory is never without its settings.
   trace::write_manifest(options.output, summary.manifest);
-  if (options.feature_fraction > 0) nn::save_routers(options.output, engine.routers());
 
   Pipeline pipeline({source.tokenizer, engine, plan, options.output, run}, summary.manifest);
   pipeline.run();

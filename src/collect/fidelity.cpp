@@ -39,6 +39,7 @@ RoutedBatch route(engine::Engine& engine, const engine::PackedBatch& batch, cons
 
 std::vector<engine::PackedBatch> read_texts(const FidelityOptions& options, Logger& log) {
   const text::Tokenizer tokenizer = text::Tokenizer::load(options.model / "tokenizer.json");
+  for (const std::string& note : tokenizer.notes()) log.warning("{}", note);
   const text::SamplingPlan plan =
       text::plan_sampling(options.data, options.texts, options.seed, /*strict=*/false, log);
   text::PlannedTexts texts(plan);
@@ -130,7 +131,7 @@ Fidelity measure_fidelity(const FidelityOptions& options, const RunContext& run)
       run.progress.start({.label = "compare", .unit = "batches", .total = 2 * count});
   const std::vector<RoutedBatch> exact = route_exactly(options, batches, run.stop, *progress);
 
-  engine::Engine engine(options.model, {.compute = options.compute});
+  engine::Engine engine(options.model, {.compute = options.compute, .log = &run.log});
   std::vector<Sums> sums(static_cast<size_t>(engine.geometry().num_moe_layers));
   Fidelity fidelity;
   for (size_t i = 0; i < batches.size(); ++i) {

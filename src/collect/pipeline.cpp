@@ -65,6 +65,7 @@ void Pipeline::read_texts() {
   text::PlannedTexts texts(inputs_.plan);
   auto shard = std::make_shared<ShardWork>();
   const auto hand_over = [&] {
+    text::require_unchanged(inputs_.plan);
     const int next = shard->index + 1;
     reading_.stop();
     if (shard->index >= finished) work_.push(std::move(shard));
@@ -73,9 +74,15 @@ void Pipeline::read_texts() {
     shard->index = next;
   };
   int64_t in_shard = 0;
+  size_t stage = 0;
   reading_.start();
   text::PlannedText planned;
   while (texts.next(planned)) {
+    if (planned.stage != stage && in_shard > 0) {  // What a trace grew from ends with a shard.
+      hand_over();
+      in_shard = 0;
+    }
+    stage = planned.stage;
     if (shard->index >= finished) {
       const std::string& dataset = settings_.datasets[static_cast<size_t>(planned.dataset)].name;
       TokenizedText text{

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "base/number_text.h"
 #include "collect/source.h"
 #include "tensor/dtype.h"
 #include "trace/features.h"
@@ -17,39 +18,88 @@ namespace foregate::collect {
 namespace {
 
 /// The settings that must not change between runs into one directory: everything the manifest says
-/// that is not the outcome of a run or a mere spelling of a path.
+/// that is not the outcome of a run, a mere spelling of a path, or what was read (changed_input),
+/// and may not grow.
 Json settings_of(const trace::Manifest& manifest) {
   trace::Manifest settings = manifest;
+  settings.config_sha256.clear();
+  settings.tokenizer_sha256.clear();
+  settings.weights.clear();
+  settings.routers_sha256.clear();
+  settings.grown_from.clear();
   settings.shards.clear();
   settings.complete = false;
-  for (trace::DatasetEntry& dataset : settings.datasets) dataset.source.clear();
+  for (trace::DatasetEntry& dataset : settings.datasets) {
+    trace::DatasetEntry only_name;
+    only_name.name = dataset.name;
+    dataset = only_name;
+  }
   return settings.to_json();
 }
 
-/// The first place where two settings differ, as "seed: 0 there, 1 asked for"; empty if nowhere.
-std::string first_difference(const Json& there, const Json& asked, const std::string& path = "") {
-  if (there.is_object() && asked.is_object()) {
-    std::set<std::string> keys;
-    for (const auto& [key, value] : there.items()) keys.insert(key);
-    for (const auto& [key, value] : asked.items()) keys.insert(key);
-    for (const std::string& key : keys) {
-      const std::string name = path.empty() ? key : path + "." + key;
-      const std::string found =
-          first_difference(there.value(key, Json()), asked.value(key, Json()), name);
-      if (!found.empty()) return found;
-    }
+/// How the texts of a dataset changed; empty if they did not, or if nothing is known of them.
+std::string changed_texts(const trace::DatasetEntry& before, const trace::DatasetEntry& now) {
+  const auto rows = [](const trace::DatasetEntry& dataset) {
+    return fmt::format("{} usable rows and {} skipped", dataset.available, dataset.skipped);
+  };
+  std::string change;
+  if (rows(before) != rows(now)) {
+    change = fmt::format("{} then, {} now", rows(before), rows(now));
+  } else if (!before.sha256.empty() && before.sha256 != now.sha256) {
+    change = "other texts in as many rows";
+  } else {
     return "";
   }
-  if (there.is_array() && asked.is_array() && there.size() == asked.size()) {
-    for (size_t i = 0; i < there.size(); ++i) {
-      const std::string found =
-          first_difference(there[i], asked[i], fmt::format("{}[{}]", path, i));
-      if (!found.empty()) return found;
-    }
-    return "";
+  return fmt::format("dataset '{}' ({}): {}", now.name, now.source, change);
+}
+
+/// What was read when the trace was begun and is another now; empty if all is the same, as far as
+/// is known. Of the same settings.
+std::string changed_input(const trace::Manifest& before, const trace::Manifest& now) {
+  if (before.config_sha256 != now.config_sha256) return "config.json of the model has changed";
+  if (before.tokenizer_sha256 != now.tokenizer_sha256) {
+    return "tokenizer.json of the model has changed";
   }
-  if (there == asked) return "";
-  return fmt::format("{}: {} there, {} asked for", path, there.dump(), asked.dump());
+  if (!before.weights.empty()) {
+    const std::string file = changed_file(before.weights, now.weights);
+    if (!file.empty()) return "the model has other weights: " + file;
+  }
+  for (size_t i = 0; i < before.datasets.size(); ++i) {
+    const std::string texts = changed_texts(before.datasets[i], now.datasets[i]);
+    if (!texts.empty()) return texts;
+  }
+  return "";
+}
+
+bool lacks_digests(const trace::Manifest& manifest) {
+  return manifest.weights.empty() ||
+         std::ranges::any_of(manifest.datasets, [](const auto& set) { return set.sha256.empty(); });
+}
+
+/// Throws unless `planned` is what `manifest` began, or what it may grow to.
+void require_same_run(const trace::Manifest& manifest, const trace::Manifest& planned,
+                      const std::filesystem::path& directory) {
+  const auto difference = first_difference(settings_of(manifest), settings_of(planned));
+  if (difference) {
+    throw UsageError(fmt::format(
+        "{} holds a trace made with other settings ({}: {} there, {} asked for); repeat "
+        "the settings it was started with, or choose another --output",
+        directory.string(), difference->path, difference->before, difference->now));
+  }
+  const std::string change = changed_input(manifest, planned);
+  if (!change.empty()) {
+    throw DataError(
+        fmt::format("{} was begun with other input ({}); give it what it was begun with, or choose "
+                    "another --output",
+                    directory.string(), change));
+  }
+  if (planned.num_planned() < manifest.num_planned()) {
+    throw UsageError(fmt::format(
+        "{} holds a trace of {} texts, and --traces asks for {}; a trace can grow but not shrink: "
+        "ask for as many or more, or choose another --output",
+        directory.string(), with_commas(manifest.num_planned()),
+        with_commas(planned.num_planned())));
+  }
 }
 
 /// Parquet and feature files that no manifest names come from a run that was killed in the middle
@@ -78,13 +128,15 @@ bool keeps_features(const std::string& dataset, int64_t row, uint64_t seed, doub
   return static_cast<double>(hash >> 11) * 0x1.0p-53 < fraction;
 }
 
-trace::Manifest planned_manifest(const CollectOptions& options, const engine::Engine& engine,
-                                 const text::SamplingPlan& plan) {
+trace::Manifest planned_manifest(const Source& source) {
+  const CollectOptions& options = source.options;
+  const engine::Engine& engine = source.engine;
   trace::Manifest manifest;
   manifest.model = model_name_of(options);
   manifest.model_type = engine.model_type();
   manifest.config_sha256 = sha256_of_file(options.model / "config.json");
   manifest.tokenizer_sha256 = sha256_of_file(options.model / "tokenizer.json");
+  manifest.weights = source.weights;
   manifest.dtype = tensor::dtype_name(options.compute.dtype);
   manifest.quantization = tensor::quantization_name(options.compute.quantization.value());
   manifest.geometry = engine.geometry();
@@ -95,7 +147,8 @@ trace::Manifest planned_manifest(const CollectOptions& options, const engine::En
   manifest.feature_fraction = options.feature_fraction;
   manifest.shard_traces = options.shard_traces;
   manifest.batch_tokens = options.batch_tokens;
-  for (const text::DatasetPlan& dataset : plan.datasets) {
+  manifest.grown_from = source.plan.earlier;
+  for (const text::DatasetPlan& dataset : source.plan.datasets) {
     trace::DatasetEntry entry;
     entry.name = dataset.spec.name;
     entry.source = dataset.spec.path.string();
@@ -103,6 +156,7 @@ trace::Manifest planned_manifest(const CollectOptions& options, const engine::En
     entry.traces = static_cast<int64_t>(dataset.ordinals.size());
     entry.available = dataset.available;
     entry.skipped = dataset.skipped;
+    entry.sha256 = dataset.sha256;
     manifest.datasets.push_back(std::move(entry));
   }
   return manifest;
@@ -124,12 +178,23 @@ trace::Manifest resume_or_start(const std::filesystem::path& directory,
   trace::Manifest manifest = trace::read_manifest(directory);
   // Begun when manifests did not say it yet; config_sha256 tells whether the model is the same.
   if (!manifest.router) manifest.router = planned.router;
-  const std::string difference = first_difference(settings_of(manifest), settings_of(planned));
-  if (!difference.empty()) {
-    throw UsageError(
-        fmt::format("{} holds a trace made with other settings ({}); repeat the settings it was "
-                    "started with, or choose another --output",
-                    directory.string(), difference));
+  require_same_run(manifest, planned, directory);
+  if (lacks_digests(manifest) && !lacks_digests(planned)) {
+    log.warning(
+        "{} was begun by an older foregate, which kept no digests: whether weights and texts are "
+        "those it was begun with cannot be checked",
+        directory.string());
+    manifest.weights = planned.weights;
+  }
+  for (size_t i = 0; i < planned.datasets.size(); ++i) {
+    manifest.datasets[i].sha256 = planned.datasets[i].sha256;
+    manifest.datasets[i].traces = planned.datasets[i].traces;
+  }
+  if (planned.grown_from != manifest.grown_from) {
+    log.info("{} grows from {} to {} traces", directory.string(),
+             with_commas(planned.grown_from.back()), with_commas(manifest.num_planned()));
+    manifest.grown_from = planned.grown_from;
+    manifest.complete = false;
   }
   remove_leftovers(directory, manifest, log);
   return manifest;

@@ -3,21 +3,19 @@
 #include <string>
 
 #include "base/run_context.h"
-#include "collect/options.h"
-#include "engine/engine.h"
-#include "text/datasets/sampling.h"
+#include "collect/source.h"
 #include "trace/manifest.h"
 
 namespace foregate::collect {
 
-/// What this run would write into a fresh directory: everything in the manifest but shards. Nothing
-/// in `options` is left to be chosen.
-trace::Manifest planned_manifest(const CollectOptions& options, const engine::Engine& engine,
-                                 const text::SamplingPlan& plan);
+/// What this run would write into a fresh directory: everything in the manifest but shards.
+trace::Manifest planned_manifest(const Source& source);
 
 /// Continues what `directory` holds: returns its manifest if it was made with the settings of
-/// `planned` (otherwise UsageError naming the setting that differs), or `planned` itself for a
-/// directory without one. Removes what an interrupted run left half-written.
+/// `planned`, from the same weights and texts, for as many traces or fewer, or `planned` itself for
+/// a directory without one. Removes what an interrupted run left half-written. Throws UsageError
+/// naming the setting that differs, DataError naming what was read and has changed; of a manifest
+/// without digests one line says that this cannot be checked.
 trace::Manifest resume_or_start(const std::filesystem::path& directory,
                                 const trace::Manifest& planned, Logger& log);
 

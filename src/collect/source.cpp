@@ -9,6 +9,7 @@
 #include "collect/memory_plan.h"
 #include "models/registry.h"
 #include "models/weights/quantized_checkpoint.h"
+#include "models/weights/weight_digests.h"
 #include "tensor/device/device_memory.h"
 
 namespace foregate::collect {
@@ -24,13 +25,15 @@ void report_plan(const text::SamplingPlan& plan, Logger& log) {
   }
 }
 
-text::SamplingPlan make_plan(const CollectOptions& options, const RunContext& run) {
+text::SamplingPlan make_plan(const CollectOptions& options, const std::vector<int64_t>& earlier,
+                             const RunContext& run) {
   const auto progress = run.progress.start({.label = "count texts", .unit = "rows"});
+  const auto on_row = [&](int64_t rows) {
+    run.stop.check("nothing was written yet");
+    progress->update(rows);
+  };
   text::SamplingPlan plan = text::plan_sampling(options.data, options.traces, options.seed,
-                                                options.strict, run.log, [&](int64_t rows) {
-                                                  run.stop.check("nothing was written yet");
-                                                  progress->update(rows);
-                                                });
+                                                options.strict, run.log, on_row, earlier);
   report_plan(plan, run.log);
   return plan;
 }
@@ -38,11 +41,13 @@ text::SamplingPlan make_plan(const CollectOptions& options, const RunContext& ru
 struct Choices {
   CollectOptions options;
   int64_t offloaded_layers = 0;
+  std::vector<int64_t> earlier;  ///< totals of the trace that is continued, see SamplingPlan
 };
 
 /// What is left open, chosen: by the run that is continued, or by the memory there is.
 Choices with_choices(const CollectOptions& options, Logger& log) {
   CollectOptions chosen = options;
+  std::vector<int64_t> earlier;
   const models::ModelConfig config = models::read_model_config(options.model / "config.json");
   if (options.max_length > config.max_positions) {
     log.warning("--max-length {} is more than the {} positions of the model; texts are cut there",
@@ -56,6 +61,10 @@ Choices with_choices(const CollectOptions& options, Logger& log) {
       chosen.compute.quantization = tensor::parse_quantization(previous.quantization);
     }
     if (options.batch_tokens == 0) chosen.batch_tokens = previous.batch_tokens;
+    if (collected) {
+      earlier = previous.grown_from;
+      if (options.traces > previous.num_planned()) earlier.push_back(previous.num_planned());
+    }
   }
   MemoryPlanRequest request;
   request.compute = chosen.compute;
@@ -67,7 +76,7 @@ Choices with_choices(const CollectOptions& options, Logger& log) {
   log.info("{}", description(plan, request.memory, request.compute.device));
   chosen.compute.quantization = plan.quantization;
   chosen.batch_tokens = plan.batch_tokens;
-  return {chosen, plan.offloaded_layers};
+  return {chosen, plan.offloaded_layers, earlier};
 }
 
 /// Where to read the weights from: a folder of quantised ones that is made now or was before, or
@@ -79,10 +88,10 @@ fs::path weights_folder(const CollectOptions& options, const RunContext& run) {
     throw UsageError("--save-quantized needs --quantize " +
                      tensor::quantization_names(/*none=*/false));
   }
-  if (models::is_saved_quantized(options.save_quantized, options.model, quantization)) {
+  if (models::is_saved_quantized(options.save_quantized, options.model, quantization, run.log)) {
     run.log.info("reading the quantised weights in {}", options.save_quantized.string());
   } else {
-    models::save_quantized(options.model, quantization, options.save_quantized, run.stop);
+    models::save_quantized(options.model, quantization, options.save_quantized, run);
     run.log.info("saved the quantised weights in {}", options.save_quantized.string());
   }
   return options.save_quantized;
@@ -100,24 +109,36 @@ Source open_source(const CollectOptions& options, const RunContext& run) {
                     options.model.string()));
   }
   text::Tokenizer tokenizer = text::Tokenizer::load(options.model / "tokenizer.json");
-  auto [chosen, offloaded_layers] = with_choices(options, run.log);
+  for (const std::string& note : tokenizer.notes()) run.log.warning("{}", note);
+  auto [chosen, offloaded_layers, earlier] = with_choices(options, run.log);
   if (options.max_memory > 0) {
     tensor::limit_device_memory(options.compute.device, options.max_memory);
   }
   const double ready = clock.seconds();
   // Before the weights, which take longer: a wrong path or column is told at once.
-  text::SamplingPlan plan = make_plan(chosen, run);
+  text::SamplingPlan plan = make_plan(chosen, earlier, run);
   const double planned = clock.seconds();
   const fs::path weights = weights_folder(chosen, run);
   const double found = clock.seconds();
   engine::Engine engine(weights, {.compute = chosen.compute,
                                   .offloaded_layers = offloaded_layers,
-                                  .random_weights = options.random_weights});
+                                  .random_weights = options.random_weights,
+                                  .log = &run.log});
+  std::vector<FileDigest> digests;
+  if (!options.random_weights) {
+    digests = models::weight_digests(options.model,
+                                     models::read_model_config(options.model / "config.json"));
+  }
   const double loaded = clock.seconds();
   run.log.info("weights loaded in {:.2f} s", loaded - found);
   const double plan_seconds = planned - ready;
-  return {std::move(chosen), std::move(tokenizer),  std::move(engine),
-          std::move(plan),   loaded - plan_seconds, plan_seconds};
+  return {.options = std::move(chosen),
+          .tokenizer = std::move(tokenizer),
+          .engine = std::move(engine),
+          .plan = std::move(plan),
+          .weights = std::move(digests),
+          .load_seconds = loaded - plan_seconds,
+          .plan_seconds = plan_seconds};
 }
 
 std::string model_name_of(const CollectOptions& options) {

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
+#include "base/file_digest.h"
 #include "base/run_context.h"
 #include "collect/options.h"
 #include "engine/engine.h"
@@ -17,8 +19,9 @@ struct Source {
   text::Tokenizer tokenizer;
   engine::Engine engine;
   text::SamplingPlan plan;
-  double load_seconds = 0;  ///< tokenizer, sizing and weights
-  double plan_seconds = 0;  ///< counting and choosing texts
+  std::vector<FileDigest> weights{};  ///< of options.model; none of random weights
+  double load_seconds = 0;            ///< tokenizer, sizing and weights
+  double plan_seconds = 0;            ///< counting and choosing texts
 };
 
 /// Chooses what the options leave open by the memory there is, or takes it from the manifest of a

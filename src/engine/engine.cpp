@@ -110,7 +110,8 @@ Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions
               .quantization = options.compute.quantization.value_or(tensor::Quantization::kNone),
               .routing_only = options.routing_only,
               .offloaded_layers = options.offloaded_layers,
-              .random = options.random_weights},
+              .random = options.random_weights,
+              .log = options.log},
           architectures)) {}
 
 Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions& options)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/run_context.h"
 #include "engine/observer.h"
 #include "nn/routers.h"
 #include "tensor/compute.h"
@@ -23,8 +24,9 @@ struct EngineOptions {
   tensor::Compute compute = {};
   /// On a GPU: of how many layers the routed experts stay in the host's memory (see ExpertOffload).
   int64_t offloaded_layers = 0;
-  bool routing_only = true;     ///< leave out lm_head and the last MoE layer's experts
-  bool random_weights = false;  ///< read config.json only; for measuring speed
+  bool routing_only = true;         ///< leave out lm_head and the last MoE layer's experts
+  bool random_weights = false;      ///< read config.json only; for measuring speed
+  Logger* log = &silent_run().log;  ///< told of what is passed over in the checkpoint
 };
 
 /// Texts packed back to back: no padding, attention does not cross `cu_seqlens`.

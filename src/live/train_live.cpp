@@ -7,9 +7,11 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/file_digest.h"
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/number_text.h"
+#include "base/output_folder.h"
 #include "live/live_stream.h"
 #include "predict/calibration.h"
 #include "predict/counting/routing_counts.h"
@@ -56,7 +58,8 @@ predict::LiveOrigin origin_of(const LiveTexts& texts, int64_t passes,
   const collect::CollectOptions& source = texts.source().options;
   predict::LiveOrigin origin;
   for (const text::DatasetPlan& dataset : texts.source().plan.datasets) {
-    origin.data.push_back({dataset.spec.name, static_cast<int64_t>(dataset.ordinals.size())});
+    origin.data.push_back(
+        {dataset.spec.name, static_cast<int64_t>(dataset.ordinals.size()), dataset.sha256});
   }
   origin.max_length = source.max_length;
   origin.model_dtype = tensor::dtype_name(source.compute.dtype);
@@ -85,6 +88,7 @@ Job make_job(const std::string& name, const scoring::Lead& lead, const LiveTexts
   info.settings = job.predictor->settings();
   info.model = collect::model_name_of(source);
   info.config_sha256 = sha256_of_file(source.model / "config.json");
+  info.weights_sha256 = digest_of(texts.source().weights);
   info.split_seed = source.seed;
   info.held_out = options.held_out;
   info.seed = options.seed;
@@ -208,7 +212,7 @@ std::vector<predict::TrainSummary> train_live(const TrainLiveOptions& options,
   const predict::LiveOrigin origin = origin_of(texts, passes, options);
   for (Job& job : jobs) {
     job.info.live = origin;
-    job.already_done = predict::is_done(job.output, job.info);
+    job.already_done = predict::is_done(job.output, job.info, run.log);
   }
   std::vector<predict::TrainSummary> summaries;
   for (const Job& job : jobs) {
@@ -230,8 +234,9 @@ std::vector<predict::TrainSummary> train_live(const TrainLiveOptions& options,
   const RunContext each{alone ? run.progress : silent_run().progress, run.stop, run.log};
   LiveStream stream(texts, stream_options(jobs, passes, options));
   predict::SharedCounts counts(texts);
+  std::vector<std::unique_ptr<OutputFolder>> folders;
   for (Job& job : jobs) {
-    make_output_directory(job.output);
+    folders.push_back(std::make_unique<OutputFolder>(job.output));
     predict::TrainingEnvironment environment;
     environment.device = options.texts.compute.device;
     environment.dtype = options.dtype;

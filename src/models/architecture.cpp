@@ -70,6 +70,11 @@ void read_experts(const JsonReader& reader, const ConfigTable& table, ModelConfi
     break;
   }
   config.num_experts = reader.integer(count, 1, trace::kMaxExperts);
+  for (const char* key : table.num_experts) {
+    if (reader.integer(key, 1, trace::kMaxExperts, config.num_experts) != config.num_experts) {
+      reader.fail(key, fmt::format("{}, as {} says", config.num_experts, count));
+    }
+  }
   config.top_k = reader.integer("num_experts_per_tok", 1, config.num_experts);
   config.router = table.router;
   if (table.norm_topk != nullptr) config.router.norm_topk = reader.boolean(table.norm_topk);

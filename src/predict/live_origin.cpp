@@ -8,7 +8,9 @@ namespace foregate::predict {
 Json LiveOrigin::to_json() const {
   Json datasets = Json::array();
   for (const Dataset& dataset : data) {
-    datasets.push_back({{"name", dataset.name}, {"texts", dataset.texts}});
+    Json entry = {{"name", dataset.name}, {"texts", dataset.texts}};
+    if (!dataset.sha256.empty()) entry["sha256"] = dataset.sha256;
+    datasets.push_back(std::move(entry));
   }
   return {{"data", datasets},
           {"max_length", max_length},
@@ -26,7 +28,8 @@ LiveOrigin LiveOrigin::from_json(const JsonReader& reader) {
   LiveOrigin origin;
   for (const Json& entry : reader.array("data")) {
     const JsonReader dataset(entry, reader.where() + ": data");
-    origin.data.push_back({dataset.string("name"), dataset.integer("texts", 0, kMost)});
+    origin.data.push_back(
+        {dataset.string("name"), dataset.integer("texts", 0, kMost), dataset.string("sha256", "")});
   }
   origin.max_length = count("max_length");
   origin.model_dtype = reader.string("model_dtype");

@@ -13,6 +13,7 @@ struct LiveOrigin {
   struct Dataset {
     std::string name;
     int64_t texts = 0;
+    std::string sha256{};  ///< of its usable texts; empty if not known
   };
   std::vector<Dataset> data;
   int64_t max_length = 0;  ///< tokens that texts were cut to

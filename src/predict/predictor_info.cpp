@@ -22,6 +22,7 @@ Json PredictorInfo::to_json() const {
   json["lead"] = scoring::lead_name(lead);
   json["geometry"] = trace::geometry_to_json(geometry);
   json["model"] = {{"name", model}, {"config_sha256", config_sha256}};
+  if (!weights_sha256.empty()) json["model"]["weights_sha256"] = weights_sha256;
   json["trace"] = {{"path", trace},
                    {"manifest_sha256", trace_sha256},
                    {"split_seed", split_seed},
@@ -56,6 +57,7 @@ PredictorInfo PredictorInfo::from_json(const JsonReader& reader) {
   const JsonReader model = reader.object("model");
   info.model = model.string("name");
   info.config_sha256 = model.string("config_sha256");
+  info.weights_sha256 = model.string("weights_sha256", "");
   const JsonReader trace = reader.object("trace");
   info.trace = trace.string("path");
   info.trace_sha256 = trace.string("manifest_sha256");

@@ -28,6 +28,7 @@ struct PredictorInfo {
 
   std::string model;               ///< whose routing it predicts
   std::string config_sha256;       ///< of that model's config.json; empty for imported traces
+  std::string weights_sha256;      ///< of its checkpoint (digest_of); empty if not known
   std::string trace;               ///< directory it was fitted on, as it was named then
   std::string trace_sha256;        ///< of that directory's manifest
   std::optional<LiveOrigin> live;  ///< if there was no trace

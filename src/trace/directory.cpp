@@ -29,12 +29,10 @@ void require_size(const fs::path& path, int64_t expected) {
 
 void require_finished(const Manifest& manifest, const fs::path& path) {
   if (manifest.complete) return;
-  int64_t planned = 0;
-  for (const DatasetEntry& dataset : manifest.datasets) planned += dataset.traces;
   throw DataError(fmt::format(
       "{}: collect has not finished: {} of {} traces are there ({} shards); run the same collect "
       "command again",
-      path.string(), with_commas(manifest.num_traces()), with_commas(planned),
+      path.string(), with_commas(manifest.num_traces()), with_commas(manifest.num_planned()),
       manifest.shards.size()));
 }
 

@@ -16,10 +16,6 @@ namespace {
 constexpr const char* kFormatName = "foregate-trace";
 constexpr int64_t kMaxCount = int64_t{1} << 53;  // What every JSON reader holds exactly.
 
-bool is_sha256(const std::string& text) {
-  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
 std::string digest(const JsonReader& reader, const char* key, bool required) {
   std::string text = reader.string(key);
   if (!is_sha256(text) && (required || !text.empty())) {
@@ -58,6 +54,17 @@ uint64_t read_seed(const JsonReader& reader) {
   const Json& value = reader.at("seed");
   if (!value.is_number_unsigned()) reader.fail("seed", "an integer from 0 to 2^64 - 1");
   return value.get<uint64_t>();
+}
+
+std::vector<int64_t> read_growth(const JsonReader& reader) {
+  if (!reader.has("grown_from")) return {};
+  std::vector<int64_t> totals = reader.integers("grown_from");
+  int64_t before = 0;
+  for (const int64_t total : totals) {
+    if (total <= before) reader.fail("grown_from", "rising numbers of traces");
+    before = total;
+  }
+  return totals;
 }
 
 void check_version(const JsonReader& reader) {
@@ -109,6 +116,7 @@ Json dataset_to_json(const DatasetEntry& dataset) {
   json["traces"] = dataset.traces;
   json["available"] = dataset.available;
   json["skipped"] = dataset.skipped;
+  if (!dataset.sha256.empty()) json["sha256"] = dataset.sha256;
   return json;
 }
 
@@ -120,6 +128,7 @@ DatasetEntry dataset_from_json(const JsonReader& reader) {
   dataset.traces = reader.integer("traces", 0, kMaxCount);
   dataset.available = reader.integer("available", 0, kMaxCount);
   dataset.skipped = reader.integer("skipped", 0, kMaxCount);
+  if (reader.has("sha256")) dataset.sha256 = digest(reader, "sha256", true);
   return dataset;
 }
 
@@ -151,11 +160,8 @@ void check_consistency(const Manifest& manifest, const std::string& where) {
   }
   require_unique(std::move(files), where, "file");
   std::vector<std::string> names;
-  int64_t planned = 0;
-  for (const DatasetEntry& dataset : manifest.datasets) {
-    names.push_back(dataset.name);
-    planned += dataset.traces;
-  }
+  for (const DatasetEntry& dataset : manifest.datasets) names.push_back(dataset.name);
+  const int64_t planned = manifest.num_planned();
   require_unique(std::move(names), where, "dataset");
   const int64_t recorded = manifest.num_traces();
   const bool fits = manifest.complete ? recorded == planned : recorded <= planned;
@@ -190,6 +196,12 @@ int64_t Manifest::num_traces() const {
   return traces;
 }
 
+int64_t Manifest::num_planned() const {
+  int64_t traces = 0;
+  for (const DatasetEntry& dataset : datasets) traces += dataset.traces;
+  return traces;
+}
+
 int64_t Manifest::num_tokens() const {
   int64_t tokens = 0;
   for (const ShardEntry& shard : shards) tokens += shard.tokens;
@@ -204,6 +216,8 @@ Json Manifest::to_json() const {
   json["model_type"] = model_type;
   json["config_sha256"] = config_sha256;
   json["tokenizer_sha256"] = tokenizer_sha256;
+  if (!weights.empty()) json["weights"] = foregate::to_json(weights);
+  if (!routers_sha256.empty()) json["routers_sha256"] = routers_sha256;
   json["dtype"] = dtype;
   json["quantization"] = quantization;
   json["geometry"] = geometry_to_json(geometry);
@@ -216,6 +230,7 @@ Json Manifest::to_json() const {
   json["feature_fraction"] = feature_fraction;
   json["shard_traces"] = shard_traces;
   json["batch_tokens"] = batch_tokens;
+  if (!grown_from.empty()) json["grown_from"] = grown_from;
   json["datasets"] = Json::array();
   for (const DatasetEntry& dataset : datasets) json["datasets"].push_back(dataset_to_json(dataset));
   json["shards"] = Json::array();
@@ -232,6 +247,10 @@ Manifest Manifest::from_json(const Json& json, const std::string& where) {
   manifest.model_type = reader.string("model_type");
   manifest.config_sha256 = digest(reader, "config_sha256", false);
   manifest.tokenizer_sha256 = digest(reader, "tokenizer_sha256", false);
+  if (reader.has("weights")) manifest.weights = file_digests(reader, "weights");
+  if (reader.has("routers_sha256")) {
+    manifest.routers_sha256 = digest(reader, "routers_sha256", true);
+  }
   manifest.dtype = reader.string("dtype");
   const std::set<std::string> dtypes = {"float32", "bfloat16", "float16", "unknown"};
   if (!dtypes.contains(manifest.dtype)) {
@@ -252,6 +271,7 @@ Manifest Manifest::from_json(const Json& json, const std::string& where) {
   manifest.feature_fraction = reader.number("feature_fraction", 0, 1);
   manifest.shard_traces = reader.integer("shard_traces", 0, kMaxCount);
   manifest.batch_tokens = reader.integer("batch_tokens", 0, kMaxCount);
+  manifest.grown_from = read_growth(reader);
   manifest.datasets = read_entries(reader, "datasets", dataset_from_json);
   manifest.shards = read_entries(reader, "shards", shard_from_json);
   manifest.complete = reader.boolean("complete");

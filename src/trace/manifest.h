@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file_digest.h"
 #include "base/json.h"
 #include "trace/router_spec.h"
 #include "trace/trace.h"
@@ -32,6 +33,7 @@ struct DatasetEntry {
   int64_t traces = 0;     ///< planned; equal to what the shards hold once complete
   int64_t available = 0;  ///< usable rows in the source
   int64_t skipped = 0;    ///< unusable rows in the source
+  std::string sha256{};   ///< of its usable texts; empty in imports and older traces
 };
 
 /// What the token ids of a trace are.
@@ -54,6 +56,9 @@ struct Manifest {
   std::string model_type;        ///< "qwen2_moe"; empty for imports of unknown models
   std::string config_sha256;     ///< digest of config.json; empty for imports
   std::string tokenizer_sha256;  ///< digest of tokenizer.json; empty for imports
+  std::vector<FileDigest>
+      weights;                 ///< of the checkpoint (samples); empty in imports and older traces
+  std::string routers_sha256;  ///< digest of routers.safetensors, if there is one
   std::string dtype =
       "float32";  ///< compute type: float32, bfloat16, float16; "unknown" for imports
   std::string quantization = "none";  ///< "unknown" for imports
@@ -69,11 +74,14 @@ struct Manifest {
   double feature_fraction = 0;  ///< share of traces with recorded features
   int64_t shard_traces = 0;     ///< traces in a full shard; 0 for imports
   int64_t batch_tokens = 0;     ///< token budget of the packed batches; 0 for imports
+  /// How many traces were planned before it grew to what is planned now, ascending.
+  std::vector<int64_t> grown_from;
   std::vector<DatasetEntry> datasets;
   std::vector<ShardEntry> shards;
   bool complete = false;
 
-  int64_t num_traces() const;
+  int64_t num_traces() const;   ///< that are there
+  int64_t num_planned() const;  ///< that are to be there in the end
   int64_t num_tokens() const;
   Json to_json() const;
   /// Throws DataError naming file and key for anything missing, of the wrong type or inconsistent.

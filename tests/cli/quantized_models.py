@@ -33,14 +33,14 @@ def nf4(weight):
     return (NF4[codes] * absmax).reshape(rows, -1)[:, :columns]
 
 
-def pack_gptq(weight, bits, group_size, rng, act_order=False, minus_one=True):
+def pack_gptq(weight, bits, group_size, rng, act_order=False, minus_one=True, symmetric=False):
     """Packs a random matrix of weight's shape and size as GPTQ does; the tensors and what they stand for."""
     outputs, inputs = weight.shape
     group_size = inputs if group_size == -1 else group_size
     groups = -(-inputs // group_size)
     levels, per_word = 2**bits, 32 // bits
     codes = rng.integers(0, levels, (inputs, outputs))
-    zeros = rng.integers(1, levels, (groups, outputs))
+    zeros = np.full((groups, outputs), levels // 2) if symmetric else rng.integers(1, levels, (groups, outputs))
     scales = (np.abs(weight).mean() * 4 / levels * rng.uniform(0.5, 1.5, (groups, outputs))).astype(np.float16)
     order = rng.permutation(inputs) if act_order else np.arange(inputs)
     g_idx = (order // group_size).astype(np.int32)
@@ -87,8 +87,9 @@ def dequantized_model(source, target, method):
     return copy_model(source, target, tensors)
 
 
-def gptq_models(source, folder, bits=4, group_size=32, act_order=False, checkpoint_format=None, with_biases=False):
-    """The same random model twice: packed, and dense in float32."""
+def gptq_models(source, folder, bits=4, group_size=32, act_order=False, checkpoint_format=None, with_biases=False,
+                symmetric=False, label=None):
+    """The same random model twice: packed, and dense in float32. `label` is written in place of checkpoint_format."""
     rng = np.random.default_rng(7)
     packed, dense = {}, {}
     for name, tensor in load_model(source).items():
@@ -96,7 +97,7 @@ def gptq_models(source, folder, bits=4, group_size=32, act_order=False, checkpoi
         if not is_projection(name):
             continue
         parts, values = pack_gptq(tensor.float().numpy(), bits, group_size, rng, act_order,
-                                  minus_one=checkpoint_format != "gptq_v2")
+                                  minus_one=checkpoint_format != "gptq_v2", symmetric=symmetric)
         dense[name] = torch.from_numpy(values)
         del packed[name]
         module = name.removesuffix(".weight")
@@ -104,8 +105,8 @@ def gptq_models(source, folder, bits=4, group_size=32, act_order=False, checkpoi
         if with_biases and f"{module}.bias" not in packed and "q_proj" not in name and "k_proj" not in name \
                 and "v_proj" not in name:
             packed[f"{module}.bias"] = torch.zeros(tensor.shape[0], dtype=torch.float16)
-    config = {"quant_method": "gptq", "bits": bits, "group_size": group_size, "desc_act": act_order, "sym": False,
+    config = {"quant_method": "gptq", "bits": bits, "group_size": group_size, "desc_act": act_order, "sym": symmetric,
               "damp_percent": 0.01, "static_groups": False, "true_sequential": True}
-    if checkpoint_format:
-        config["checkpoint_format"] = checkpoint_format
+    if label or checkpoint_format:
+        config["checkpoint_format"] = label or checkpoint_format
     return copy_model(source, folder / "packed", packed, config), copy_model(source, folder / "dense", dense)

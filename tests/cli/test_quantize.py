@@ -62,6 +62,17 @@ def test_gptq_equals_the_same_model_stored_dense(tmp_path, options):
     assert_same_routing(tmp_path / "actual", tmp_path / "expected")
 
 
+@pytest.mark.parametrize("stored, label, bits", [("gptq_v2", "gptq", 4), ("gptq", "gptq_v2", 4), ("gptq_v2", "gptq", 8)])
+def test_zeros_of_symmetric_gptq_are_read_for_what_they_are(tmp_path, stored, label, bits):
+    """vllm#38966: writers that store zeros as they are and say checkpoint_format gptq."""
+    packed, dense = gptq_models(MODEL, tmp_path, bits=bits, symmetric=True, checkpoint_format=stored, label=label)
+    done = collect(packed, tmp_path / "actual")
+    warnings = [line for line in done.stderr.splitlines() if "checkpoint_format" in line]
+    assert len(warnings) == 1 and "qzeros" in warnings[0] and stored in warnings[0], done.stderr
+    collect(dense, tmp_path / "expected")
+    assert_same_routing(tmp_path / "actual", tmp_path / "expected")
+
+
 def test_gptq_can_be_quantized_again(tmp_path):
     packed, dense = gptq_models(MODEL, tmp_path)
     collect(packed, tmp_path / "actual", "--quantize", "int8")
@@ -89,7 +100,14 @@ PROJECTION = "model.layers.0.self_attn.o_proj"
     (lambda t, c: t.update({PROJECTION + ".bias": torch.ones(64)}), ["unexpected", PROJECTION + ".bias"]),
     (lambda t, c: t.update({PROJECTION + ".g_idx": torch.full((64,), 2, dtype=torch.int32)}),
      [PROJECTION + ".g_idx[0] is 2", "[0, 1]"]),
-], ids=["bits", "method", "format", "group", "missing", "bias", "g_idx"])
+    (lambda t, c: c.update(sym=True), ["qzeros holds a zero point of", "expected 8", '"sym": true']),
+    (lambda t, c: c.update(bits=8), ["wrong shape", "qweight"]),
+    (lambda t, c: t.update({PROJECTION + ".g_idx": torch.zeros(64, dtype=torch.int32)}),
+     [PROJECTION + ".g_idx puts 64 inputs into group 0", "expected 32", "group_size"]),
+    (lambda t, c: [c.update(desc_act=True), t.pop(PROJECTION + ".g_idx")], ["missing", PROJECTION + ".g_idx"]),
+    (lambda t, c: c.clear(), ["missing", "qweight", "no quantization_config"]),
+], ids=["bits", "method", "format", "group", "missing", "bias", "g_idx", "sym", "packed bits", "g_idx of zeros",
+        "act order", "no label"])
 def test_wrong_gptq_checkpoints(tmp_path, change, saying):
     model = gptq_with(tmp_path, change)
     fails("collect", "--model", model, *demo_data(), "--traces", 6, "--output", tmp_path / "t", code=1, saying=saying)

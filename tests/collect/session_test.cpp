@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "support/recorded_run.h"
 #include "support/temporary_folder.h"
 
 namespace foregate::collect {
@@ -92,6 +93,81 @@ TEST(KeepsFeatures, TakesAboutTheShareAskedForAndNothingElseMatters) {
     EXPECT_FALSE(keeps_features("imdb", row, 3, 0.0));
     // Whoever is kept at a small share is kept at a larger one.
     EXPECT_LE(keeps_features("imdb", row, 3, 0.2), keeps_features("imdb", row, 3, 0.5));
+  }
+}
+
+TEST_F(SessionTest, WhatChangedIsNamed) {
+  const std::string a(64, 'a');
+  const std::string b(64, 'b');
+  planned_.config_sha256 = planned_.tokenizer_sha256 = a;
+  planned_.weights = {{"model-1.safetensors", 5, a}, {"model-2.safetensors", 6, a}};
+  planned_.datasets[0].sha256 = a;
+  trace::write_manifest(folder_, planned_);
+  EXPECT_NO_THROW(resume());
+  const trace::Manifest before = planned_;
+  const auto expect_refused = [&](const std::function<void()>& change, const std::string& saying) {
+    change();
+    try {
+      resume();
+      FAIL() << saying;
+    } catch (const DataError& error) {
+      EXPECT_THAT(error.what(), AllOf(HasSubstr("begun with other input"), HasSubstr(saying),
+                                      HasSubstr("--output")));
+    }
+    planned_ = before;
+  };
+  expect_refused([&] { planned_.config_sha256 = b; }, "config.json");
+  expect_refused([&] { planned_.tokenizer_sha256 = b; }, "tokenizer.json");
+  expect_refused([&] { planned_.weights[1].sha256 = b; },
+                 "other weights: model-2.safetensors has other content");
+  expect_refused([&] { planned_.weights[0].bytes = 9; },
+                 "model-1.safetensors has 9 bytes, 5 before");
+  expect_refused([&] { planned_.weights.pop_back(); }, "model-2.safetensors is gone");
+  expect_refused([&] { planned_.datasets[0].sha256 = b; }, "'a' (a.csv): other texts");
+  expect_refused([&] { planned_.datasets[0].available = 10; },
+                 "9 usable rows and 0 skipped then, 10 usable rows and 0 skipped now");
+}
+
+TEST_F(SessionTest, AnOlderRunGoesOnAndSaysThatItsInputIsNotKnown) {
+  trace::write_manifest(folder_, planned_);
+  planned_.weights = {{"model.safetensors", 5, std::string(64, 'a')}};
+  planned_.datasets[0].sha256 = std::string(64, 'b');
+  testing::RecordedRun run;
+  const trace::Manifest manifest = resume_or_start(folder_, planned_, run.context().log);
+  ASSERT_EQ(run.messages().size(), 1U);
+  EXPECT_THAT(run.messages()[0], AllOf(HasSubstr("warning"), HasSubstr("cannot be checked")));
+  EXPECT_EQ(manifest.weights, planned_.weights);  // From now on they are known.
+  EXPECT_EQ(manifest.datasets[0].sha256, planned_.datasets[0].sha256);
+}
+
+TEST_F(SessionTest, GrowsButDoesNotShrink) {
+  planned_.complete = true;
+  planned_.shards = {{.file = "part-00000.parquet",
+                      .rows = 8,
+                      .tokens = 80,
+                      .bytes = 1,
+                      .sha256 = std::string(64, 'a'),
+                      .features = "",
+                      .feature_bytes = 0}};
+  write_file_atomically(folder_ / "part-00000.parquet", "1");
+  trace::write_manifest(folder_, planned_);
+  planned_.shards.clear();
+  planned_.complete = false;
+  EXPECT_TRUE(resume().complete);
+  planned_.datasets[0].traces = 9;
+  planned_.grown_from = {8};
+  const trace::Manifest grown = resume();
+  EXPECT_FALSE(grown.complete);
+  EXPECT_EQ(grown.shards.size(), 1U);
+  EXPECT_EQ(grown.num_planned(), 9);
+  EXPECT_EQ(grown.grown_from, std::vector<int64_t>{8});
+  planned_.datasets[0].traces = 7;
+  planned_.grown_from = {};
+  try {
+    resume();
+    FAIL() << "no error";
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("8 texts"), HasSubstr("asks for 7")));
   }
 }
 

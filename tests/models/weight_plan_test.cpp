@@ -8,6 +8,7 @@
 
 #include "models/registry.h"
 #include "models/weights/loader.h"
+#include "support/recorded_run.h"
 #include "support/temporary_folder.h"
 #include "support/test_files.h"
 #include "tensor/files/safetensors.h"
@@ -181,6 +182,99 @@ TEST_F(WeightPlanTest, RoutingLeavesOutTheLastExperts) {
   EXPECT_FALSE(weights.layers[1].moe()->experts.gate_up.defined());
   EXPECT_FALSE(weights.layers[1].moe()->shared.gate_up.defined());
   EXPECT_FALSE(weights.lm_head.defined());
+}
+
+// What the checkpoint has beyond the config: whether it loads, and what is said.
+TEST_F(WeightPlanTest, WhatRoutingDoesNotNeedIsPassedOver) {
+  const std::vector<std::string> unneeded = {"mtp.layers.0.mlp.gate.weight",
+                                             "model.layers.2.self_attn.q_proj.weight",
+                                             "model.layers.61.embed_tokens.weight",
+                                             "v_head.summary.weight",
+                                             "score.weight",
+                                             "lm_head.bias",
+                                             "visual.blocks.0.attn.qkv.weight",
+                                             "model.visual.merger.mlp.0.weight",
+                                             "model.mtp.norm.weight",
+                                             "optimizer.step"};
+  for (const std::string& name : unneeded) tensors_.emplace_back(name, torch::ones({2}));
+  tensor::write_safetensors(folder_ / "model.safetensors", tensors_);
+  testing::RecordedRun run;
+  load_weights(folder_.path(), config_, {.log = &run.context().log});
+  ASSERT_EQ(run.messages().size(), 1U);
+  EXPECT_THAT(run.messages()[0],
+              AllOf(HasSubstr("10 tensors that routing does not need are passed over"),
+                    HasSubstr("lm_head.bias"), HasSubstr("and 6 more")));
+}
+
+TEST_F(WeightPlanTest, WhatMayConcernRoutingIsRefused) {
+  const Tensors complete = tensors_;
+  for (const std::string name :
+       {"model.layers.1.mlp.experts.3.gate_proj.weight", "model.layers.0.mlp.gate.weight",
+        "model.layers.1.mlp.gate.e_score_correction_bias", "model.layers.1.mlp.gate.bias",
+        "model.layers.0.self_attn.o_proj.bias", "model.layers.x.weight", "model.embed_norm.weight",
+        "model.layers.0.self_attn.q_proj.lora_A.weight",
+        "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight",
+        "model.layers.1.mlp.experts.0.gate_proj.qweight"}) {
+    tensors_.emplace_back(name, torch::ones({2}));
+    EXPECT_THAT(load_error(), HasSubstr("1 unexpected: " + name));
+    tensors_ = complete;
+  }
+}
+
+TEST_F(WeightPlanTest, AHeadOfAnotherSizeIsNoMatterOfRouting) {
+  remove("lm_head.weight");
+  tensors_.emplace_back("lm_head.weight", torch::ones({12, 8}));
+  EXPECT_EQ(load_error(true), "no error");
+  EXPECT_THAT(load_error(false),
+              HasSubstr("lm_head.weight is F32 [12, 8], expected a float [10, 8]"));
+}
+
+/// A GPTQ checkpoint with one matrix, its zeros stored as `zero`.
+class GptqLabelTest : public ::testing::Test {
+ protected:
+  CheckpointFormat settle(int64_t bits, int64_t zero, bool minus_one,
+                          std::optional<bool> symmetric) {
+    int64_t word = 0;
+    for (int64_t at = 0; at < 32; at += bits) word |= zero << at;
+    tensor::write_safetensors(
+        folder_ / "model.safetensors",
+        {{"m.qzeros",
+          torch::full({2, 3}, static_cast<int32_t>(static_cast<uint32_t>(word)), torch::kInt32)}});
+    CheckpointFormat storage{.kind = CheckpointFormat::Kind::kGptq, .quantization = {}, .gptq = {}};
+    storage.gptq.bits = bits;
+    storage.gptq.zeros_minus_one = minus_one;
+    storage.gptq.symmetric = symmetric;
+    const std::vector<ExpectedTensor> plan = {
+        {.name = "n.weight", .shape = {8, 8}, .quantizable = true},
+        {.name = "m.weight", .shape = {8, 8}, .quantizable = true}};
+    return settled_storage(tensor::Checkpoint(folder_.path()), plan, storage, run_.context().log);
+  }
+
+  TemporaryFolder folder_;
+  testing::RecordedRun run_;
+};
+
+TEST_F(GptqLabelTest, ZerosOfSymmetricCheckpointsTellTheVersion) {
+  for (const int64_t bits : {4, 8}) {
+    const int64_t middle = int64_t{1} << (bits - 1);
+    for (const std::optional<bool> symmetric : {std::optional<bool>(true), std::optional<bool>()}) {
+      EXPECT_TRUE(settle(bits, middle - 1, true, symmetric).gptq.zeros_minus_one);
+      EXPECT_FALSE(settle(bits, middle, false, symmetric).gptq.zeros_minus_one);
+      EXPECT_TRUE(run_.messages().empty());
+    }
+  }
+  EXPECT_FALSE(settle(4, 8, true, true).gptq.zeros_minus_one);
+  ASSERT_EQ(run_.messages().size(), 1U);
+  EXPECT_THAT(run_.messages()[0], AllOf(HasSubstr("m.qzeros stores every zero as 8"),
+                                        HasSubstr("gptq_v2"), HasSubstr("checkpoint_format")));
+  EXPECT_TRUE(settle(4, 7, false, true).gptq.zeros_minus_one);
+  EXPECT_EQ(run_.messages().size(), 2U);
+}
+
+TEST_F(GptqLabelTest, OtherZerosTellNothing) {
+  EXPECT_TRUE(settle(4, 8, true, false).gptq.zeros_minus_one);  // said to be asymmetric
+  EXPECT_TRUE(settle(4, 3, true, true).gptq.zeros_minus_one);   // refused when the matrix is read
+  EXPECT_TRUE(run_.messages().empty());
 }
 
 }  // namespace

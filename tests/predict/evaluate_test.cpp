@@ -504,6 +504,9 @@ TEST_F(Evaluate, TheControlFindsOtherRouters) {
   nn::Routers routers = *Corpus(traces).routers();
   routers.weight = routers.weight.flip(0).contiguous();
   other.routers = routers;
+  EXPECT_THAT(error_of<DataError>(other), HasSubstr("routers of --model are not those"));
+  // Where none were recorded, the decisions tell.
+  std::filesystem::remove(traces / trace::features::kRoutersFile);
   EXPECT_THAT(error_of<DataError>(other), HasSubstr("own-router control failed"));
 }
 

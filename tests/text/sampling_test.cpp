@@ -1,6 +1,7 @@
 #include "text/datasets/sampling.h"
 
 #include <algorithm>
+#include <set>
 
 #include "support/recorded_run.h"
 #include "text/text_fixture.h"
@@ -123,6 +124,72 @@ TEST_F(SamplingTest, NoticesDataThatChanged) {
   PlannedText text;
   EXPECT_TRUE(texts.next(text));
   EXPECT_THROW(texts.next(text), DataError);
+}
+
+TEST_F(SamplingTest, NoticesAFileThatIsTouchedMeanwhile) {
+  const DatasetSpec a = dataset("a", 30);
+  const auto plan = plan_sampling({a}, 30, 1, false, log_);
+  EXPECT_NO_THROW(require_unchanged(plan));
+  write("a.txt", "other\n");
+  EXPECT_THAT(message_of([&] { require_unchanged(plan); }),
+              ::testing::AllOf(HasSubstr("'a'"), HasSubstr("a.txt was changed")));
+}
+
+std::vector<std::string> planned_texts(const SamplingPlan& plan) {
+  std::vector<std::string> all;
+  PlannedTexts texts(plan);
+  for (PlannedText text; texts.next(text);) all.push_back(text.text);
+  return all;
+}
+
+TEST_F(SamplingTest, GrowsBehindTheSameTexts) {
+  const std::vector<DatasetSpec> specs = {dataset("a", 40), dataset("b", 7), dataset("c", 30)};
+  std::vector<int64_t> earlier;
+  std::vector<std::string> before;
+  for (const int64_t total : {1, 4, 5, 17, 60, 77}) {
+    const auto plan = plan_sampling(specs, total, 3, false, log_, {}, earlier);
+    const auto texts = planned_texts(plan);
+    EXPECT_EQ(static_cast<int64_t>(texts.size()), total);
+    EXPECT_TRUE(std::ranges::equal(
+        before, std::vector(texts.begin(), texts.begin() + static_cast<long>(before.size()))));
+    EXPECT_EQ(std::set<std::string>(texts.begin(), texts.end()).size(), texts.size());
+    // As balanced as a sample of this size that is taken at once.
+    EXPECT_EQ(counts(plan), counts(plan_sampling(specs, total, 3, false, log_)));
+    EXPECT_EQ(plan.earlier, earlier);
+    earlier.push_back(total);
+    before = texts;
+  }
+  // All texts that there are: nothing more to grow by.
+  EXPECT_EQ(plan_sampling(specs, 500, 3, false, log_, {}, {1, 4, 77}).earlier,
+            std::vector<int64_t>({1, 4}));
+}
+
+TEST_F(SamplingTest, StagesAreTold) {
+  const auto plan = plan_sampling({dataset("a", 9), dataset("b", 9)}, 6, 3, false, log_, {}, {2});
+  PlannedTexts texts(plan);
+  std::vector<std::pair<size_t, int>> order;
+  for (PlannedText text; texts.next(text);) order.emplace_back(text.stage, text.dataset);
+  EXPECT_EQ(order,
+            (std::vector<std::pair<size_t, int>>{{0, 0}, {0, 1}, {1, 0}, {1, 1}, {1, 0}, {1, 1}}));
+}
+
+TEST_F(SamplingTest, DigestIsOfTheTextsNotOfTheFile) {
+  const auto digest = [&](const DatasetSpec& spec) {
+    return plan_sampling({spec}, 1, 1, false, log_).datasets[0].sha256;
+  };
+  const std::string a = digest({"a", write("a.txt", "one\ntwo\n"), ""});
+  EXPECT_EQ(a.size(), 64U);
+  EXPECT_EQ(digest({"a",
+                    write("b.jsonl", R"({"text": "one"})"
+                                     "\n"
+                                     R"({"text": "two"})"
+                                     "\n"),
+                    ""}),
+            a);
+  EXPECT_EQ(digest({"a", write("c.txt", "one\ntwo"), ""}), a);
+  EXPECT_NE(digest({"a", write("d.txt", "one\nTwo\n"), ""}), a);
+  EXPECT_NE(digest({"a", write("e.txt", "two\none\n"), ""}), a);
+  EXPECT_NE(digest({"a", write("f.txt", "one\n\ntwo\n"), ""}), a);  // another row
 }
 
 }  // namespace

@@ -160,5 +160,26 @@ TEST(ManifestTest, BrokenJsonIsNamed) {
   }
 }
 
+TEST(ManifestTest, WhatWasReadIsKept) {
+  Manifest manifest = whole_manifest();
+  manifest.weights = {{"model-1.safetensors", 5, std::string(64, 'c')}};
+  manifest.routers_sha256 = std::string(64, 'd');
+  manifest.datasets[0].sha256 = std::string(64, 'e');
+  manifest.grown_from = {4, 9};
+  const Json json = manifest.to_json();
+  const Manifest back = Manifest::from_json(json, "m");
+  EXPECT_EQ(back.weights, manifest.weights);
+  EXPECT_EQ(back.to_json(), json);
+  for (const char* key : {"weights", "routers_sha256", "grown_from"}) {
+    Json broken = json;
+    broken[key] = key == std::string("grown_from") ? Json{9, 4} : Json("x");
+    EXPECT_THAT(problem_of(broken), HasSubstr(key));
+  }
+  Json without = json;  // of an older foregate
+  for (const char* key : {"weights", "routers_sha256", "grown_from"}) without.erase(key);
+  without["datasets"][0].erase("sha256");
+  EXPECT_TRUE(Manifest::from_json(without, "m").weights.empty());
+}
+
 }  // namespace
 }  // namespace foregate::trace

@@ -42,6 +42,8 @@ void read_gptq_format(const JsonReader& reader, CheckpointFormat& storage) {
     reader.fail("checkpoint_format", "gptq or gptq_v2, the ones supported");
   }
   format.zeros_minus_one = version == "gptq";
+  format.act_order = reader.boolean("desc_act", false);
+  if (reader.has("sym")) format.symmetric = reader.boolean("sym");
   if (reader.boolean("is_marlin_format", false)) {
     reader.fail("is_marlin_format", "false: weights packed for Marlin are not supported");
   }

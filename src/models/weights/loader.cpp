@@ -79,9 +79,21 @@ DecoderWeights load_weights(const std::filesystem::path& directory, const ModelC
                             const LoadOptions& options) {
   const tensor::Checkpoint checkpoint(directory);
   const WeightNames names = choose_names(config, checkpoint);
-  verify_weights(checkpoint, plan_weights(config, names, checkpoint, options.routing_only),
-                 config.storage);
-  WeightReader reader(checkpoint, config.storage, options);
+  const std::vector<ExpectedTensor> plan =
+      plan_weights(config, names, checkpoint, options.routing_only);
+  const std::vector<std::string> unneeded = verify_weights(checkpoint, plan, config, names);
+  if (tensor::holds_two_checkpoints(directory)) {
+    options.log->warning(
+        "{} holds model.safetensors and an index of other files; the former is read, as "
+        "transformers "
+        "does",
+        directory.string());
+  }
+  if (!unneeded.empty()) {
+    options.log->warning("{}: {}", directory.string(), passed_over(unneeded));
+  }
+  const CheckpointFormat storage = settled_storage(checkpoint, plan, config.storage, *options.log);
+  WeightReader reader(checkpoint, storage, options);
   return assemble_weights(
       config, options, describe_outer_weights(config, names),
       [&](int64_t layer) {

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "base/run_context.h"
 #include "models/config.h"
 #include "models/weights/decoder_weights.h"
 #include "tensor/weight/quantization.h"
@@ -22,6 +23,8 @@ struct LoadOptions {
   int64_t offloaded_layers = 0;
   /// Draw the weights instead of reading any (see random_weights).
   bool random = false;
+  /// Told of tensors that are passed over and labels that are not believed.
+  Logger* log = &silent_run().log;
 };
 
 /// Checks the checkpoint in `directory` against `config` (see verify_weights), then loads its

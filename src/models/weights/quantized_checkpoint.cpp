@@ -13,6 +13,7 @@
 #include "models/config.h"
 #include "models/registry.h"
 #include "models/weights/stored_weight.h"
+#include "models/weights/weight_digests.h"
 #include "models/weights/weight_plan.h"
 #include "tensor/files/safetensors.h"
 
@@ -21,6 +22,7 @@ namespace {
 
 constexpr const char* kWeightsFile = "model.safetensors";
 constexpr const char* kSourceDigest = "source_config_sha256";
+constexpr const char* kSourceWeights = "source_weights";
 
 // What is copied beside the weights, as far as it is there.
 constexpr std::array kCompanions = {"tokenizer.json",
@@ -36,14 +38,17 @@ constexpr std::array kCompanions = {"tokenizer.json",
 /// Streams the tensors of one checkpoint into a new file.
 class Converter {
  public:
-  Converter(const fs::path& model, const ModelConfig& config, tensor::Quantization quantization)
-      : checkpoint_(model), storage_(config.storage), quantization_(quantization) {
+  Converter(const fs::path& model, const ModelConfig& config, tensor::Quantization quantization,
+            Logger& log)
+      : checkpoint_(model), quantization_(quantization) {
     const WeightNames names = choose_names(config, checkpoint_);
     plan_ = plan_weights(config, names, checkpoint_, /*routing_only=*/true);
-    verify_weights(checkpoint_, plan_, storage_);
+    const std::vector<std::string> unneeded = verify_weights(checkpoint_, plan_, config, names);
+    if (!unneeded.empty()) log.warning("{}: {}", model.string(), passed_over(unneeded));
+    storage_ = settled_storage(checkpoint_, plan_, config.storage, log);
     // lm_head need not be there: routing does without.
     std::erase_if(plan_, [&](const ExpectedTensor& tensor) {
-      return !tensor.required && checkpoint_.find(tensor.name) == nullptr;
+      return !tensor.required && !is_usable(checkpoint_, tensor);
     });
   }
 
@@ -108,14 +113,16 @@ class Converter {
 }  // namespace
 
 void save_quantized(const fs::path& model, tensor::Quantization quantization,
-                    const fs::path& output, const StopToken& stop) {
+                    const fs::path& output, const RunContext& run) {
   const fs::path config_path = model / "config.json";
   Json config = read_json(config_path);
-  const Converter converter(model, read_model_config(config_path), quantization);
+  const ModelConfig source = read_model_config(config_path);
+  const Converter converter(model, source, quantization, run.log);
   AtomicFolder folder(output);
-  converter.write(folder.temporary_path() / kWeightsFile, stop);
+  converter.write(folder.temporary_path() / kWeightsFile, run.stop);
   config["quantization_config"] = quantization_config(quantization);
   config["quantization_config"][kSourceDigest] = sha256_of_file(config_path);
+  config["quantization_config"][kSourceWeights] = to_json(weight_digests(model, source));
   write_json_atomically(folder.temporary_path() / "config.json", config);
   for (const char* name : kCompanions) {
     if (fs::exists(model / name)) {
@@ -126,7 +133,7 @@ void save_quantized(const fs::path& model, tensor::Quantization quantization,
 }
 
 bool is_saved_quantized(const fs::path& folder, const fs::path& model,
-                        tensor::Quantization quantization) {
+                        tensor::Quantization quantization, Logger& log) {
   if (!fs::exists(folder) || (fs::is_directory(folder) && fs::is_empty(folder))) return false;
   const fs::path path = folder / "config.json";
   const auto fail = [&](const std::string& found) {
@@ -146,6 +153,17 @@ bool is_saved_quantized(const fs::path& folder, const fs::path& model,
   if (reader.string(kSourceDigest, "") != sha256_of_file(model / "config.json")) {
     fail("another model");
   }
+  if (!reader.has(kSourceWeights)) {
+    log.warning(
+        "{} was made by an older foregate, which kept no digest of the weights: whether it is made "
+        "of those in {} cannot be checked",
+        folder.string(), model.string());
+    return true;
+  }
+  const std::string changed =
+      changed_file(file_digests(reader, kSourceWeights),
+                   weight_digests(model, read_model_config(model / "config.json")));
+  if (!changed.empty()) fail(fmt::format("other weights of the same model ({})", changed));
   return true;
 }
 

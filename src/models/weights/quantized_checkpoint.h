@@ -18,11 +18,12 @@ namespace foregate::models {
 /// Throws UsageError if there is something else at `output`, InterruptedError, and the errors of
 /// loading.
 void save_quantized(const std::filesystem::path& model, tensor::Quantization quantization,
-                    const std::filesystem::path& output, const StopToken& stop);
+                    const std::filesystem::path& output, const RunContext& run);
 
-/// Whether `folder` is what save_quantized() makes of `model` as it is now. Throws UsageError,
-/// saying what differs, if there is something else at `folder`.
+/// Whether `folder` is what save_quantized() makes of `model` as it is now: of the same config.json
+/// and the same weights (weight_digests; a folder of an older foregate has none, which `log` is
+/// told). Throws UsageError, saying what differs, if there is something else at `folder`.
 bool is_saved_quantized(const std::filesystem::path& folder, const std::filesystem::path& model,
-                        tensor::Quantization quantization);
+                        tensor::Quantization quantization, Logger& log);
 
 }  // namespace foregate::models

@@ -23,10 +23,11 @@ std::vector<StoredTensor> gptq_parts(const std::string& name, const tensor::Gptq
   const int64_t inputs = shape[1];
   const int64_t per_word = format.values_per_word();
   const int64_t groups = format.groups(inputs);
-  return {{module + ".qweight", {inputs / per_word, outputs}, torch::kInt32},
-          {module + ".qzeros", {groups, outputs / per_word}, torch::kInt32},
-          {module + ".scales", {groups, outputs}, torch::kFloat16},
-          {module + ".g_idx", {inputs}, torch::kInt32, /*required=*/false}};
+  return {
+      {module + ".qweight", {inputs / per_word, outputs}, torch::kInt32},
+      {module + ".qzeros", {groups, outputs / per_word}, torch::kInt32},
+      {module + ".scales", {groups, outputs}},
+      {module + ".g_idx", {inputs}, torch::kInt32, /*required=*/format.act_order && groups > 1}};
 }
 
 std::vector<StoredTensor> our_parts(const std::string& name, tensor::Quantization quantization,
@@ -100,6 +101,10 @@ bool is_left_dense(const tensor::Checkpoint& checkpoint, const std::string& name
 
 std::string scales_name(const std::string& name, tensor::Quantization quantization) {
   return name + std::string(tensor::encoding(quantization).scales_suffix);
+}
+
+std::string gptq_zeros_name(const std::string& name) {
+  return module_of(name) + ".qzeros";
 }
 
 std::string gptq_bias_name(const std::string& name) {

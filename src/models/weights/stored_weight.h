@@ -27,6 +27,9 @@ std::vector<StoredTensor> stored_parts(const tensor::Checkpoint& checkpoint,
                                        const CheckpointFormat& storage, const std::string& name,
                                        const std::vector<int64_t>& shape);
 
+/// The tensor of a GPTQ checkpoint that holds the zeros of matrix `name`.
+std::string gptq_zeros_name(const std::string& name);
+
 /// What a GPTQ checkpoint may have beside a matrix without bias: one of zeros.
 std::string gptq_bias_name(const std::string& name);
 

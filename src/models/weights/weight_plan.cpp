@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <set>
 
 #include "base/error.h"
@@ -22,16 +24,22 @@ void plan_tensors(std::vector<ExpectedTensor>& plan, std::span<const WeightSpec>
   }
 }
 
-// "3 missing (a, b, c)", with the first few names.
-void describe(const char* kind, const std::vector<std::string>& items,
-              std::vector<std::string>& parts) {
+// "a, b, c, d and 3 more"
+std::string first_few(const std::vector<std::string>& items) {
   constexpr size_t kShown = 4;
-  if (items.empty()) return;
   const std::vector<std::string> shown(items.begin(),
                                        items.begin() + std::min(items.size(), kShown));
   const size_t rest = items.size() - shown.size();
-  parts.push_back(fmt::format("{} {}: {}{}", items.size(), kind, fmt::join(shown, ", "),
-                              rest > 0 ? fmt::format(" and {} more", rest) : ""));
+  return fmt::format("{}{}", fmt::join(shown, ", "),
+                     rest > 0 ? fmt::format(" and {} more", rest) : "");
+}
+
+// "3 missing: a, b, c"
+void describe(const char* kind, const std::vector<std::string>& items,
+              std::vector<std::string>& parts) {
+  if (!items.empty()) {
+    parts.push_back(fmt::format("{} {}: {}", items.size(), kind, first_few(items)));
+  }
 }
 
 // A buffer that old versions of transformers saved though it follows from the config.
@@ -50,6 +58,40 @@ std::string expected_dtype(torch::ScalarType expected) {
   return std::string(tensor::safetensors_dtype(expected));
 }
 
+// Parts beside the decoder's layers that checkpoints keep under the decoder's own prefix.
+constexpr std::array kOtherParts = {"mtp", "visual", "vision", "audio", "speech"};
+
+// Whether an unplanned tensor may change what the described decoder computes.
+bool concerns_decoder(const std::string& name, int64_t num_layers, const WeightNames& names) {
+  // An adapter that was not merged.
+  if (name.starts_with("base_model.") || name.find("lora_") != std::string::npos) return true;
+  const std::string layers = names.input_norm.substr(0, names.input_norm.find("{L}"));
+  if (name.starts_with(layers)) {
+    const std::string number =
+        name.substr(layers.size(), name.find('.', layers.size()) - layers.size());
+    const bool is_number =
+        !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
+    // Layers behind the last one predict further tokens (MTP), or were cut off by hand.
+    return !is_number || number.size() > 6 || std::stoll(number) < num_layers;
+  }
+  const std::string decoder = layers.substr(0, layers.find('.') + 1);
+  if (!name.starts_with(decoder)) return false;
+  return std::ranges::none_of(kOtherParts, [&](const std::string& part) {
+    return name.compare(decoder.size(), part.size(), part) == 0;
+  });
+}
+
+// Whether tensors are parts of quantised matrices of which config.json does not speak.
+bool lacks_label(const CheckpointFormat& storage, const std::vector<std::string>& unexpected) {
+  constexpr std::array kParts = {".qweight", ".weight_packed", ".SCB", ".weight_scale_inv",
+                                 ".absmax"};
+  return storage.kind == CheckpointFormat::Kind::kDense &&
+         std::ranges::any_of(unexpected, [&](const std::string& name) {
+           return std::ranges::any_of(kParts,
+                                      [&](const char* part) { return name.ends_with(part); });
+         });
+}
+
 // AutoGPTQ gives every matrix a bias; where the model has none it is zero.
 bool has_needless_bias(const tensor::Checkpoint& checkpoint, const CheckpointFormat& storage,
                        const std::string& matrix) {
@@ -59,6 +101,12 @@ bool has_needless_bias(const tensor::Checkpoint& checkpoint, const CheckpointFor
 }
 
 }  // namespace
+
+bool is_usable(const tensor::Checkpoint& checkpoint, const ExpectedTensor& tensor) {
+  const tensor::TensorEntry* entry = checkpoint.find(tensor.name);
+  return entry != nullptr && entry->shape == tensor.shape &&
+         has_dtype(*entry, torch::ScalarType::Undefined);
+}
 
 WeightNames choose_names(const ModelConfig& config, const tensor::Checkpoint& checkpoint) {
   for (const WeightNames& names : config.spellings) {
@@ -90,11 +138,14 @@ std::vector<ExpectedTensor> plan_weights(const ModelConfig& config, const Weight
   return plan;
 }
 
-void verify_weights(const tensor::Checkpoint& checkpoint, const std::vector<ExpectedTensor>& plan,
-                    const CheckpointFormat& storage) {
+std::vector<std::string> verify_weights(const tensor::Checkpoint& checkpoint,
+                                        const std::vector<ExpectedTensor>& plan,
+                                        const ModelConfig& config, const WeightNames& names) {
+  const CheckpointFormat& storage = config.storage;
   std::vector<std::string> missing;
   std::vector<std::string> misshaped;
   std::vector<std::string> unexpected;
+  std::vector<std::string> unneeded;
   std::set<std::string> planned;
   const auto check = [&](const StoredTensor& tensor) {
     planned.insert(tensor.name);
@@ -109,29 +160,69 @@ void verify_weights(const tensor::Checkpoint& checkpoint, const std::vector<Expe
     }
   };
   for (const ExpectedTensor& tensor : plan) {
-    if (!tensor.quantizable) {
+    if (!tensor.required && !is_usable(checkpoint, tensor)) {
+      if (checkpoint.find(tensor.name) != nullptr) unneeded.push_back(tensor.name);
+      planned.insert(tensor.name);
+    } else if (!tensor.quantizable) {
       check({.name = tensor.name, .shape = tensor.shape, .required = tensor.required});
-      continue;
-    }
-    for (const StoredTensor& part : stored_parts(checkpoint, storage, tensor.name, tensor.shape)) {
-      check(part);
-    }
-    if (has_needless_bias(checkpoint, storage, tensor.name)) {
-      planned.insert(gptq_bias_name(tensor.name));
+    } else {
+      for (const StoredTensor& part :
+           stored_parts(checkpoint, storage, tensor.name, tensor.shape)) {
+        check(part);
+      }
+      if (has_needless_bias(checkpoint, storage, tensor.name)) {
+        planned.insert(gptq_bias_name(tensor.name));
+      }
     }
   }
   for (const std::string& name : checkpoint.names()) {
-    if (!planned.contains(name) && !is_derived(name)) unexpected.push_back(name);
+    if (planned.contains(name) || is_derived(name)) continue;
+    (concerns_decoder(name, config.num_layers, names) ? unexpected : unneeded).push_back(name);
   }
   std::vector<std::string> parts;
   describe("missing", missing, parts);
   describe("of the wrong shape or dtype", misshaped, parts);
   describe("unexpected", unexpected, parts);
-  if (parts.empty()) return;
+  if (parts.empty()) return unneeded;
   throw DataError(fmt::format(
-      "{}: the tensors are not those that config.json describes: {}; check that both belong to the "
-      "same model",
-      checkpoint.directory().string(), fmt::join(parts, "; ")));
+      "{}: the tensors are not those that config.json describes: {}; {}",
+      checkpoint.directory().string(), fmt::join(parts, "; "),
+      lacks_label(storage, unexpected)
+          ? "they are quantised, and config.json has no quantization_config that says how"
+          : "check that both belong to the same model"));
+}
+
+std::string passed_over(const std::vector<std::string>& tensors) {
+  return fmt::format("{} tensor{} that routing does not need {} passed over: {}", tensors.size(),
+                     tensors.size() == 1 ? "" : "s", tensors.size() == 1 ? "is" : "are",
+                     first_few(tensors));
+}
+
+CheckpointFormat settled_storage(const tensor::Checkpoint& checkpoint,
+                                 const std::vector<ExpectedTensor>& plan,
+                                 const CheckpointFormat& storage, Logger& log) {
+  CheckpointFormat settled = storage;
+  tensor::GptqFormat& format = settled.gptq;
+  if (storage.kind != CheckpointFormat::Kind::kGptq) return settled;
+  if (!format.symmetric.value_or(true)) return settled;  // Zeros may be anything.
+  for (const ExpectedTensor& tensor : plan) {
+    const std::string zeros = gptq_zeros_name(tensor.name);
+    if (!tensor.quantizable || checkpoint.find(zeros) == nullptr) continue;
+    const auto stored = tensor::uniform_stored_zero(checkpoint.tensor(zeros), format.bits);
+    // The middle itself, or one less; anything else is for reading the matrix to judge.
+    if (stored != format.middle() && stored != format.middle() - 1) break;
+    const bool minus_one = stored == format.middle() - 1;
+    if (minus_one != format.zeros_minus_one) {
+      log.warning(
+          "{}: {} stores every zero as {}, which is {}, whatever checkpoint_format in config.json "
+          "says; read as that",
+          checkpoint.directory().string(), zeros, *stored,
+          minus_one ? "gptq (minus one)" : "gptq_v2 (as it is)");
+      format.zeros_minus_one = minus_one;
+    }
+    break;
+  }
+  return settled;
 }
 
 }  // namespace foregate::models

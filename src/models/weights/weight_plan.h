@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/run_context.h"
 #include "models/config.h"
 #include "models/weights/layer_spec.h"
 #include "models/weights/weight_names.h"
@@ -33,10 +34,26 @@ ExpertLayout expert_layout(const WeightNames& names, int64_t layer,
 std::vector<ExpectedTensor> plan_weights(const ModelConfig& config, const WeightNames& names,
                                          const tensor::Checkpoint& checkpoint, bool routing_only);
 
-/// Compares a checkpoint's headers with the plan, whose quantizable tensors are kept as `storage`
-/// says. Throws DataError that names what is missing, unexpected or of the wrong shape or dtype:
-/// the first few of each, and how many more there are.
-void verify_weights(const tensor::Checkpoint& checkpoint, const std::vector<ExpectedTensor>& plan,
-                    const CheckpointFormat& storage);
+/// Compares a checkpoint's headers with the plan, whose quantizable tensors are kept as the
+/// config's storage says. Throws DataError that names what is missing, unexpected or of the wrong
+/// shape or dtype: the first few of each, and how many more there are. Returns the tensors that are
+/// not planned and concern no routing (other heads, layers behind the described ones, other
+/// towers).
+std::vector<std::string> verify_weights(const tensor::Checkpoint& checkpoint,
+                                        const std::vector<ExpectedTensor>& plan,
+                                        const ModelConfig& config, const WeightNames& names);
+
+/// Whether a tensor is there, of its shape and of floats.
+bool is_usable(const tensor::Checkpoint& checkpoint, const ExpectedTensor& tensor);
+
+/// "3 tensors that routing does not need are passed over: a, b, c", with the first few names.
+std::string passed_over(const std::vector<std::string>& tensors);
+
+/// How the matrices are kept according to the tensors, where they tell more than config.json: zeros
+/// of symmetric GPTQ that are stored as they are under a label that says minus one, or the other
+/// way round, are taken for what they are, and `log` is told.
+CheckpointFormat settled_storage(const tensor::Checkpoint& checkpoint,
+                                 const std::vector<ExpectedTensor>& plan,
+                                 const CheckpointFormat& storage, Logger& log);
 
 }  // namespace foregate::models

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/file_digest.h"
 #include "base/files.h"
 #include "predict/predictor_store.h"
 #include "predict/registry.h"
@@ -61,7 +62,15 @@ void require_same_model(const std::string& directory, const PredictorInfo& info,
   const bool same = info.config_sha256.empty() || manifest.config_sha256.empty()
                         ? info.model == manifest.model
                         : info.config_sha256 == manifest.config_sha256;
-  if (same) return;
+  if (same) {
+    const std::string weights = digest_of(manifest.weights);
+    const bool known = !weights.empty() && !info.weights_sha256.empty();
+    if (!known || weights == info.weights_sha256) return;
+    throw DataError(
+        fmt::format("{} was made for other weights of {} than the trace {} was collected with; "
+                    "evaluate it on a trace of its own model",
+                    directory, info.model, corpus.path().string()));
+  }
   throw DataError(
       fmt::format("{} was made for the model {} (config {:.12}), the trace {} is of {} (config "
                   "{:.12}); evaluate it "

@@ -149,7 +149,7 @@ stats::Evaluation evaluate(const EvaluateOptions& options, const RunContext& run
     throw UsageError(
         fmt::format("--budget is {}; expected 1 to the model's {} experts", budget, experts));
   }
-  if (options.routers) corpus.set_routers(*options.routers, "the model's routers");
+  if (options.routers) corpus.take_routers_of_model(*options.routers);
   std::vector<Candidate> candidates = choose_candidates(options, corpus);
   const TextSelection selection = select_texts(options, corpus, candidates);
   fit_named(candidates, options, corpus, run);

@@ -5,7 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/file_digest.h"
 #include "base/files.h"
+#include "base/output_folder.h"
 #include "predict/calibration.h"
 #include "predict/counting/routing_counts.h"
 #include "predict/fit_inputs.h"
@@ -28,6 +30,7 @@ PredictorInfo info_of(const Predictor& predictor, const TrainOptions& options,
   info.settings = predictor.settings();
   info.model = manifest.model;
   info.config_sha256 = manifest.config_sha256;
+  info.weights_sha256 = digest_of(manifest.weights);
   info.trace = corpus.path().string();
   info.trace_sha256 = corpus.digest();
   info.token_ids = manifest.token_ids;
@@ -45,14 +48,14 @@ PredictorInfo info_of(const Predictor& predictor, const TrainOptions& options,
 
 TrainSummary train_predictor(const TrainOptions& options, const RunContext& run) {
   Corpus corpus(options.traces, options.held_out, run.stop);
-  if (options.routers) corpus.set_routers(*options.routers, "the model's routers");
+  if (options.routers) corpus.take_routers_of_model(*options.routers);
   const auto predictor =
       make_configured(options.predictor, options.lead, corpus.geometry(), options.config);
   require_inputs(*predictor, corpus);
   PredictorInfo info = info_of(*predictor, options, corpus);
-  if (is_done(options.output, info))
+  if (is_done(options.output, info, run.log))
     return {read_predictor_info(options.output), true, options.output};
-  make_output_directory(options.output);
+  const OutputFolder folder(options.output);
 
   TrainingEnvironment environment;
   environment.device = options.device;

@@ -11,6 +11,7 @@
 #include "predict/evaluation/text_queue.h"
 #include "predict/registry.h"
 #include "predict/texts/routed_text.h"
+#include "predict/training/identity.h"
 
 namespace foregate::predict {
 
@@ -34,14 +35,17 @@ std::string identity_of(PredictorInfo info) {
   return json.dump();
 }
 
-bool is_done(const std::filesystem::path& output, const PredictorInfo& wanted) {
+bool is_done(const std::filesystem::path& output, const PredictorInfo& wanted, Logger& log) {
   if (!is_predictor_directory(output)) return false;
   const PredictorInfo there = read_predictor_info(output);
-  if (identity_of(there) == identity_of(wanted)) return true;
+  const IdentityDifference difference =
+      identity_difference(identity_of(there), identity_of(wanted));
+  if (difference.unknown) log.warning("{}", unchecked_input(output.string()));
+  if (difference.words.empty()) return true;
   throw UsageError(
       fmt::format("{} already holds a predictor ({} at {}) made with other settings, seed or "
-                  "texts; choose another --output",
-                  output.string(), there.name, scoring::lead_name(there.lead)));
+                  "texts ({}); choose another --output",
+                  output.string(), there.name, scoring::lead_name(there.lead), difference.words));
 }
 
 std::vector<ValidationMetrics> measure_on_validation(

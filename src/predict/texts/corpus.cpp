@@ -42,6 +42,16 @@ RoutedText to_tensors(const trace::Trace& trace, const trace::Geometry& geometry
   return text;
 }
 
+void require_recorded_routers(const std::filesystem::path& directory,
+                              const trace::Manifest& manifest) {
+  const auto path = directory / trace::features::kRoutersFile;
+  if (manifest.routers_sha256.empty() || sha256_of_file(path) == manifest.routers_sha256) return;
+  throw DataError(fmt::format(
+      "{}: is not the file that the trace was recorded with (its SHA-256 is not that in "
+      "{}); put that back, or collect the trace again",
+      path.string(), trace::kManifestName));
+}
+
 }  // namespace
 
 Corpus::Corpus(const std::filesystem::path& directory, const std::string& held_out,
@@ -51,6 +61,7 @@ Corpus::Corpus(const std::filesystem::path& directory, const std::string& held_o
       digest_(sha256_of_file(directory / trace::kManifestName)),
       splits_(trace::split_traces(traces_, split_options_)) {
   if (auto routers = nn::load_routers(directory, geometry())) {
+    require_recorded_routers(directory, manifest());
     set_routers(std::move(*routers), (directory / trace::features::kRoutersFile).string());
   }
   for (size_t shard = 0; shard < manifest().shards.size(); ++shard) {
@@ -60,6 +71,24 @@ Corpus::Corpus(const std::filesystem::path& directory, const std::string& held_o
                                            file, geometry(), manifest().shards[shard].rows));
   }
   if (!held_out.empty()) hold_out(held_out);
+}
+
+void Corpus::take_routers_of_model(nn::Routers routers) {
+  const auto same = [](const torch::Tensor& a, const torch::Tensor& b) {
+    return a.defined() == b.defined() && (!a.defined() || torch::equal(a, b));
+  };
+  const std::optional<nn::Routers> recorded = this->routers();
+  set_routers(std::move(routers), "the model's routers");
+  const nn::Routers& given = *this->routers();
+  if (!recorded ||
+      (same(recorded->weight, given.weight) && same(recorded->logit_bias, given.logit_bias) &&
+       same(recorded->choice_bias, given.choice_bias))) {
+    return;
+  }
+  throw DataError(
+      fmt::format("{}: the routers of --model are not those that the trace was recorded with ({}); "
+                  "give the model it was collected from, or leave --model out",
+                  path().string(), trace::features::kRoutersFile));
 }
 
 void Corpus::hold_out(const std::string& dataset) {

@@ -35,6 +35,10 @@ class Corpus : public RoutedTexts {
   const std::string& digest() const { return digest_; }
   const trace::SplitOptions& split_options() const { return split_options_; }
 
+  /// Takes the routers of a checkpoint instead of those recorded. Throws DataError if the trace was
+  /// recorded with others, or if they do not fit.
+  void take_routers_of_model(nn::Routers routers);
+
   bool has_features() const override;
   bool has_gate_weights() const override { return manifest().gate_weights; }
   /// In reading order. Throws DataError if features do not belong to their text, InterruptedError.

@@ -54,7 +54,7 @@ struct Training::Impl {
     identity_ = json.dump();
     state_ = TrainingState::start(initial, device_);
     if (keeps_checkpoint() && fs::exists(environment_.checkpoint)) {
-      load_training(environment_.checkpoint, identity_, state_);
+      load_training(environment_.checkpoint, identity_, state_, run_.log);
       run_.log.info("{}: going on from step {} of {}", label_, state_.step, settings_.steps);
     }
     optimizer_.emplace(state_, device_, settings_);

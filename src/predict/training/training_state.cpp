@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "predict/training/identity.h"
 #include "tensor/files/safetensors.h"
 
 namespace foregate::predict {
@@ -63,15 +64,17 @@ void save_training(const std::filesystem::path& path, const TrainingState& state
 }
 
 void load_training(const std::filesystem::path& path, const std::string& identity,
-                   TrainingState& state) {
+                   TrainingState& state, Logger& log) {
   const tensor::SafetensorsFile file(path);
   const std::string found = metadata(file, kIdentity);
-  if (found != identity) {
+  const IdentityDifference difference = identity_difference(found, identity);
+  if (difference.unknown) log.warning("{}", unchecked_input(path.string()));
+  if (!difference.words.empty()) {
     throw UsageError(
         fmt::format("{} belongs to a training with other settings ({}); repeat those to go on with "
                     "it, or delete "
                     "it, or choose another --output",
-                    path.string(), found));
+                    path.string(), difference.words));
   }
   const torch::NoGradGuard no_grad;
   for (const auto& [prefix, group] : groups_of(state)) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 
+#include "base/run_context.h"
 #include "predict/predictor.h"
 
 namespace foregate::predict {
@@ -27,9 +28,10 @@ struct TrainingState {
 /// Writes the state atomically. `identity` says what is trained with which settings.
 void save_training(const std::filesystem::path& path, const TrainingState& state,
                    const std::string& identity);
-/// Fills a started state from the file. Throws UsageError if the file's identity differs, DataError
-/// if it is broken.
+/// Fills a started state from the file. Throws UsageError, naming what differs, if the file's
+/// identity differs, DataError if it is broken. `log` is told of an older one, whose input cannot
+/// be checked.
 void load_training(const std::filesystem::path& path, const std::string& identity,
-                   TrainingState& state);
+                   TrainingState& state, Logger& log);
 
 }  // namespace foregate::predict

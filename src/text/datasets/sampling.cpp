@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/number_text.h"
 #include "base/random.h"
+#include "text/datasets/dataset_files.h"
 
 namespace foregate::text {
 namespace {
@@ -45,17 +46,36 @@ std::vector<std::string> skip_reasons(const TextSource& source, bool with_places
   return lines;
 }
 
+FileStamp stamp_of(const std::filesystem::path& path) {
+  std::error_code error;  // What cannot be looked at is found when it is read.
+  FileStamp stamp{path, 0, {}};
+  stamp.bytes = std::filesystem::file_size(path, error);
+  stamp.modified = std::filesystem::last_write_time(path, error);
+  return stamp;
+}
+
+std::vector<FileStamp> stamps_of(const std::filesystem::path& path) {
+  std::vector<FileStamp> stamps;
+  for (const auto& file : dataset_files(path)) stamps.push_back(stamp_of(file));
+  return stamps;
+}
+
 /// Reads the dataset once.
 DatasetPlan count_texts(const DatasetSpec& spec, int64_t& rows_read, Logger& log,
                         const std::function<void(int64_t)>& on_row) {
   const auto source = open_dataset(spec);
   DatasetPlan plan;
   plan.spec = spec;
+  plan.files = stamps_of(spec.path);
   plan.description = source->description();
+  Sha256 hash;
   for (Sample sample; source->next(sample);) {
+    hash.update(fmt::format("{} {}\n", sample.row, sample.text.size()));
+    hash.update(sample.text);
     ++plan.available;
     if (on_row) on_row(rows_read + sample.row + 1);
   }
+  plan.sha256 = hash.hex_digest();
   plan.skipped = source->num_skipped();
   plan.skip_reasons = skip_reasons(*source);
   rows_read += plan.available + plan.skipped;
@@ -71,6 +91,33 @@ DatasetPlan count_texts(const DatasetSpec& spec, int64_t& rows_read, Logger& log
                 number_of(source->num_repaired(), "text"));
   }
   return plan;
+}
+
+/// `count` more of the `available` texts beside those in `ordinals`, appended in ascending order.
+void choose_more(Random& random, int64_t available, int64_t count, std::vector<int64_t>& ordinals) {
+  std::vector<int64_t> chosen = ordinals;
+  std::ranges::sort(chosen);
+  const auto left = available - static_cast<int64_t>(chosen.size());
+  size_t passed = 0;  // of the chosen ones, those in front of the next
+  for (const int64_t rank : random.sample_sorted(left, count)) {
+    const auto at = [&] { return rank + static_cast<int64_t>(passed); };
+    while (passed < chosen.size() && chosen[passed] <= at()) ++passed;
+    ordinals.push_back(at());
+  }
+}
+
+/// Chooses the texts that this stage adds, `shares[i]` in all of dataset i.
+void add_stage(SamplingPlan& plan, const std::vector<int64_t>& shares, uint64_t seed) {
+  for (size_t i = 0; i < plan.datasets.size(); ++i) {
+    DatasetPlan& dataset = plan.datasets[i];
+    const auto taken = static_cast<int64_t>(dataset.ordinals.size());
+    // Seeded by name: what a dataset gives does not depend on those beside it.
+    const std::string& name = dataset.spec.name;
+    const bool first = dataset.stage_ends.empty();
+    Random random(stable_hash(first ? name : fmt::format("{}\n{}", name, taken), seed));
+    choose_more(random, dataset.available, shares[i] - taken, dataset.ordinals);
+    dataset.stage_ends.push_back(dataset.ordinals.size());
+  }
 }
 
 /// A dataset that has less than an equal share of the target is an error if strict, else a warning;
@@ -130,7 +177,8 @@ std::vector<int64_t> balanced_shares(const std::vector<int64_t>& available, int6
 
 SamplingPlan plan_sampling(const std::vector<DatasetSpec>& specs, int64_t target, uint64_t seed,
                            bool strict, Logger& log,
-                           const std::function<void(int64_t rows)>& on_row) {
+                           const std::function<void(int64_t rows)>& on_row,
+                           const std::vector<int64_t>& earlier) {
   check_specs(specs, target);
   SamplingPlan plan;
   std::vector<int64_t> available;
@@ -140,26 +188,60 @@ SamplingPlan plan_sampling(const std::vector<DatasetSpec>& specs, int64_t target
     available.push_back(plan.datasets.back().available);
   }
   report_short(plan, target, strict, log);
-  const auto shares = balanced_shares(available, target);
-  for (size_t i = 0; i < plan.datasets.size(); ++i) {
-    // Seeded by name: what a dataset gives does not depend on those beside it.
-    Random random(stable_hash(plan.datasets[i].spec.name, seed));
-    plan.datasets[i].ordinals = random.sample_sorted(available[i], shares[i]);
+  // Shares only rise with the total, so every stage adds to the one before.
+  const int64_t possible = std::accumulate(available.begin(), available.end(), int64_t{0});
+  for (const int64_t total : earlier) {
+    if (total >= std::min(target, possible)) break;
+    add_stage(plan, balanced_shares(available, total), seed);
+    plan.earlier.push_back(total);
   }
+  add_stage(plan, balanced_shares(available, target), seed);
   return plan;
 }
 
-PlannedTexts::PlannedTexts(const SamplingPlan& plan) {
+void require_unchanged(const SamplingPlan& plan) {
+  for (const DatasetPlan& dataset : plan.datasets) {
+    for (const FileStamp& file : dataset.files) {
+      const FileStamp now = stamp_of(file.path);
+      if (now.bytes == file.bytes && now.modified == file.modified) continue;
+      throw DataError(fmt::format(
+          "dataset '{}': {} was changed while it was being read; leave it as it is during the run",
+          dataset.spec.name, file.path.string()));
+    }
+  }
+}
+
+PlannedTexts::PlannedTexts(const SamplingPlan& plan) : num_stages_(plan.earlier.size() + 1) {
   for (const DatasetPlan& dataset : plan.datasets) {
     cursors_.push_back({open_dataset(dataset.spec), &dataset, 0, 0});
   }
 }
 
+bool PlannedTexts::stage_is_done() const {
+  return std::ranges::all_of(cursors_, [&](const Cursor& cursor) {
+    return cursor.taken == cursor.plan->stage_ends[stage_];
+  });
+}
+
+void PlannedTexts::begin_next_stage() {
+  ++stage_;
+  turn_ = 0;
+  for (Cursor& cursor : cursors_) {
+    if (cursor.taken == cursor.plan->stage_ends[stage_]) continue;
+    if (cursor.plan->ordinals[cursor.taken] >= cursor.seen) continue;
+    cursor.source = open_dataset(cursor.plan->spec);
+    cursor.seen = 0;
+  }
+}
+
 bool PlannedTexts::next(PlannedText& text) {
-  const auto done = [](const Cursor& cursor) {
-    return cursor.taken == cursor.plan->ordinals.size();
+  while (stage_is_done()) {
+    if (stage_ + 1 == num_stages_) return false;
+    begin_next_stage();
+  }
+  const auto done = [&](const Cursor& cursor) {
+    return cursor.taken == cursor.plan->stage_ends[stage_];
   };
-  if (std::ranges::all_of(cursors_, done)) return false;
   while (done(cursors_[turn_])) turn_ = (turn_ + 1) % cursors_.size();
   Cursor& cursor = cursors_[turn_];
   const int64_t wanted = cursor.plan->ordinals[cursor.taken];
@@ -173,7 +255,7 @@ bool PlannedTexts::next(PlannedText& text) {
     }
   }
   ++cursor.taken;
-  text = {static_cast<int>(turn_), sample.row, std::move(sample.text)};
+  text = {static_cast<int>(turn_), sample.row, std::move(sample.text), stage_};
   turn_ = (turn_ + 1) % cursors_.size();
   return true;
 }

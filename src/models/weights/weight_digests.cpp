@@ -1,0 +1,63 @@
+#include "models/weights/weight_digests.h"
+
+#include <algorithm>
+#include <span>
+#include <string_view>
+
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/safetensors_header.h"
+#include "tensor/files/checkpoint.h"
+
+namespace foregate::models {
+namespace {
+
+constexpr uint64_t kSampleBytes = 4096;
+constexpr uint64_t kSampleEvery = 8ULL << 20;
+constexpr uint64_t kMostWholeBytes = 16ULL << 20;
+
+bool is_read_whole(const TensorRecord& tensor, const ModelConfig& config) {
+  if (tensor.end - tensor.begin > kMostWholeBytes) return false;
+  return tensor.shape.size() <= 1 ||
+         tensor.shape == std::vector<int64_t>{config.num_experts, config.hidden_size};
+}
+
+void add_samples(Sha256& hash, const std::string& name, std::string_view bytes) {
+  uint64_t number = 0;
+  for (uint64_t begin = 0; begin < bytes.size(); begin += kSampleEvery, ++number) {
+    const std::string_view part = bytes.substr(begin, kSampleEvery);
+    const uint64_t places = part.size() > kSampleBytes ? part.size() - kSampleBytes + 1 : 1;
+    hash.update(part.substr(stable_hash(name, number) % places, kSampleBytes));
+  }
+}
+
+FileDigest digest_of_file(const fs::path& directory, const std::string& name,
+                          const ModelConfig& config) {
+  const MappedFile file(directory / name);
+  const SafetensorsHeader header = parse_safetensors_header(file.text(), file.path().string());
+  Sha256 hash;
+  hash.update(file.text().substr(0, header.data_start));
+  for (const TensorRecord& tensor : header.tensors) {
+    const std::string_view bytes =
+        file.text().substr(header.data_start + tensor.begin, tensor.end - tensor.begin);
+    if (is_read_whole(tensor, config)) {
+      hash.update(bytes);
+    } else {
+      add_samples(hash, tensor.name, bytes);
+    }
+  }
+  return {name, static_cast<int64_t>(file.bytes().size()), hash.hex_digest()};
+}
+
+}  // namespace
+
+std::vector<FileDigest> weight_digests(const std::filesystem::path& directory,
+                                       const ModelConfig& config) {
+  std::vector<FileDigest> digests;
+  for (const std::string& name : tensor::weight_files(directory)) {
+    digests.push_back(digest_of_file(directory, name, config));
+  }
+  return digests;
+}
+
+}  // namespace foregate::models
