@@ -221,6 +221,12 @@ TEST_F(WeightPlanTest, WhatMayConcernRoutingIsRefused) {
   }
 }
 
+TEST_F(WeightPlanTest, OtherNamesAreShownWhereTensorsAreMissing) {
+  for (auto& [name, tensor] : tensors_) name = "language_model." + name;
+  EXPECT_THAT(load_error(), AllOf(HasSubstr("missing: model.embed_tokens.weight"),
+                                  HasSubstr("of other names: language_model.")));
+}
+
 TEST_F(WeightPlanTest, AHeadOfAnotherSizeIsNoMatterOfRouting) {
   remove("lm_head.weight");
   tensors_.emplace_back("lm_head.weight", torch::ones({12, 8}));
@@ -269,6 +275,16 @@ TEST_F(GptqLabelTest, ZerosOfSymmetricCheckpointsTellTheVersion) {
                                         HasSubstr("gptq_v2"), HasSubstr("checkpoint_format")));
   EXPECT_TRUE(settle(4, 7, false, true).gptq.zeros_minus_one);
   EXPECT_EQ(run_.messages().size(), 2U);
+}
+
+TEST_F(GptqLabelTest, ALabelWithoutPackedMatricesIsTold) {
+  tensor::write_safetensors(folder_ / "model.safetensors", {{"m.weight", torch::ones({8, 8})}});
+  CheckpointFormat storage{.kind = CheckpointFormat::Kind::kGptq, .quantization = {}, .gptq = {}};
+  settled_storage(tensor::Checkpoint(folder_.path()),
+                  {{.name = "m.weight", .shape = {8, 8}, .quantizable = true}}, storage,
+                  run_.context().log);
+  ASSERT_EQ(run_.messages().size(), 1U);
+  EXPECT_THAT(run_.messages()[0], HasSubstr("every matrix is stored as floats"));
 }
 
 TEST_F(GptqLabelTest, OtherZerosTellNothing) {

@@ -74,7 +74,9 @@ constexpr std::array kMethods = {
 
 CheckpointFormat read_weight_storage(const JsonReader& config) {
   CheckpointFormat storage;
-  if (!config.has("quantization_config")) return storage;
+  // Some tools leave an empty object behind.
+  if (!config.has("quantization_config") || config.at("quantization_config").empty())
+    return storage;
   const JsonReader reader = config.object("quantization_config");
   const std::string name = reader.string("quant_method");
   std::string supported;

@@ -183,6 +183,7 @@ std::vector<std::string> verify_weights(const tensor::Checkpoint& checkpoint,
   describe("missing", missing, parts);
   describe("of the wrong shape or dtype", misshaped, parts);
   describe("unexpected", unexpected, parts);
+  if (!missing.empty()) describe("of other names", unneeded, parts);
   if (parts.empty()) return unneeded;
   throw DataError(fmt::format(
       "{}: the tensors are not those that config.json describes: {}; {}",
@@ -204,10 +205,18 @@ CheckpointFormat settled_storage(const tensor::Checkpoint& checkpoint,
   CheckpointFormat settled = storage;
   tensor::GptqFormat& format = settled.gptq;
   if (storage.kind != CheckpointFormat::Kind::kGptq) return settled;
+  const auto packed = [&](const ExpectedTensor& tensor) {
+    return tensor.quantizable && checkpoint.find(gptq_zeros_name(tensor.name)) != nullptr;
+  };
+  if (std::ranges::none_of(plan, packed)) {
+    log.warning("{}: config.json says {}, but every matrix is stored as floats; read as they are",
+                checkpoint.directory().string(), storage.description());
+    return settled;
+  }
   if (!format.symmetric.value_or(true)) return settled;  // Zeros may be anything.
   for (const ExpectedTensor& tensor : plan) {
+    if (!packed(tensor)) continue;
     const std::string zeros = gptq_zeros_name(tensor.name);
-    if (!tensor.quantizable || checkpoint.find(zeros) == nullptr) continue;
     const auto stored = tensor::uniform_stored_zero(checkpoint.tensor(zeros), format.bits);
     // The middle itself, or one less; anything else is for reading the matrix to judge.
     if (stored != format.middle() && stored != format.middle() - 1) break;
