@@ -43,12 +43,12 @@ class HostObserver : public engine::EngineObserver {
 };
 
 // Texts in the order given, each batch filled up to the token budget.
-std::vector<engine::PackedBatch> pack(const tensor::SafetensorsFile& file, int tokens_per_batch) {
+std::vector<engine::StepBatch> pack(const tensor::SafetensorsFile& file, int tokens_per_batch) {
   const torch::Tensor ids = file.tensor("token_ids").contiguous();
   const torch::Tensor ends = file.tensor("cu_seqlens").contiguous();
   const auto* token = ids.const_data_ptr<int32_t>();
   const auto* end = ends.const_data_ptr<int32_t>();
-  std::vector<engine::PackedBatch> batches(1);
+  std::vector<engine::StepBatch> batches(1);
   for (int64_t i = 0; i + 1 < ends.numel(); ++i) {
     const int32_t count = end[i + 1] - end[i];
     if (batches.back().num_texts() > 0 && batches.back().num_tokens() + count > tokens_per_batch) {
@@ -59,19 +59,19 @@ std::vector<engine::PackedBatch> pack(const tensor::SafetensorsFile& file, int t
   return batches;
 }
 
-double seconds_of_round(engine::Engine& engine, const std::vector<engine::PackedBatch>& batches) {
+double seconds_of_round(engine::Engine& engine, const std::vector<engine::StepBatch>& batches) {
   HostObserver observer;
   const auto start = std::chrono::steady_clock::now();
-  for (const engine::PackedBatch& batch : batches) engine.forward(batch, observer);
+  for (const engine::StepBatch& batch : batches) engine.step(batch, observer);
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 void bench(const Options& options) {
   const tensor::SafetensorsFile file(options.ids);
-  const std::vector<engine::PackedBatch> batches = pack(file, options.tokens_per_batch);
+  const std::vector<engine::StepBatch> batches = pack(file, options.tokens_per_batch);
   engine::Engine engine(options.model, options.engine);
   HostObserver warm_up;
-  engine.forward(batches.front(), warm_up);
+  engine.step(batches.front(), warm_up);
   double best = std::numeric_limits<double>::infinity();
   for (int round = 0; round < options.rounds; ++round) {
     best = std::min(best, seconds_of_round(engine, batches));

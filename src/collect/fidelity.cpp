@@ -30,20 +30,20 @@ class Listener : public engine::EngineObserver {
   RoutedBatch batch;
 };
 
-RoutedBatch route(engine::Engine& engine, const engine::PackedBatch& batch, const StopToken& stop) {
+RoutedBatch route(engine::Engine& engine, const engine::StepBatch& batch, const StopToken& stop) {
   stop.check("nothing was written");
   Listener listener;
-  engine.forward(batch, listener);
+  engine.step(batch, listener);
   return std::move(listener.batch);
 }
 
-std::vector<engine::PackedBatch> read_texts(const FidelityOptions& options, Logger& log) {
+std::vector<engine::StepBatch> read_texts(const FidelityOptions& options, Logger& log) {
   const text::Tokenizer tokenizer = text::Tokenizer::load(options.model / "tokenizer.json");
   for (const std::string& note : tokenizer.notes()) log.warning("{}", note);
   const text::SamplingPlan plan =
       text::plan_sampling(options.data, options.texts, options.seed, /*strict=*/false, log);
   text::PlannedTexts texts(plan);
-  std::vector<engine::PackedBatch> batches;
+  std::vector<engine::StepBatch> batches;
   text::PlannedText text;
   while (texts.next(text)) {
     std::vector<int32_t> ids = tokenizer.encode(text.text);
@@ -110,11 +110,11 @@ FidelityRow mean(const std::vector<FidelityRow>& rows) {
 }
 
 std::vector<RoutedBatch> route_exactly(const FidelityOptions& options,
-                                       const std::vector<engine::PackedBatch>& batches,
+                                       const std::vector<engine::StepBatch>& batches,
                                        const StopToken& stop, ProgressTask& progress) {
   engine::Engine engine(options.model, {.compute = {.device = options.compute.device}});
   std::vector<RoutedBatch> routed;
-  for (const engine::PackedBatch& batch : batches) {
+  for (const engine::StepBatch& batch : batches) {
     routed.push_back(route(engine, batch, stop));
     progress.update(static_cast<int64_t>(routed.size()));
   }
@@ -124,7 +124,7 @@ std::vector<RoutedBatch> route_exactly(const FidelityOptions& options,
 }  // namespace
 
 Fidelity measure_fidelity(const FidelityOptions& options, const RunContext& run) {
-  const std::vector<engine::PackedBatch> batches = read_texts(options, run.log);
+  const std::vector<engine::StepBatch> batches = read_texts(options, run.log);
   if (batches.empty()) throw DataError("the datasets have no text that gives a token");
   const auto count = static_cast<int64_t>(batches.size());
   const auto progress =

@@ -164,13 +164,13 @@ void Pipeline::forward_halves(const Work& work, BatchRange range, bool last_of_s
 }
 
 BatchResult Pipeline::forward_batch(const Work& work, BatchRange range) {
-  engine::PackedBatch batch;
+  engine::StepBatch batch;
   for (size_t i = range.first_text; i < range.first_text + range.num_texts; ++i)
     batch.add(work->texts[i].ids);
   recorder_.begin(batch.num_tokens(), feature_positions(*work, range));
   BatchResult result;
   result.began = tensor::record_event(inputs_.engine.device());
-  inputs_.engine.forward(batch, recorder_);
+  inputs_.engine.step(batch, recorder_);
   result.ended = tensor::record_event(inputs_.engine.device());
   result.work = work;
   result.range = range;

@@ -26,7 +26,7 @@ nn::Rope rope_of(const models::GroupedQueryConfig& attention, torch::Device devi
 }  // namespace
 
 struct Decoder::Batch {
-  const torch::Tensor& positions;
+  const DecoderStep& step;
   nn::PackedTexts texts;
 };
 
@@ -40,18 +40,18 @@ Decoder::Decoder(const models::ModelConfig& config, models::DecoderWeights weigh
                        config.attention)),
       experts_(weights_.layers, device) {}
 
-void Decoder::forward(const torch::Tensor& token_ids, const torch::Tensor& positions,
-                      std::span<const int32_t> cu_seqlens, EngineObserver& observer) {
-  const Batch batch{positions, nn::PackedTexts(cu_seqlens, token_ids.device())};
-  torch::Tensor residual = weights_.embedding.index_select(0, token_ids);
+torch::Tensor Decoder::forward(const DecoderStep& step, EngineObserver& observer) {
+  const Batch batch{step, nn::PackedTexts(step.cu_seqlens, step.token_ids.device())};
+  torch::Tensor residual = weights_.embedding.index_select(0, step.token_ids);
   int moe_layer = 0;
-  for (const models::LayerWeights& layer : weights_.layers) {
+  for (size_t i = 0; i < weights_.layers.size(); ++i) {
+    const models::LayerWeights& layer = weights_.layers[i];
     const models::MoeWeights* moe = layer.moe();
     if (moe != nullptr) observer.on_layer_input(moe_layer, residual);
     std::visit(
         [&](const auto& attention) {
           // A temporary: the MLP needs its memory.
-          attend(attention, nn::rms_norm(residual, layer.input_norm, config_.rms_norm_epsilon),
+          attend(attention, i, nn::rms_norm(residual, layer.input_norm, config_.rms_norm_epsilon),
                  batch, residual);
         },
         layer.attention);
@@ -63,17 +63,21 @@ void Decoder::forward(const torch::Tensor& token_ids, const torch::Tensor& posit
       nn::add_mlp(residual, input, std::get<nn::MlpWeights>(layer.mlp));
     }
   }
-  if (weights_.lm_head.defined()) observer.on_next_token_logits(next_token_logits(residual, batch));
+  return weights_.lm_head.defined() ? next_token_logits(residual, batch) : torch::Tensor();
 }
 
-void Decoder::attend(const models::GroupedQueryAttention& attention, const torch::Tensor& input,
-                     const Batch& batch, torch::Tensor& residual) {
+void Decoder::attend(const models::GroupedQueryAttention& attention, size_t layer,
+                     const torch::Tensor& input, const Batch& batch, torch::Tensor& residual) {
+  const DecoderStep& step = batch.step;
   const torch::Tensor qkv =
       nn::rotated_qkv(input,
                       {attention.qkv, attention.qkv_bias, attention.query_norm, attention.key_norm,
                        config_.rms_norm_epsilon},
-                      attention_shape_, rope_, batch.positions, batch.texts.longest - 1);
-  const torch::Tensor mixed = nn::attention(qkv, batch.texts, attention_shape_);
+                      attention_shape_, rope_, step.positions, step.max_position);
+  const torch::Tensor mixed =
+      step.cache == nullptr ? nn::attention(qkv, batch.texts, attention_shape_)
+                            : nn::cached_attention(qkv, batch.texts, step.pages, attention_shape_,
+                                                   step.cache->layer(layer));
   nn::add_linear(residual, mixed, attention.output);
 }
 

@@ -3,9 +3,11 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "engine/expert_offload.h"
+#include "engine/kv_cache.h"
 #include "engine/observer.h"
 #include "models/config.h"
 #include "models/weights/decoder_weights.h"
@@ -13,6 +15,17 @@
 #include "nn/rope.h"
 
 namespace foregate::engine {
+
+/// What one pass over the layers runs. Ids, positions and lengths have been checked.
+struct DecoderStep {
+  torch::Tensor token_ids{};            ///< [T] int64, on the device
+  torch::Tensor positions{};            ///< [T] int64, on the device: of each token in its sequence
+  int64_t max_position = 0;             ///< no position is larger
+  std::span<const int32_t> cu_seqlens;  ///< [texts + 1], of the tokens
+  /// Where the texts' sequences keep their tokens; nullptr: every text is by itself.
+  KvCache* cache = nullptr;
+  nn::SequencePages pages{};  ///< in the cache
+};
 
 /// The forward pass of every architecture: pre-norm decoder layers with rotary grouped-query
 /// attention and a dense or a sparse gated MLP. It runs the layers it is given and stops where the
@@ -22,19 +35,16 @@ class Decoder {
   Decoder(const models::ModelConfig& config, models::DecoderWeights weights, torch::Device device,
           torch::ScalarType dtype);
 
-  /// Routes packed texts, calling the observer at every MoE layer. Ids and lengths have been
-  /// checked.
-  void forward(const torch::Tensor& token_ids,       // [T] int64, on the device
-               const torch::Tensor& positions,       // [T] int64, on the device
-               std::span<const int32_t> cu_seqlens,  // [texts + 1]
-               EngineObserver& observer);
+  /// Runs a step, calling the observer at every MoE layer. Returns the logits of each text's next
+  /// token, [texts, V] float32; undefined without lm_head.
+  torch::Tensor forward(const DecoderStep& step, EngineObserver& observer);
 
   const models::DecoderWeights& weights() const { return weights_; }
 
  private:
   struct Batch;
   /// Adds a layer's attention to the residual stream.
-  void attend(const models::GroupedQueryAttention& attention,
+  void attend(const models::GroupedQueryAttention& attention, size_t layer,
               const torch::Tensor& input,  // [T, H], normalised
               const Batch& batch, torch::Tensor& residual);
   /// Routes one MoE layer and, if its experts are there, adds their output to the residual stream.

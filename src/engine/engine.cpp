@@ -4,11 +4,13 @@
 #include <fmt/core.h>
 #include <torch/types.h>
 
-#include <new>
+#include <algorithm>
 #include <numeric>
+#include <set>
 
 #include "base/error.h"
 #include "engine/decoder.h"
+#include "engine/out_of_memory.h"
 #include "engine/trace_geometry.h"
 #include "models/registry.h"
 #include "models/weights/loader.h"
@@ -17,32 +19,6 @@
 
 namespace foregate::engine {
 namespace {
-
-// CUDA's allocator throws a type of its own, the CPU's a plain error.
-bool is_out_of_memory(const c10::Error& error) {
-  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
-         error.msg().find("can't allocate memory") != std::string::npos;
-}
-
-OutOfMemoryError out_of_memory(const torch::Device& device, const std::string& what) {
-  return OutOfMemoryError(
-      fmt::format("{}: {} ran out of memory; use smaller batches, a smaller dtype or "
-                  "--quantize, or a device with more memory",
-                  what, device.str()));
-}
-
-// Runs `work`, turning libtorch's running out of memory into an error for people.
-template <typename Work>
-auto report_out_of_memory(const torch::Device& device, const std::string& what, const Work& work) {
-  try {
-    return work();
-  } catch (const c10::Error& error) {
-    if (!is_out_of_memory(error)) throw;
-    throw out_of_memory(device, what);
-  } catch (const std::bad_alloc&) {
-    throw out_of_memory(device, what);
-  }
-}
 
 models::DecoderWeights load(const std::filesystem::path& directory,
                             const models::ModelConfig& config, const models::LoadOptions& options) {
@@ -55,9 +31,14 @@ models::DecoderWeights load(const std::filesystem::path& directory,
 
 }  // namespace
 
-void PackedBatch::add(std::span<const int32_t> ids) {
+void StepBatch::add(std::span<const int32_t> ids) {
   token_ids.insert(token_ids.end(), ids.begin(), ids.end());
   cu_seqlens.push_back(static_cast<int32_t>(token_ids.size()));
+}
+
+void StepBatch::add(KvCache::Sequence sequence, std::span<const int32_t> ids) {
+  sequences.push_back(sequence);
+  add(ids);
 }
 
 struct Engine::Impl {
@@ -68,7 +49,10 @@ struct Engine::Impl {
         geometry(geometry_of(config)),
         decoder(config, load(directory, config, options), options.device, options.dtype) {}
 
-  void check(const PackedBatch& batch) const;
+  /// `past`: tokens that came before each text's.
+  void check(const StepBatch& batch, const std::vector<int64_t>& past) const;
+  StepResult run(const StepBatch& batch, const std::vector<int64_t>& past, EngineObserver& observer,
+                 KvCache* cache);
 
   models::LoadOptions options;
   models::ModelConfig config;
@@ -76,7 +60,7 @@ struct Engine::Impl {
   Decoder decoder;
 };
 
-void Engine::Impl::check(const PackedBatch& batch) const {
+void Engine::Impl::check(const StepBatch& batch, const std::vector<int64_t>& past) const {
   TORCH_CHECK(!batch.cu_seqlens.empty() && batch.cu_seqlens.front() == 0 &&
                   batch.cu_seqlens.back() == batch.num_tokens(),
               "cu_seqlens must run from 0 to the number of tokens, ", batch.num_tokens());
@@ -84,10 +68,10 @@ void Engine::Impl::check(const PackedBatch& batch) const {
     const int32_t begin = batch.cu_seqlens[text];
     const int32_t end = batch.cu_seqlens[text + 1];
     TORCH_CHECK(begin < end, "text ", text, " of the batch is empty");
-    if (end - begin > config.max_positions) {
+    if (past[text] + end - begin > config.max_positions) {
       throw DataError(fmt::format(
           "text {} of the batch has {} tokens; the model's max_position_embeddings is {}, cut it",
-          text, end - begin, config.max_positions));
+          text, past[text] + end - begin, config.max_positions));
     }
     for (int32_t i = begin; i < end; ++i) {
       if (batch.token_ids[i] < 0 || batch.token_ids[i] >= config.vocab_size) {
@@ -98,6 +82,28 @@ void Engine::Impl::check(const PackedBatch& batch) const {
       }
     }
   }
+}
+
+StepResult Engine::Impl::run(const StepBatch& batch, const std::vector<int64_t>& past,
+                             EngineObserver& observer, KvCache* cache) {
+  std::vector<int64_t> positions(batch.token_ids.size());
+  std::vector<int64_t> tokens;
+  DecoderStep step{.cu_seqlens = batch.cu_seqlens, .cache = cache};
+  for (int text = 0; text < batch.num_texts(); ++text) {
+    const int32_t begin = batch.cu_seqlens[text];
+    const int32_t end = batch.cu_seqlens[text + 1];
+    tokens.push_back(end - begin);
+    std::iota(positions.begin() + begin, positions.begin() + end, past[text]);
+    step.max_position = std::max(step.max_position, past[text] + end - begin - 1);
+  }
+  return report_out_of_memory(
+      options.device, fmt::format("a batch of {} tokens", batch.num_tokens()), [&]() -> StepResult {
+        step.token_ids =
+            tensor::to_device(torch::tensor(batch.token_ids, torch::kInt64), options.device);
+        step.positions = tensor::to_device(torch::tensor(positions), options.device);
+        if (cache != nullptr) step.pages = cache->pages_of(batch.sequences, tokens);
+        return {decoder.forward(step, observer)};
+      });
 }
 
 Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions& options,
@@ -120,22 +126,39 @@ Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 
-void Engine::forward(const PackedBatch& batch, EngineObserver& observer) {
-  impl_->check(batch);
-  if (batch.num_tokens() == 0) return;
-  const c10::InferenceMode guard;
-  std::vector<int64_t> positions(batch.token_ids.size());
-  for (int text = 0; text < batch.num_texts(); ++text) {
-    std::iota(positions.begin() + batch.cu_seqlens[text],
-              positions.begin() + batch.cu_seqlens[text + 1], 0);
+StepResult Engine::step(const StepBatch& batch, EngineObserver& observer, KvCache* cache) {
+  std::vector<int64_t> past(batch.num_texts(), 0);
+  if (cache != nullptr) {
+    TORCH_CHECK(static_cast<int>(batch.sequences.size()) == batch.num_texts() &&
+                    std::set(batch.sequences.begin(), batch.sequences.end()).size() == past.size(),
+                "every text of a step with a cache is of one sequence, and of one of its own");
+    for (size_t i = 0; i < past.size(); ++i) past[i] = cache->length(batch.sequences[i]);
   }
-  report_out_of_memory(
-      impl_->options.device, fmt::format("a batch of {} tokens", batch.num_tokens()), [&] {
-        impl_->decoder.forward(
-            tensor::to_device(torch::tensor(batch.token_ids, torch::kInt64), impl_->options.device),
-            tensor::to_device(torch::tensor(positions), impl_->options.device), batch.cu_seqlens,
-            observer);
-      });
+  impl_->check(batch, past);
+  if (batch.num_tokens() == 0) return {};
+  const c10::InferenceMode guard;
+  if (cache == nullptr) return impl_->run(batch, past, observer, nullptr);
+  const auto roll_back = [&] {
+    for (size_t i = 0; i < past.size(); ++i) cache->truncate(batch.sequences[i], past[i]);
+  };
+  try {
+    for (size_t i = 0; i < past.size(); ++i) {
+      cache->extend(batch.sequences[i], batch.cu_seqlens[i + 1] - batch.cu_seqlens[i]);
+    }
+    return impl_->run(batch, past, observer, cache);
+  } catch (...) {
+    roll_back();
+    throw;
+  }
+}
+
+KvCache Engine::new_cache(int64_t budget, int64_t page_tokens) const {
+  return {kv_layout(impl_->config), budget, impl_->options.device, impl_->options.dtype,
+          page_tokens};
+}
+
+int64_t Engine::cache_bytes_per_token() const {
+  return bytes_per_token(kv_layout(impl_->config), impl_->options.dtype);
 }
 
 const trace::Geometry& Engine::geometry() const {
@@ -149,6 +172,9 @@ torch::Device Engine::device() const {
 }
 int64_t Engine::max_positions() const {
   return impl_->config.max_positions;
+}
+int64_t Engine::vocab_size() const {
+  return impl_->config.vocab_size;
 }
 
 const nn::RouterSpec& Engine::router_spec() const {

@@ -3,13 +3,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <span>
 #include <string>
-#include <vector>
 
 #include "base/json.h"
 #include "base/run_context.h"
+#include "engine/kv_cache.h"
 #include "engine/observer.h"
+#include "engine/step.h"
 #include "nn/routers.h"
 #include "tensor/compute.h"
 #include "trace/trace.h"
@@ -29,16 +29,7 @@ struct EngineOptions {
   Logger* log = &silent_run().log;  ///< told of what is passed over in the checkpoint
 };
 
-/// Texts packed back to back: no padding, attention does not cross `cu_seqlens`.
-struct PackedBatch {
-  std::vector<int32_t> token_ids;         ///< [T]
-  std::vector<int32_t> cu_seqlens = {0};  ///< [texts + 1], first 0, last T
-  int num_texts() const { return static_cast<int>(cu_seqlens.size()) - 1; }
-  int num_tokens() const { return static_cast<int>(token_ids.size()); }
-  void add(std::span<const int32_t> ids);
-};
-
-/// A loaded checkpoint, ready to route.
+/// A loaded checkpoint, ready to route, and to say what comes next.
 class Engine {
  public:
   /// Loads config.json and the weights. Throws EnvironmentError, DataError (config, missing,
@@ -50,9 +41,16 @@ class Engine {
   ~Engine();
   Engine(Engine&&) noexcept;
 
-  /// Runs a batch, calling the observer at every MoE layer. Throws DataError for ids outside the
-  /// vocabulary, OutOfMemoryError when the batch does not fit.
-  void forward(const PackedBatch& batch, EngineObserver& observer);
+  /// Runs the new tokens of some texts, calling the observer at every MoE layer. With a cache they
+  /// follow what it has of their sequences and are added to it, unless an error is thrown; without
+  /// one every text is whole. Throws DataError for ids outside the vocabulary and for texts longer
+  /// than max_positions(), OutOfMemoryError when the step or its tokens do not fit.
+  StepResult step(const StepBatch& batch, EngineObserver& observer, KvCache* cache = nullptr);
+
+  /// A cache for this engine's sequences, of at most `budget` bytes.
+  KvCache new_cache(int64_t budget, int64_t page_tokens = KvCache::kPageTokens) const;
+  /// Bytes of keys and values that one token takes.
+  int64_t cache_bytes_per_token() const;
 
   const trace::Geometry& geometry() const;
   const std::string& model_type() const;
@@ -60,6 +58,7 @@ class Engine {
   nn::Routers routers() const;
   torch::Device device() const;
   int64_t max_positions() const;  ///< longest text the model's config allows
+  int64_t vocab_size() const;
 
  private:
   struct Impl;

@@ -22,9 +22,12 @@ class EngineObserver {
   /// dtype.
   virtual void on_layer_input(int /*moe_layer*/, const torch::Tensor& /*residual*/) {}
   virtual void on_router(const RouterEvent& event) = 0;
-  /// What the whole model says of each text's next token. Called only by engines that are not
-  /// routing_only. [texts, V] float32
-  virtual void on_next_token_logits(const torch::Tensor& /*logits*/) {}
+};
+
+/// Looks away.
+class NoObserver : public EngineObserver {
+ public:
+  void on_router(const RouterEvent& /*event*/) override {}
 };
 
 }  // namespace foregate::engine

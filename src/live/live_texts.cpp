@@ -73,11 +73,11 @@ int64_t LiveTexts::count(const predict::TextSelection& selection) const {
 
 std::vector<predict::RoutedText> LiveTexts::route(const std::vector<Waiting>& batch, bool features,
                                                   bool states_stay) const {
-  engine::PackedBatch packed;
+  engine::StepBatch packed;
   for (const Waiting& text : batch) packed.add(text.ids);
   collect::Recorder recorder(geometry(), {.features = features, .states_stay = states_stay});
   recorder.begin(packed.num_tokens(), torch::arange(features ? packed.num_tokens() : 0));
-  source_.engine.forward(packed, recorder);
+  source_.engine.step(packed, recorder);
   collect::BatchResult result;
   recorder.finish(result);
   tensor::wait_for(result.ready);

@@ -23,16 +23,16 @@ std::vector<int32_t> values_of(const tensor::SafetensorsFile& file, const char* 
 void dump(const char* model, const char* ids, const char* output, const char* dtype,
           const char* device) {
   const tensor::SafetensorsFile file(ids);
-  const PackedBatch batch{values_of(file, "token_ids"), values_of(file, "cu_seqlens")};
+  const StepBatch batch{values_of(file, "token_ids"), values_of(file, "cu_seqlens")};
   Engine engine(model, {.compute = {.device = tensor::parse_device(device),
                                     .dtype = tensor::parse_dtype(dtype)},
                         .routing_only = false});
   testing::RoutingRecorder recorder;
-  engine.forward(batch, recorder);
+  const StepResult result = engine.step(batch, recorder);
   tensor::write_safetensors(output, {{"logits", torch::stack(recorder.logits)},
                                      {"experts", torch::stack(recorder.experts)},
                                      {"gate_weights", torch::stack(recorder.gate_weights)},
-                                     {"next_token_logits", recorder.next_token_logits}});
+                                     {"next_token_logits", result.next_token_logits.cpu()}});
 }
 
 }  // namespace

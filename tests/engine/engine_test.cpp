@@ -44,11 +44,11 @@ TEST(Engine, TellsItsGeometry) {
 
 TEST(Engine, CallsTheObserverLayerByLayer) {
   Engine engine(goldens() / "mixed-dense", {});
-  PackedBatch batch;
+  StepBatch batch;
   batch.add(std::vector<int32_t>{5, 6, 7});
   batch.add(std::vector<int32_t>{8});
   RoutingRecorder recorder;
-  engine.forward(batch, recorder);
+  engine.step(batch, recorder);
   EXPECT_THAT(recorder.moe_layers, ElementsAre(0, 1));
   ASSERT_EQ(recorder.residuals.size(), 2U);
   EXPECT_EQ(recorder.residuals[1].sizes(), (std::vector<int64_t>{4, 32}));
@@ -65,20 +65,20 @@ class PackingTest : public ::testing::TestWithParam<const char*> {};
 TEST_P(PackingTest, TextsAloneAndPackedRouteAlike) {
   Engine engine(goldens() / "plain", {.compute = {.dtype = tensor::parse_dtype(GetParam())}});
   Random random(3);
-  PackedBatch packed;
+  StepBatch packed;
   std::vector<std::vector<int32_t>> texts;
   for (const int length : {1, 31, 2, 32, 33, 64, 17, 5}) {
     texts.push_back(random_text(random, length));
     packed.add(texts.back());
   }
   RoutingRecorder together;
-  engine.forward(packed, together);
+  engine.step(packed, together);
   const bool exact = std::string(GetParam()) == "float32";
   for (size_t i = 0; i < texts.size(); ++i) {
-    PackedBatch single;
+    StepBatch single;
     single.add(texts[i]);
     RoutingRecorder alone;
-    engine.forward(single, alone);
+    engine.step(single, alone);
     for (size_t layer = 0; layer < alone.logits.size(); ++layer) {
       const torch::Tensor part =
           together.logits[layer].slice(0, packed.cu_seqlens[i], packed.cu_seqlens[i + 1]);
@@ -102,10 +102,10 @@ class ControlTest : public ::testing::TestWithParam<const char*> {};
 TEST_P(ControlTest, DecisionsFollowFromRouterInputs) {
   Engine engine(goldens() / "plain", {.compute = {.dtype = tensor::parse_dtype(GetParam())}});
   Random random(4);
-  PackedBatch batch;
+  StepBatch batch;
   for (const int length : {40, 9, 64, 1, 50}) batch.add(random_text(random, length));
   RoutingRecorder recorder;
-  engine.forward(batch, recorder);
+  engine.step(batch, recorder);
   const nn::Routers routers = engine.routers();
   for (size_t layer = 0; layer < recorder.logits.size(); ++layer) {
     for (int64_t first = 0; first < batch.num_tokens(); first += 7) {
@@ -136,10 +136,10 @@ TEST(Engine, RefusesIdsOutsideTheVocabulary) {
   Engine engine(goldens() / "plain", {});
   RoutingRecorder recorder;
   for (const int32_t id : {96, -1, 1 << 30}) {
-    PackedBatch batch;
+    StepBatch batch;
     batch.add(std::vector<int32_t>{1});
     batch.add(std::vector<int32_t>{2, id});
-    EXPECT_THAT(error_of([&] { engine.forward(batch, recorder); }),
+    EXPECT_THAT(error_of([&] { engine.step(batch, recorder); }),
                 HasSubstr("text 1 of the batch, token 1: id " + std::to_string(id)));
   }
   EXPECT_TRUE(recorder.logits.empty());
@@ -148,15 +148,15 @@ TEST(Engine, RefusesIdsOutsideTheVocabulary) {
 TEST(Engine, RefusesTextsThatAreTooLong) {
   Engine engine(goldens() / "plain", {});
   RoutingRecorder recorder;
-  PackedBatch batch;
+  StepBatch batch;
   batch.add(std::vector<int32_t>(65, 1));
-  EXPECT_THAT(error_of([&] { engine.forward(batch, recorder); }), HasSubstr("65 tokens"));
+  EXPECT_THAT(error_of([&] { engine.step(batch, recorder); }), HasSubstr("65 tokens"));
 }
 
 TEST(Engine, AnEmptyBatchIsNothing) {
   Engine engine(goldens() / "plain", {});
   RoutingRecorder recorder;
-  engine.forward(PackedBatch{}, recorder);
+  engine.step(StepBatch{}, recorder);
   EXPECT_TRUE(recorder.logits.empty());
 }
 

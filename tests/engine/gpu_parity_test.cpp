@@ -21,9 +21,9 @@ using testing::RoutingRecorder;
 constexpr int kTexts = 40;
 const torch::Device kGpu(torch::kCUDA, 0);
 
-PackedBatch random_batch(int64_t vocab_size) {
+StepBatch random_batch(int64_t vocab_size) {
   torch::manual_seed(1);
-  PackedBatch batch;
+  StepBatch batch;
   for (int text = 0; text < kTexts; ++text) {
     const torch::Tensor ids = torch::randint(vocab_size, {1 + 12 * text}, torch::kInt32);
     batch.add(std::span(ids.const_data_ptr<int32_t>(), static_cast<size_t>(ids.numel())));
@@ -53,7 +53,7 @@ class GpuEngine : public ::testing::TestWithParam<const char*> {
   RoutingRecorder run(const EngineOptions& options) const {
     Engine engine(testing::model_directory(GetParam()), options);
     RoutingRecorder recorder;
-    engine.forward(random_batch(engine.geometry().vocab_size), recorder);
+    engine.step(random_batch(engine.geometry().vocab_size), recorder);
     return recorder;
   }
 };
@@ -86,7 +86,7 @@ TEST_P(GpuEngine, StreamedExpertsRouteAsThoseOnTheGpu) {
       Engine engine(testing::model_directory(GetParam()), options);
       for (int batch = 0; batch < 3; ++batch) {
         RoutingRecorder recorder;
-        engine.forward(random_batch(engine.geometry().vocab_size), recorder);
+        engine.step(random_batch(engine.geometry().vocab_size), recorder);
         ASSERT_EQ(recorder.logits.size(), reference.logits.size());
         for (size_t layer = 0; layer < recorder.logits.size(); ++layer) {
           EXPECT_TRUE(torch::equal(recorder.logits[layer], reference.logits[layer]))
@@ -104,7 +104,7 @@ TEST_P(GpuEngine, DecisionsFollowFromTheRouterInputs) {
     Engine engine(testing::model_directory(GetParam()),
                   {.compute = {.device = kGpu, .dtype = dtype}});
     RoutingRecorder recorder;
-    engine.forward(random_batch(engine.geometry().vocab_size), recorder);
+    engine.step(random_batch(engine.geometry().vocab_size), recorder);
     const torch::Tensor routers = engine.routers().weight;
     for (size_t layer = 0; layer < recorder.experts.size(); ++layer) {
       const torch::Tensor logits =

@@ -29,7 +29,7 @@ struct Golden {
     gate_weights = file.tensor("gate_weights");
     next_token_logits = file.tensor("next_token_logits");
   }
-  PackedBatch batch;
+  StepBatch batch;
   torch::Tensor logits, experts, gate_weights, next_token_logits;
 };
 
@@ -54,7 +54,7 @@ TEST_P(ParityTest, Float32EqualsTransformers) {
   const Golden golden(GetParam());
   Engine engine(directory_, {.routing_only = false});
   RoutingRecorder recorder;
-  engine.forward(golden.batch, recorder);
+  const StepResult result = engine.step(golden.batch, recorder);
   ASSERT_EQ(static_cast<int64_t>(recorder.logits.size()), golden.logits.size(0));
   for (size_t layer = 0; layer < recorder.logits.size(); ++layer) {
     EXPECT_LE(relative_error(recorder.logits[layer], golden.logits[layer]), 1e-5)
@@ -64,24 +64,24 @@ TEST_P(ParityTest, Float32EqualsTransformers) {
                              std::get<0>(golden.experts[layer].sort())))
         << "layer " << layer;
   }
-  EXPECT_LE(relative_error(recorder.next_token_logits, golden.next_token_logits), 1e-5);
+  EXPECT_LE(relative_error(result.next_token_logits, golden.next_token_logits), 1e-5);
 }
 
 TEST_P(ParityTest, RoutingOnlyGivesTheSameBits) {
   const Golden golden(GetParam());
   RoutingRecorder whole;
   RoutingRecorder routing;
-  Engine(directory_, {.routing_only = false}).forward(golden.batch, whole);
-  Engine(directory_, {.routing_only = true}).forward(golden.batch, routing);
+  Engine(directory_, {.routing_only = false}).step(golden.batch, whole);
+  const StepResult result = Engine(directory_, {.routing_only = true}).step(golden.batch, routing);
   EXPECT_TRUE(torch::equal(torch::stack(whole.logits), torch::stack(routing.logits)));
-  EXPECT_FALSE(routing.next_token_logits.defined());
+  EXPECT_FALSE(result.next_token_logits.defined());
 }
 
 TEST_P(ParityTest, HalfPrecisionMostlyAgrees) {
   const Golden golden(GetParam());
   for (const torch::ScalarType dtype : {torch::kBFloat16, torch::kFloat16}) {
     RoutingRecorder recorder;
-    Engine(directory_, {.compute = {.dtype = dtype}}).forward(golden.batch, recorder);
+    Engine(directory_, {.compute = {.dtype = dtype}}).step(golden.batch, recorder);
     int64_t agreed = 0;
     for (size_t layer = 0; layer < recorder.experts.size(); ++layer) {
       const torch::Tensor chosen = std::get<0>(recorder.experts[layer].sort());

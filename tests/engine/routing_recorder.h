@@ -21,9 +21,6 @@ class RoutingRecorder : public engine::EngineObserver {
     experts.push_back(event.experts.cpu().clone());
     gate_weights.push_back(event.gate_weights.cpu().clone());
   }
-  void on_next_token_logits(const torch::Tensor& values) override {
-    next_token_logits = values.cpu().clone();
-  }
 
   std::vector<int> moe_layers;
   std::vector<torch::Tensor> residuals;      ///< L of [T, H]
@@ -31,7 +28,6 @@ class RoutingRecorder : public engine::EngineObserver {
   std::vector<torch::Tensor> logits;         ///< L of [T, E]
   std::vector<torch::Tensor> experts;        ///< L of [T, k]
   std::vector<torch::Tensor> gate_weights;   ///< L of [T, k]
-  torch::Tensor next_token_logits;           ///< [texts, V]; undefined if routing_only
 };
 
 }  // namespace foregate::testing

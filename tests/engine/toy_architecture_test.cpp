@@ -74,8 +74,8 @@ class ToyArchitectureTest : public ::testing::Test {
     tensor::write_safetensors(weights, tensors);
   }
 
-  static PackedBatch texts() {
-    PackedBatch batch;
+  static StepBatch texts() {
+    StepBatch batch;
     batch.add(std::vector<int32_t>{5, 6, 7, 8, 39});
     batch.add(std::vector<int32_t>{1});
     return batch;
@@ -91,17 +91,17 @@ TEST_F(ToyArchitectureTest, Runs) {
   EXPECT_EQ(engine.model_type(), "toy_moe");
   EXPECT_EQ(engine.geometry().moe_layers, (std::vector<int>{1, 2}));
   RoutingRecorder recorder;
-  engine.forward(texts(), recorder);
+  const StepResult result = engine.step(texts(), recorder);
   ASSERT_EQ(recorder.logits.size(), 2U);
   EXPECT_EQ(recorder.experts[0].sizes(), (std::vector<int64_t>{6, 3}));
-  EXPECT_TRUE(recorder.next_token_logits.isfinite().all().item<bool>());
+  EXPECT_TRUE(result.next_token_logits.isfinite().all().item<bool>());
 }
 
 // What the routers are is all that a decision needs: the own-router control holds for it.
 TEST_F(ToyArchitectureTest, DecidesAsItsRoutersSay) {
   Engine engine(folder_.path(), {}, registry_);
   RoutingRecorder recorder;
-  engine.forward(texts(), recorder);
+  engine.step(texts(), recorder);
   const nn::Routers routers = engine.routers();
   EXPECT_EQ(routers.spec, toy_moe().config.router);
   bool biased = false;

@@ -1,0 +1,277 @@
+// Steps with a cache against the same texts run whole, without one.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <string>
+
+#include "base/random.h"
+#include "engine/engine.h"
+#include "routing_recorder.h"
+#include "support/test_files.h"
+#include "tensor/dtype.h"
+#include "test_models.h"
+
+namespace foregate::engine {
+namespace {
+
+using testing::error_of;
+using ::testing::HasSubstr;
+using testing::model_directory;
+using testing::RoutingRecorder;
+
+using Text = std::vector<int32_t>;
+
+Text some_text(Random& random, int64_t length, int64_t vocab) {
+  Text ids(length);
+  for (int32_t& id : ids) id = static_cast<int32_t>(random.below(vocab));
+  return ids;
+}
+
+// How far two computations of the same numbers may be apart, relative to the largest.
+constexpr double kRounding = 2e-5;
+
+void expect_near(const torch::Tensor& actual, const torch::Tensor& expected) {
+  ASSERT_EQ(actual.sizes(), expected.sizes());
+  const double scale = std::max(expected.abs().max().item<double>(), 1e-3);
+  EXPECT_LE((actual - expected).abs().max().item<double>(), kRounding * scale);
+}
+
+// The same experts, but for decisions as close as rounding.
+void expect_same_decisions(const torch::Tensor& experts, const torch::Tensor& expected,
+                           const torch::Tensor& logits) {
+  const int64_t k = experts.size(1);
+  const torch::Tensor ranked = std::get<0>(logits.sort(-1, /*descending=*/true));
+  const torch::Tensor clear =
+      k == logits.size(1)
+          ? torch::ones({logits.size(0)}, torch::kBool)
+          : (ranked.select(1, k - 1) - ranked.select(1, k)) > 2 * kRounding * logits.abs().max();
+  const torch::Tensor same =
+      (std::get<0>(experts.sort(-1)) == std::get<0>(expected.sort(-1))).all(-1);
+  EXPECT_TRUE((same | ~clear).all().item<bool>());
+}
+
+// Texts that grow step by step in a cache. After every step all that is new is compared with a run
+// of the whole texts.
+class GrowingTexts {
+ public:
+  GrowingTexts(Engine& engine, int64_t pages, int64_t page_tokens)
+      : engine_(engine),
+        cache_(
+            engine.new_cache(pages * page_tokens * engine.cache_bytes_per_token(), page_tokens)) {}
+
+  void open() { texts_[cache_.open()] = {}; }
+  void fork(KvCache::Sequence parent) {
+    const Text text = texts_.at(parent);
+    texts_[cache_.fork(parent)] = text;
+  }
+  void close(KvCache::Sequence sequence) {
+    cache_.close(sequence);
+    texts_.erase(sequence);
+  }
+  void truncate(KvCache::Sequence sequence, size_t length) {
+    cache_.truncate(sequence, static_cast<int64_t>(length));
+    texts_.at(sequence).resize(length);
+  }
+
+  // Returns false, with nothing changed, if the cache has no room.
+  bool grow(const std::map<KvCache::Sequence, Text>& more) {
+    StepBatch batch;
+    for (const auto& [sequence, ids] : more) batch.add(sequence, ids);
+    RoutingRecorder stepped;
+    StepResult result;
+    try {
+      result = engine_.step(batch, stepped, &cache_);
+    } catch (const OutOfMemoryError&) {
+      for (const auto& [sequence, ids] : more) {
+        EXPECT_EQ(cache_.length(sequence), static_cast<int64_t>(texts_.at(sequence).size()));
+      }
+      return false;
+    }
+    StepBatch whole;
+    std::vector<int64_t> fresh;
+    for (const auto& [sequence, ids] : more) {
+      Text& text = texts_.at(sequence);
+      text.insert(text.end(), ids.begin(), ids.end());
+      EXPECT_EQ(cache_.length(sequence), static_cast<int64_t>(text.size()));
+      whole.add(text);
+      for (size_t i = ids.size(); i > 0; --i) {
+        fresh.push_back(whole.num_tokens() - static_cast<int64_t>(i));
+      }
+    }
+    RoutingRecorder reference;
+    const StepResult expected = engine_.step(whole, reference);
+    expect_near(result.next_token_logits, expected.next_token_logits);
+    const torch::Tensor rows = torch::tensor(fresh);
+    for (size_t layer = 0; layer < stepped.logits.size(); ++layer) {
+      const torch::Tensor logits = reference.logits[layer].index_select(0, rows);
+      expect_near(stepped.logits[layer], logits);
+      expect_same_decisions(stepped.experts[layer], reference.experts[layer].index_select(0, rows),
+                            logits);
+    }
+    return true;
+  }
+
+  const std::map<KvCache::Sequence, Text>& texts() const { return texts_; }
+  const KvCache& cache() const { return cache_; }
+
+ private:
+  Engine& engine_;
+  KvCache cache_;
+  std::map<KvCache::Sequence, Text> texts_;
+};
+
+// A sequence drawn from those that are open.
+KvCache::Sequence any_of(const GrowingTexts& texts, Random& random) {
+  auto at = texts.texts().begin();
+  std::advance(at, random.below(texts.texts().size()));
+  return at->first;
+}
+
+// New tokens for some of the sequences: mostly one, sometimes a few, sometimes a prompt.
+std::map<KvCache::Sequence, Text> some_growth(const GrowingTexts& texts, const Engine& engine,
+                                              Random& random) {
+  std::map<KvCache::Sequence, Text> more;
+  for (const auto& [sequence, text] : texts.texts()) {
+    if (random.below(4) == 0) continue;
+    const auto room = engine.max_positions() - static_cast<int64_t>(text.size());
+    const uint64_t kind = random.below(8);
+    int64_t count = 1;
+    if (kind == 6) count = 1 + static_cast<int64_t>(random.below(6));
+    if (kind == 7 || text.empty()) count = 1 + static_cast<int64_t>(random.below(40));
+    count = std::min(count, room);
+    if (count > 0) more[sequence] = some_text(random, count, engine.vocab_size());
+  }
+  return more;
+}
+
+int random_steps() {
+  const char* steps = std::getenv("FOREGATE_RANDOM_STEPS");
+  return steps != nullptr ? std::atoi(steps) : 500;
+}
+
+class StepTest : public ::testing::TestWithParam<const char*> {};
+
+// Whatever is opened, grown, forked, cut and closed in whatever order, and with too little room now
+// and then: what a step says is what the whole texts say.
+TEST_P(StepTest, RandomStepsEqualWholeTexts) {
+  Engine engine(testing::goldens() / GetParam(), {.routing_only = false});
+  Random random(11);
+  GrowingTexts texts(engine, /*pages=*/40, /*page_tokens=*/4);
+  int64_t refused = 0;
+  int64_t forks = 0;
+  for (int i = 0; i < random_steps() && !HasFailure(); ++i) {
+    const uint64_t kind = random.below(10);
+    if (texts.texts().empty() || (kind == 0 && texts.texts().size() < 6)) texts.open();
+    const KvCache::Sequence one = any_of(texts, random);
+    const size_t length = texts.texts().at(one).size();
+    if (kind == 1 && texts.texts().size() < 6) {
+      texts.fork(one);
+      ++forks;
+    } else if (kind == 2 && length > 0) {
+      texts.truncate(one, random.below(length + 1));
+    } else if (kind == 3 || length == static_cast<size_t>(engine.max_positions())) {
+      texts.close(one);
+    }
+    const auto more = some_growth(texts, engine, random);
+    if (!more.empty() && !texts.grow(more)) {
+      ++refused;
+      texts.close(any_of(texts, random));
+    }
+  }
+  EXPECT_GT(forks, 0);
+  EXPECT_GT(refused, 0) << "the cache was never full: choose fewer pages";
+  while (!texts.texts().empty()) texts.close(texts.texts().begin()->first);
+  EXPECT_EQ(texts.cache().free_pages(), texts.cache().num_pages());
+}
+
+INSTANTIATE_TEST_SUITE_P(Random, StepTest,
+                         ::testing::Values("plain", "mixed-dense", "tied-fused", "mixtral", "olmoe",
+                                           "qwen3", "deepseek"),
+                         [](const auto& test) {
+                           std::string name = test.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+class TrainedStepTest : public ::testing::TestWithParam<const char*> {};
+
+// Token by token routes as in one prefill, over several pages and whole texts.
+TEST_P(TrainedStepTest, DecodingRoutesAsPrefill) {
+  const auto directory = model_directory(GetParam());
+  if (directory.empty()) {
+    GTEST_SKIP() << "the model " << GetParam() << " is not in FOREGATE_SHARED (default ../shared)";
+  }
+  Engine engine(directory, {.routing_only = false});
+  Random random(5);
+  GrowingTexts texts(engine, /*pages=*/8, KvCache::kPageTokens);
+  texts.open();
+  const KvCache::Sequence sequence = texts.texts().begin()->first;
+  ASSERT_TRUE(texts.grow({{sequence, some_text(random, 50, engine.vocab_size())}}));
+  for (int i = 0; i < 40 && !HasFailure(); ++i) {
+    ASSERT_TRUE(texts.grow({{sequence, some_text(random, 1, engine.vocab_size())}}));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, TrainedStepTest, ::testing::Values("seed-geometry", "mini-qwen"),
+                         [](const auto& test) {
+                           std::string name = test.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+class CachedBits : public ::testing::TestWithParam<const char*> {};
+
+// A prompt is run as collecting runs it, whatever the dtype: the cache is written beside it.
+TEST_P(CachedBits, PrefillHasTheBitsOfAStepWithoutACache) {
+  Engine engine(testing::goldens() / "plain",
+                {.compute = {.dtype = tensor::parse_dtype(GetParam())}, .routing_only = false});
+  Random random(3);
+  KvCache cache = engine.new_cache(1 << 20, 8);
+  StepBatch cached;
+  StepBatch plain;
+  for (const int length : {1, 31, 2, 64, 17}) {
+    const Text text = some_text(random, length, engine.vocab_size());
+    cached.add(cache.open(), text);
+    plain.add(text);
+  }
+  RoutingRecorder with;
+  RoutingRecorder without;
+  const StepResult a = engine.step(cached, with, &cache);
+  const StepResult b = engine.step(plain, without);
+  EXPECT_TRUE(torch::equal(a.next_token_logits, b.next_token_logits));
+  EXPECT_TRUE(torch::equal(torch::stack(with.logits), torch::stack(without.logits)));
+  EXPECT_TRUE(torch::equal(torch::stack(with.residuals), torch::stack(without.residuals)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, CachedBits, ::testing::Values("float32", "bfloat16", "float16"));
+
+TEST(Step, RefusesWhatIsTooLongWithWhatCameBefore) {
+  Engine engine(testing::goldens() / "plain", {.routing_only = false});
+  KvCache cache = engine.new_cache(1 << 20);
+  NoObserver nobody;
+  StepBatch batch;
+  batch.add(cache.open(), Text(60, 1));
+  engine.step(batch, nobody, &cache);
+  StepBatch more;
+  more.add(batch.sequences[0], Text(5, 1));
+  EXPECT_THAT(error_of([&] { engine.step(more, nobody, &cache); }), HasSubstr("65 tokens"));
+  EXPECT_EQ(cache.length(batch.sequences[0]), 60);
+}
+
+TEST(Step, RefusesASequenceThatIsThereTwice) {
+  Engine engine(testing::goldens() / "plain", {.routing_only = false});
+  KvCache cache = engine.new_cache(1 << 20);
+  NoObserver nobody;
+  StepBatch batch;
+  batch.add(cache.open(), Text(3, 1));
+  batch.add(batch.sequences[0], Text(3, 1));
+  EXPECT_THROW(engine.step(batch, nobody, &cache), c10::Error);
+}
+
+}  // namespace
+}  // namespace foregate::engine
