@@ -215,6 +215,22 @@ TEST_F(TokenizerTest, DecodedTokens) {
   EXPECT_EQ(tokenizer.decoded_token(0xe2), "\xef\xbf\xbd");
 }
 
+TEST_F(TokenizerTest, BytesOfGeneratedTokens) {
+  auto json = tiny_tokenizer({{"\xc4\xa0", "a"}});
+  json["added_tokens"] = {added_token(300, "<end>"), added_token(301, "<think>")};
+  json["added_tokens"][0]["special"] = true;
+  json["added_tokens"][1]["special"] = false;
+  const Tokenizer tokenizer = load(json);
+  EXPECT_EQ(tokenizer.token_bytes(256), " a");
+  EXPECT_EQ(tokenizer.token_bytes(0xe2), "\xe2") << "a part of a character";
+  EXPECT_EQ(tokenizer.token_bytes(300), "");
+  EXPECT_EQ(tokenizer.token_bytes(301), "<think>");
+  EXPECT_EQ(tokenizer.token_bytes(299), "");
+  const Tokenizer sentencepiece = load(tiny_characters());
+  EXPECT_EQ(sentencepiece.token_bytes(8), " ab");
+  EXPECT_EQ(sentencepiece.token_bytes(5).size(), 1U);
+}
+
 TEST_F(TokenizerTest, RefusesByNameWhatIsNotImplemented) {
   using Change = std::function<void(nlohmann::json&)>;
   const std::vector<std::pair<Change, std::string>> cases{

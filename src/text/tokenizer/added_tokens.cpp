@@ -119,6 +119,7 @@ AddedTokens AddedTokens::from_json(const Json& json, const Normalizer& normalize
                               reader.boolean("lstrip", false), reader.boolean("rstrip", false),
                               reader.boolean("single_word", false)};
     added.ids_.push_back(token.id);
+    if (reader.boolean("special", false)) added.special_.push_back(token.id);
     if (reader.boolean("normalized", false)) {
       std::string storage;
       token.content = std::string(normalizer.normalize(content, storage));
@@ -129,11 +130,16 @@ AddedTokens AddedTokens::from_json(const Json& json, const Normalizer& normalize
     }
   }
   std::ranges::sort(added.ids_);
+  std::ranges::sort(added.special_);
   return added;
 }
 
 bool AddedTokens::contains(int32_t id) const {
   return std::ranges::binary_search(ids_, id);
+}
+
+bool AddedTokens::is_special(int32_t id) const {
+  return std::ranges::binary_search(special_, id);
 }
 
 }  // namespace foregate::text

@@ -57,11 +57,14 @@ class AddedTokens {
   const TokenMatcher& normalized() const { return normalized_; }
   /// Whether `id` is an added token: spelled as text, not in the byte-level alphabet.
   bool contains(int32_t id) const;
+  /// Whether it is one of those that steer a model and are not part of a text.
+  bool is_special(int32_t id) const;
 
  private:
   TokenMatcher raw_;
   TokenMatcher normalized_;
-  std::vector<int32_t> ids_;  ///< ascending
+  std::vector<int32_t> ids_;      ///< ascending
+  std::vector<int32_t> special_;  ///< of them, ascending
 };
 
 }  // namespace foregate::text

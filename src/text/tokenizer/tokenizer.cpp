@@ -40,6 +40,11 @@ struct Tokenizer::Impl {
 
   /// `begins_text`: `text` is the beginning of what was given to encode().
   void encode_normalized(std::string_view text, bool begins_text, std::vector<int32_t>& ids) const;
+  /// What a token of the vocabulary stands for.
+  std::string bytes_of(const std::string& spelled) const {
+    return pre_tokenizer.byte_level() ? bytes_of_spelling(spelled).value_or(spelled)
+                                      : bytes_of_sentencepiece(spelled);
+  }
 
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
@@ -124,9 +129,13 @@ std::string Tokenizer::token(int32_t id) const {
 std::string Tokenizer::decoded_token(int32_t id) const {
   const std::string& spelled = impl_->vocabulary.token(id);
   if (impl_->added_tokens.contains(id)) return spelled;
-  return replace_invalid_utf8(impl_->pre_tokenizer.byte_level()
-                                  ? bytes_of_spelling(spelled).value_or(spelled)
-                                  : bytes_of_sentencepiece(spelled));
+  return replace_invalid_utf8(impl_->bytes_of(spelled));
+}
+
+std::string Tokenizer::token_bytes(int32_t id) const {
+  if (impl_->added_tokens.is_special(id)) return {};
+  const std::string& spelled = impl_->vocabulary.token(id);
+  return impl_->added_tokens.contains(id) ? spelled : impl_->bytes_of(spelled);
 }
 
 int32_t Tokenizer::vocab_size() const {

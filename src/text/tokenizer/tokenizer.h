@@ -28,6 +28,9 @@ class Tokenizer {
   /// (" the"; bytes that are not UTF-8 shown as U+FFFD). Empty if `id` is not in the vocabulary.
   std::string token(int32_t id) const;
   std::string decoded_token(int32_t id) const;
+  /// What the token adds to a text that is generated: bytes, perhaps a part of a character. Nothing
+  /// for special tokens and ids that are not in the vocabulary.
+  std::string token_bytes(int32_t id) const;
 
   int32_t vocab_size() const;  ///< highest id + 1, added tokens included
   /// What the file says that is passed over, a line each.
