@@ -26,7 +26,7 @@ USES = {
     "tensor": ["base"],
     "nn": ["tensor", "kernels", "trace"],
     "models": ["nn"],
-    "engine": ["models", "trace"],
+    "engine": ["models", "text", "trace"],
     "collect": ["engine", "text", "trace"],
     "predict": ["nn", "trace", "stats", "scoring", "tensor"],
     "capi": ["scoring"],
