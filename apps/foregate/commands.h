@@ -16,6 +16,7 @@ void add_collect_command(CLI::App& app, const RunContext& run);
 void add_pull_command(CLI::App& app, const RunContext& run);
 void add_tokenize_command(CLI::App& app, const RunContext& run);
 void add_inspect_command(CLI::App& app, const RunContext& run);
+void add_generate_command(CLI::App& app, const RunContext& run);
 void add_import_command(CLI::App& app, const RunContext& run);
 void add_export_command(CLI::App& app, const RunContext& run);
 void add_train_command(CLI::App& app, const RunContext& run);

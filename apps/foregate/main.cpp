@@ -28,6 +28,7 @@ constexpr const char* kFooter =
     "  foregate train --traces traces --predictor statistics --lead layer-1 --output predictor\n"
     "  foregate evaluate --traces traces --predictor predictor --predictor frequency\n"
     "  foregate analyze --traces traces --output report.html\n"
+    "  foregate generate --model MODEL_DIR --prompt 'Once upon a time'\n"
     "`foregate COMMAND --help` shows a command's options. Results go to stdout, talk to stderr.\n"
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
 
@@ -71,6 +72,7 @@ int run(Terminal& terminal, int argc, char** argv) {
   app.fallthrough();
   add_pull_command(app, terminal.context());
   add_collect_command(app, terminal.context());
+  add_generate_command(app, terminal.context());
   add_import_command(app, terminal.context());
   add_export_command(app, terminal.context());
   add_tokenize_command(app, terminal.context());

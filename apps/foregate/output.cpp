@@ -13,6 +13,12 @@ void print_line(const std::string& line) {
   if (!written) throw EnvironmentError("cannot write the result to standard output");
 }
 
+void print_text(std::string_view text) {
+  const bool written =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (!written) throw EnvironmentError("cannot write the result to standard output");
+}
+
 void print_json(const Json& json) {
   print_line(json.dump(2, ' ', false, Json::error_handler_t::replace));
 }

@@ -1,0 +1,375 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/host_memory.h"
+#include "base/number_text.h"
+#include "commands.h"
+#include "engine/generation/generator.h"
+#include "generate_options.h"
+#include "generate_output.h"
+#include "generate_prompts.h"
+#include "generate_report.h"
+#include "hub/resolve.h"
+#include "model_options.h"
+#include "models/registry.h"
+#include "output.h"
+#include "tensor/device/device_memory.h"
+#include "tensor/dtype.h"
+
+namespace foregate {
+namespace {
+
+constexpr const char* kFooter =
+    "examples:\n"
+    "  foregate generate --model DIR --prompt 'The harbour was quiet before dawn'\n"
+    "  foregate generate --model DIR --prompt 'Once' --temperature 0.8 --top-p 0.95 --seed 7\n"
+    "  foregate generate --model DIR --prompts texts.csv:body --max-tokens 64 --output out.jsonl\n"
+    "  cat question.txt | foregate generate --model DIR --json\n"
+    "A prompt's text goes to stdout as it comes, results of a file as JSON lines. With --output, "
+    "stopped at any\n"
+    "moment, the same command continues where it was.";
+
+// As much at once as one step's weights are read for.
+constexpr int64_t kCpuSequences = 8;
+constexpr int64_t kGpuSequences = 32;
+constexpr int64_t kCpuStepTokens = 512;
+constexpr int64_t kGpuStepTokens = 4096;
+
+struct Arguments {
+  std::string model;
+  std::string prompt;
+  std::string prompts;
+  std::filesystem::path output;
+  GenerationArguments generation;
+  ComputeArguments compute;
+  int64_t batch = 0;  ///< 0: by the device
+  std::string kv_memory;
+  bool no_special = false;
+  bool json = false;
+  bool has_prompt = false;
+};
+
+struct Job {
+  std::filesystem::path model;
+  std::optional<text::Tokenizer> tokenizer;
+  std::unique_ptr<PromptSource> source;
+  bool several = false;  ///< a file of prompts
+  tensor::Compute compute;
+  engine::GenerationRequest like;  ///< every request, but for its prompt
+  bool max_tokens_given = false;
+  bool add_special = true;
+};
+
+std::unique_ptr<PromptSource> open_prompts(const Arguments& arguments) {
+  if (arguments.has_prompt && !arguments.prompts.empty()) {
+    throw UsageError("--prompt and --prompts are given; choose one");
+  }
+  if (arguments.has_prompt) return single_prompt(arguments.prompt);
+  if (!arguments.prompts.empty()) return prompts_of_file(arguments.prompts);
+  return prompts_of_standard_input();
+}
+
+// Everything a resumed run must have in common with the one it continues.
+Json settings_of(const Job& job) {
+  const engine::GenerationRequest& like = job.like;
+  const engine::SamplingSettings& sampling = like.sampling;
+  Json bias = Json::object();
+  for (const auto& [id, value] : sampling.logit_bias) bias[std::to_string(id)] = value;
+  Json settings{{"model", hub::model_name(job.model)},
+                {"config_sha256", sha256_of_file(job.model / "config.json")},
+                {"device", job.compute.device.is_cpu() ? "cpu" : "cuda"},
+                {"dtype", tensor::dtype_name(job.compute.dtype)},
+                {"quantization", tensor::quantization_name(*job.compute.quantization)},
+                {"prompts", job.source->description()},
+                {"prompts_sha256", job.source->sha256()},
+                {"special_tokens", job.add_special},
+                {"temperature", sampling.temperature},
+                {"top_k", sampling.top_k},
+                {"top_p", sampling.top_p},
+                {"min_p", sampling.min_p},
+                {"repetition_penalty", sampling.repetition_penalty},
+                {"presence_penalty", sampling.presence_penalty},
+                {"frequency_penalty", sampling.frequency_penalty},
+                {"logit_bias", bias},
+                {"seed", like.seed},
+                {"max_tokens", like.max_tokens},
+                {"stop", like.stop_strings},
+                {"stop_ids", like.stop_ids},
+                {"logprobs", like.logprobs}};
+  if (job.tokenizer) settings["tokenizer_sha256"] = sha256_of_file(job.model / "tokenizer.json");
+  return settings;
+}
+
+// Takes results to where they go.
+class Results : public engine::GenerationListener {
+ public:
+  enum class Form { kText, kLines, kFile, kDocument };
+
+  Results(Form form, const text::Tokenizer* tokenizer, GenerationFile* file)
+      : form_(form), tokenizer_(tokenizer), file_(file) {}
+
+  void expect(const Prompt& prompt) { prompts_[prompt.row] = prompt.text; }
+  // A prompt that cannot be run.
+  void refuse(int64_t row, const std::string& why) {
+    if (refused_++ == 0) first_refusal_ = fmt::format("row {}: {}", row, why);
+    put({{"row", row}, {"error", why}});
+  }
+
+  void on_text(int64_t /*id*/, std::string_view text) override {
+    if (form_ == Form::kText) print_text(text);
+  }
+  void on_result(const engine::GenerationResult& result) override {
+    const bool whole = result.finish_reason != engine::FinishReason::kInterrupted;
+    const auto prompt = prompts_.extract(result.id);
+    if (form_ == Form::kText) {
+      print_line("");
+    } else if (whole || form_ != Form::kFile) {
+      put(generation_row(result, prompt.mapped(), tokenizer_));
+    }
+    if (whole) ++finished_;
+    if (progress_) progress_->update(finished_ + refused_);
+  }
+
+  void show_progress(std::unique_ptr<ProgressTask> progress, int64_t done_before) {
+    progress_ = std::move(progress);
+    finished_ = done_before;
+  }
+  void finish_progress() {
+    if (progress_) progress_->finish();
+    progress_.reset();
+  }
+  int64_t refused() const { return refused_; }
+  const std::string& first_refusal() const { return first_refusal_; }
+  Json take_rows() {
+    std::ranges::stable_sort(rows_, {}, [](const Json& row) { return row["row"].get<int64_t>(); });
+    return std::move(rows_);
+  }
+
+ private:
+  void put(Json row) {
+    switch (form_) {
+      case Form::kText:
+        return;
+      case Form::kLines:
+        print_line(row.dump(-1, ' ', false, Json::error_handler_t::replace));
+        return;
+      case Form::kFile:
+        file_->append(row);
+        return;
+      case Form::kDocument:
+        rows_.push_back(std::move(row));
+        return;
+    }
+  }
+
+  Form form_;
+  const text::Tokenizer* tokenizer_;
+  GenerationFile* file_;
+  std::map<int64_t, std::string> prompts_;
+  std::unique_ptr<ProgressTask> progress_;
+  int64_t finished_ = 0;
+  int64_t refused_ = 0;
+  std::string first_refusal_;
+  std::vector<Json> rows_;
+};
+
+int64_t cache_bytes(const Arguments& arguments, const engine::Engine& engine, int64_t sequences) {
+  if (!arguments.kv_memory.empty()) return parse_bytes(arguments.kv_memory, "--kv-memory");
+  constexpr int64_t kPage = engine::KvCache::kPageTokens;
+  const int64_t longest = (engine.max_positions() + kPage - 1) / kPage * kPage;
+  const int64_t useful = sequences * longest * engine.cache_bytes_per_token();
+  const int64_t free = engine.device().is_cpu() ? available_host_memory() / 4
+                                                : tensor::device_memory(engine.device()).free / 2;
+  return free > 0 ? std::min(useful, free) : useful;
+}
+
+engine::GeneratorOptions generator_options(const Arguments& arguments,
+                                           const engine::Engine& engine) {
+  const bool on_cpu = engine.device().is_cpu();
+  const int64_t sequences =
+      arguments.batch > 0 ? arguments.batch : (on_cpu ? kCpuSequences : kGpuSequences);
+  return {.cache_bytes = cache_bytes(arguments, engine, sequences),
+          .max_sequences = sequences,
+          .step_tokens = on_cpu ? kCpuStepTokens : kGpuStepTokens};
+}
+
+// The request for a prompt. Without a number on the command line, as many tokens as fit.
+engine::GenerationRequest request_for(const Job& job, const engine::Generator& generator,
+                                      const Prompt& prompt) {
+  engine::GenerationRequest request = job.like;
+  request.id = prompt.row;
+  request.stream = static_cast<uint64_t>(prompt.row);
+  request.prompt =
+      job.source->gives_ids() ? prompt.ids : job.tokenizer->encode(prompt.text, job.add_special);
+  const int64_t room = generator.context_limit() - static_cast<int64_t>(request.prompt.size());
+  if (!job.max_tokens_given && room > 0) request.max_tokens = std::min(request.max_tokens, room);
+  return request;
+}
+
+// The next prompt that can be run and was not, passing on why others cannot.
+std::optional<engine::GenerationRequest> next_request(const Job& job,
+                                                      const engine::Generator& generator,
+                                                      const GenerationFile* file,
+                                                      Results& results) {
+  Prompt prompt;
+  while (job.source->next(prompt)) {
+    if (file != nullptr && file->done().contains(prompt.row)) continue;
+    engine::GenerationRequest request = request_for(job, generator, prompt);
+    const std::string refusal = generator.refusal(request);
+    if (refusal.empty()) {
+      results.expect(prompt);
+      return request;
+    }
+    if (!job.several) throw DataError(refusal);
+    results.refuse(prompt.row, refusal);
+  }
+  return std::nullopt;
+}
+
+Job prepare(const Arguments& arguments, const RunContext& run) {
+  Job job;
+  job.source = open_prompts(arguments);
+  job.several = !arguments.prompts.empty();
+  const bool ids = job.source->gives_ids();
+  std::vector<std::string> files = {"config.json"};
+  if (!ids) files.emplace_back("tokenizer.json");
+  job.model =
+      hub::find_model(arguments.model, {.files = files, .weights = true}, hub::read_environment());
+  if (!ids || fs::exists(job.model / "tokenizer.json")) {
+    job.tokenizer = text::Tokenizer::load(job.model / "tokenizer.json");
+  } else if (!arguments.generation.stop.empty()) {
+    throw UsageError(
+        fmt::format("--stop needs a tokenizer, and {} has no tokenizer.json", job.model.string()));
+  }
+  job.compute = parse_compute(arguments.compute, run.log);
+  if (!job.compute.quantization) job.compute.quantization = tensor::Quantization::kNone;
+  job.max_tokens_given = arguments.generation.max_tokens.has_value();
+  job.add_special = !arguments.no_special;
+  const engine::GenerationDefaults defaults = engine::read_generation_defaults(job.model);
+  for (const std::string& setting : defaults.passed_over) {
+    run.log.warning("generation_config.json: {} is not implemented and passed over", setting);
+  }
+  job.like = parse_generation(arguments.generation, defaults,
+                              models::read_model_config(job.model / "config.json").vocab_size);
+  return job;
+}
+
+void report_skipped(const Job& job, const Results& results, Logger& log) {
+  for (const auto& [reason, rows] : job.source->skipped()) {
+    log.warning("{}: {} row{} left out: {}", job.source->description(), rows, rows == 1 ? "" : "s",
+                reason);
+  }
+  if (results.refused() > 0) {
+    log.warning("{}: {} prompt{} refused, the first in {}", job.source->description(),
+                results.refused(), results.refused() == 1 ? "" : "s", results.first_refusal());
+  }
+}
+
+Results::Form form_of(const Arguments& arguments, const Job& job) {
+  if (!arguments.output.empty()) return Results::Form::kFile;
+  if (arguments.json) return Results::Form::kDocument;
+  return job.several ? Results::Form::kLines : Results::Form::kText;
+}
+
+void run_generate(const Arguments& arguments, const RunContext& run) {
+  const Job job = prepare(arguments, run);
+  // What is refused is refused before a large model is loaded.
+  std::optional<GenerationFile> file;
+  if (!arguments.output.empty()) {
+    if (job.source->sha256().empty()) {
+      throw UsageError("--output needs --prompt, --prompts, or standard input that is no terminal");
+    }
+    file.emplace(arguments.output, settings_of(job), run.log);
+  }
+  engine::Engine engine(job.model, {.compute = job.compute, .routing_only = false});
+  engine::Generator::TokenBytes token_bytes;
+  if (job.tokenizer) token_bytes = [&](int32_t id) { return job.tokenizer->token_bytes(id); };
+  engine::Generator generator(engine, generator_options(arguments, engine), token_bytes);
+  Results results(form_of(arguments, job), job.tokenizer ? &*job.tokenizer : nullptr,
+                  file ? &*file : nullptr);
+  if (file) {
+    const auto done = static_cast<int64_t>(file->done().size());
+    results.show_progress(
+        run.progress.start({.label = "generate", .unit = "prompts", .done_before = done}), done);
+  }
+  engine::NoObserver nobody;
+  const engine::GenerationStats stats =
+      generator.run([&] { return next_request(job, generator, file ? &*file : nullptr, results); },
+                    results, run.stop, nobody);
+  if (!stats.interrupted) results.finish_progress();
+  report_skipped(job, results, run.log);
+  if (arguments.json) {
+    Json document{{"model", hub::model_name(job.model)},
+                  {"device", job.compute.device.str()},
+                  {"dtype", tensor::dtype_name(job.compute.dtype)},
+                  {"quantization", tensor::quantization_name(*job.compute.quantization)}};
+    document.update(generation_stats(stats, generator, job.compute.device));
+    document["refused"] = results.refused();
+    if (file) {
+      document["output"] = arguments.output.string();
+      document["resumed"] = file->done().size();
+    } else {
+      document["results"] = results.take_rows();
+    }
+    print_json(document);
+  } else {
+    run.log.info("{}", generation_summary(stats));
+  }
+  if (stats.interrupted) {
+    throw InterruptedError(file ? "stopped; prompts that were finished are kept: run the same "
+                                  "command again to continue"
+                                : "stopped; texts end where they were");
+  }
+}
+
+}  // namespace
+
+void add_generate_command(CLI::App& app, const RunContext& run) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("generate", "Continue prompts with an MoE model");
+  command->footer(kFooter);
+  command
+      ->add_option("--model", arguments->model,
+                   "Checkpoint directory in the Hugging Face layout, or OWNER/NAME that was pulled")
+      ->required();
+  CLI::Option* prompt = command->add_option("--prompt", arguments->prompt, "Text to continue");
+  command->add_option("--prompts", arguments->prompts,
+                      "FILE[:COLUMN] of prompts, a row each: text lines, CSV, TSV, JSON, JSONL, "
+                      "Parquet; JSONL with \"ids\" holds token ids");
+  command->add_option("-o,--output", arguments->output,
+                      "JSONL file for the results, made or continued");
+  add_generation_options(*command, arguments->generation);
+  command->add_flag("--no-special", arguments->no_special,
+                    "Without the tokens a post-processor adds to the prompt");
+  command
+      ->add_option("--batch", arguments->batch,
+                   fmt::format("Texts continued at once; 0 chooses: {} on the CPU, {} on a GPU",
+                               kCpuSequences, kGpuSequences))
+      ->check(CLI::Range(0, 1 << 16))
+      ->capture_default_str();
+  command->add_option("--kv-memory", arguments->kv_memory,
+                      "Memory for keys and values, e.g. 2GB (default: what --batch texts can use, "
+                      "at most a quarter of the free host memory or half of a GPU's)");
+  add_device_option(*command, arguments->compute.device);
+  add_dtype_option(*command, arguments->compute.dtype);
+  add_quantize_option(*command, arguments->compute.quantization,
+                      "Keep the weights of attention and experts in int8 or nf4 (default: none)");
+  command->add_flag("--json", arguments->json,
+                    "Print results, times and memory as one JSON document");
+  command->callback([arguments, prompt, &run] {
+    arguments->has_prompt = prompt->count() > 0;
+    run_generate(*arguments, run);
+  });
+}
+
+}  // namespace foregate

@@ -1,0 +1,117 @@
+#include "generate_options.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+
+#include "base/error.h"
+
+namespace foregate {
+namespace {
+
+std::pair<int32_t, double> parse_bias(const std::string& argument) {
+  const size_t equals = argument.find('=');
+  int32_t id = 0;
+  double bias = 0;
+  const auto reads = [&](size_t first, size_t last, auto& value) {
+    const char* end = argument.data() + last;
+    const auto [stop, error] = std::from_chars(argument.data() + first, end, value);
+    return error == std::errc() && stop == end;
+  };
+  if (equals == std::string::npos || !reads(0, equals, id) ||
+      !reads(equals + 1, argument.size(), bias)) {
+    throw UsageError(fmt::format(
+        "--logit-bias '{}' is not of the form ID=VALUE, e.g. 1234=-5 or 0=-inf", argument));
+  }
+  return {id, bias};
+}
+
+engine::SamplingSettings parse_sampling(const GenerationArguments& arguments,
+                                        const engine::SamplingSettings& defaults) {
+  engine::SamplingSettings sampling = defaults;
+  const bool narrows = arguments.top_k || arguments.top_p || arguments.min_p;
+  if (narrows && arguments.temperature == 0.0) {
+    throw UsageError(
+        "--temperature 0 always takes the likeliest token; leave out --top-k, --top-p and --min-p, "
+        "or give a temperature above 0");
+  }
+  if (narrows && sampling.temperature == 0) sampling.temperature = 1;
+  sampling.temperature = arguments.temperature.value_or(sampling.temperature);
+  sampling.top_k = arguments.top_k.value_or(sampling.top_k);
+  sampling.top_p = arguments.top_p.value_or(sampling.top_p);
+  sampling.min_p = arguments.min_p.value_or(sampling.min_p);
+  sampling.repetition_penalty = arguments.repetition_penalty.value_or(sampling.repetition_penalty);
+  sampling.presence_penalty = arguments.presence_penalty;
+  sampling.frequency_penalty = arguments.frequency_penalty;
+  for (const std::string& bias : arguments.logit_bias) sampling.logit_bias.insert(parse_bias(bias));
+  return sampling;
+}
+
+}  // namespace
+
+void add_generation_options(CLI::App& command, GenerationArguments& arguments) {
+  command.add_option("-n,--max-tokens", arguments.max_tokens,
+                     fmt::format("Tokens to generate at most (default: the model's max_new_tokens, "
+                                 "else {}, or what its context leaves)",
+                                 kDefaultMaxTokens));
+  command.add_option("--temperature", arguments.temperature,
+                     "Flattens (above 1) or sharpens the distribution; 0 takes the likeliest token "
+                     "(default: the model's, else 0)");
+  command.add_option("--top-k", arguments.top_k, "Only the K likeliest tokens; 0: all");
+  command.add_option("--top-p", arguments.top_p,
+                     "Only the likeliest tokens that have this probability together");
+  command.add_option("--min-p", arguments.min_p,
+                     "Only tokens at least so likely, relative to the likeliest");
+  command.add_option("--repetition-penalty", arguments.repetition_penalty,
+                     "Above 1: tokens of prompt and text become less likely");
+  command.add_option("--presence-penalty", arguments.presence_penalty,
+                     "Taken off the logits of tokens that were generated");
+  command.add_option("--frequency-penalty", arguments.frequency_penalty,
+                     "Taken off them for each time they were generated");
+  command
+      .add_option("--logit-bias", arguments.logit_bias,
+                  "ID=VALUE is added to a token's logit; -inf forbids it; may be repeated")
+      ->allow_extra_args(false);
+  command.add_option("--seed", arguments.seed, "Of the random choices")->capture_default_str();
+  command.add_option("--stop", arguments.stop, "End in front of this text; may be repeated")
+      ->allow_extra_args(false);
+  command.add_option("--stop-id", arguments.stop_ids, "End at this token; may be repeated")
+      ->allow_extra_args(false);
+  command.add_flag("--ignore-eos", arguments.ignore_eos,
+                   "Go on where the model says that the text ends");
+  command.add_option("--logprobs", arguments.logprobs,
+                     "Tell the log probability of every token, and of so many alternatives");
+}
+
+engine::GenerationRequest parse_generation(const GenerationArguments& arguments,
+                                           const engine::GenerationDefaults& defaults,
+                                           int64_t vocab_size) {
+  const auto require = [](bool good, const char* option, int64_t value, const char* expected) {
+    if (!good) throw UsageError(fmt::format("{} is {}; expected {}", option, value, expected));
+  };
+  engine::GenerationRequest request;
+  request.sampling = parse_sampling(arguments, defaults.sampling);
+  engine::check_sampling(request.sampling, vocab_size, "--");
+  request.seed = arguments.seed;
+  request.max_tokens =
+      arguments.max_tokens.value_or(defaults.max_tokens.value_or(kDefaultMaxTokens));
+  require(request.max_tokens >= 1, "--max-tokens", request.max_tokens, "1 or more");
+  request.logprobs = arguments.logprobs.value_or(-1);
+  if (arguments.logprobs) {
+    require(request.logprobs >= 0 && request.logprobs <= vocab_size, "--logprobs", request.logprobs,
+            "0 up to the size of the vocabulary");
+  }
+  if (!arguments.ignore_eos) request.stop_ids = defaults.eos_ids;
+  for (const int32_t id : arguments.stop_ids) {
+    require(id >= 0 && id < vocab_size, "--stop-id", id, "an id of the model's vocabulary");
+    request.stop_ids.push_back(id);
+  }
+  for (const std::string& stop : arguments.stop) {
+    if (stop.empty()) throw UsageError("--stop is empty; expected a text");
+    request.stop_strings.push_back(stop);
+  }
+  return request;
+}
+
+}  // namespace foregate

@@ -1,0 +1,108 @@
+#include "generate_output.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace foregate {
+namespace {
+
+fs::path settings_path(const fs::path& path) {
+  return path.string() + ".settings.json";
+}
+
+// The first setting that differs, as "seed: 0 there, 1 asked for"; empty if none does.
+std::string first_difference(const Json& there, const Json& asked) {
+  for (const auto& [key, value] : asked.items()) {
+    const Json found = there.contains(key) ? there[key] : Json();
+    if (found != value) {
+      return fmt::format("{}: {} there, {} asked for", key, found.dump(), value.dump());
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+GenerationFile::GenerationFile(fs::path path, const Json& settings, Logger& log)
+    : path_(std::move(path)) {
+  if (path_.has_parent_path()) make_output_directory(path_.parent_path());
+  const bool exists = fs::exists(path_);
+  descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) throw_io_error("cannot write", path_, errno);
+  try {
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      throw UsageError(
+          fmt::format("{} is being written by another run; wait for it, or choose another --output",
+                      path_.string()));
+    }
+    if (exists && fs::file_size(path_) > 0) {
+      resume(settings, log);
+    } else {
+      begin(settings);
+    }
+  } catch (...) {
+    ::close(descriptor_);
+    throw;
+  }
+}
+
+GenerationFile::~GenerationFile() {
+  ::close(descriptor_);
+}
+
+void GenerationFile::begin(const Json& settings) {
+  write_json_atomically(settings_path(path_), settings);
+}
+
+void GenerationFile::resume(const Json& settings, Logger& log) {
+  if (!fs::exists(settings_path(path_))) {
+    throw UsageError(
+        fmt::format("{} is there already, and no {} beside it; choose another --output",
+                    path_.string(), settings_path(path_).filename().string()));
+  }
+  const std::string difference = first_difference(read_json(settings_path(path_)), settings);
+  if (!difference.empty()) {
+    throw UsageError(
+        fmt::format("{} was begun with other settings ({}); repeat the settings it was started "
+                    "with, or choose another --output",
+                    path_.string(), difference));
+  }
+  const std::string text = read_file(path_, std::numeric_limits<uint64_t>::max());
+  size_t position = 0;
+  for (int64_t number = 1; position < text.size(); ++number) {
+    const size_t end = text.find('\n', position);
+    if (end == std::string::npos) {
+      log.debug("{}: line {} was not finished and is done again", path_.string(), number);
+      if (::ftruncate(descriptor_, static_cast<off_t>(position)) != 0) {
+        throw_io_error("cannot write", path_, errno);
+      }
+      return;
+    }
+    const std::string where = fmt::format("{}, line {}", path_.string(), number);
+    const Json row = parse_json(std::string_view(text).substr(position, end - position), where);
+    done_.insert(JsonReader(row, where).integer("row", 0, std::numeric_limits<int64_t>::max()));
+    position = end + 1;
+  }
+}
+
+void GenerationFile::append(const Json& row) {
+  const std::string line = row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  size_t written = 0;
+  while (written < line.size()) {
+    const ssize_t count = ::write(descriptor_, line.data() + written, line.size() - written);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_io_error("cannot write", path_, errno);
+    written += static_cast<size_t>(count);
+  }
+}
+
+}  // namespace foregate

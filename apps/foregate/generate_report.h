@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+#include "engine/generation/generator.h"
+#include "text/tokenizer/tokenizer.h"
+
+namespace foregate {
+
+/// A prompt's row in the results. `tokenizer` may be null.
+Json generation_row(const engine::GenerationResult& result, const std::string& prompt,
+                    const text::Tokenizer* tokenizer);
+
+/// Times, rates and memory of a run. Quantiles of nothing are null.
+Json generation_stats(const engine::GenerationStats& stats, const engine::Generator& generator,
+                      torch::Device device);
+
+/// The same in a sentence, for people.
+std::string generation_summary(const engine::GenerationStats& stats);
+
+}  // namespace foregate
