@@ -17,7 +17,7 @@ struct SpecName {
   const char* name;
 };
 template <typename Value>  // clang 14 does not deduce an aggregate's parameters by itself
-SpecName(Value, const char*) -> SpecName<Value>;
+SpecName(Value, const char*)->SpecName<Value>;
 
 constexpr std::array kScoreNames = {
     SpecName{RouterSpec::Score::kSoftmax, "softmax"},
