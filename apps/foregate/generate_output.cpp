@@ -19,17 +19,6 @@ fs::path settings_path(const fs::path& path) {
   return path.string() + ".settings.json";
 }
 
-// The first setting that differs, as "seed: 0 there, 1 asked for"; empty if none does.
-std::string first_difference(const Json& there, const Json& asked) {
-  for (const auto& [key, value] : asked.items()) {
-    const Json found = there.contains(key) ? there[key] : Json();
-    if (found != value) {
-      return fmt::format("{}: {} there, {} asked for", key, found.dump(), value.dump());
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 GenerationFile::GenerationFile(fs::path path, const Json& settings, Logger& log)
@@ -69,12 +58,11 @@ void GenerationFile::resume(const Json& settings, Logger& log) {
         fmt::format("{} is there already, and no {} beside it; choose another --output",
                     path_.string(), settings_path(path_).filename().string()));
   }
-  const std::string difference = first_difference(read_json(settings_path(path_)), settings);
-  if (!difference.empty()) {
+  if (const auto other = first_difference(read_json(settings_path(path_)), settings)) {
     throw UsageError(
-        fmt::format("{} was begun with other settings ({}); repeat the settings it was started "
-                    "with, or choose another --output",
-                    path_.string(), difference));
+        fmt::format("{} was begun with other settings ({}: {} there, {} asked for); repeat the "
+                    "settings it was started with, or choose another --output",
+                    path_.string(), other->path, other->before, other->now));
   }
   const std::string text = read_file(path_, std::numeric_limits<uint64_t>::max());
   size_t position = 0;
