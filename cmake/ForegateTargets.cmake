@@ -22,7 +22,9 @@ if(FOREGATE_CCACHE)
 endif()
 find_program(FOREGATE_MOLD mold)
 if(FOREGATE_MOLD)
-  target_link_options(foregate_options INTERFACE -fuse-ld=mold)
+  # norelro: mold 1.10 now and then begins that segment off a page, and the program does not start
+  # ("cannot apply additional memory protection after relocation").
+  target_link_options(foregate_options INTERFACE -fuse-ld=mold -Wl,-z,norelro)
 endif()
 
 # Several sources are compiled as one: most of a source's time goes into headers that its neighbors
