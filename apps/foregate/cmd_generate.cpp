@@ -22,6 +22,7 @@
 #include "hub/resolve.h"
 #include "model_options.h"
 #include "models/registry.h"
+#include "options/number_options.h"
 #include "output.h"
 #include "tensor/device/device_memory.h"
 #include "tensor/dtype.h"
@@ -351,12 +352,9 @@ void add_generate_command(CLI::App& app, const RunContext& run) {
   add_generation_options(*command, arguments->generation);
   command->add_flag("--no-special", arguments->no_special,
                     "Without the tokens a post-processor adds to the prompt");
-  command
-      ->add_option("--batch", arguments->batch,
-                   fmt::format("Texts continued at once; 0 chooses: {} on the CPU, {} on a GPU",
-                               kCpuSequences, kGpuSequences))
-      ->check(CLI::Range(0, 1 << 16))
-      ->capture_default_str();
+  add_number_option(*command, "--batch", arguments->batch, {0, 1 << 16},
+                    fmt::format("Texts continued at once; 0 chooses: {} on the CPU, {} on a GPU",
+                                kCpuSequences, kGpuSequences));
   command->add_option("--kv-memory", arguments->kv_memory,
                       "Memory for keys and values, e.g. 2GB (default: what --batch texts can use, "
                       "at most a quarter of the free host memory or half of a GPU's)");

@@ -4,11 +4,15 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <limits>
 
 #include "base/error.h"
+#include "options/number_options.h"
 
 namespace foregate {
 namespace {
+
+constexpr double kLargestSetting = 1000;  // of what is multiplied or added to logits
 
 std::pair<int32_t, double> parse_bias(const std::string& argument) {
   const size_t equals = argument.find('=');
@@ -42,8 +46,8 @@ engine::SamplingSettings parse_sampling(const GenerationArguments& arguments,
   sampling.top_p = arguments.top_p.value_or(sampling.top_p);
   sampling.min_p = arguments.min_p.value_or(sampling.min_p);
   sampling.repetition_penalty = arguments.repetition_penalty.value_or(sampling.repetition_penalty);
-  sampling.presence_penalty = arguments.presence_penalty;
-  sampling.frequency_penalty = arguments.frequency_penalty;
+  sampling.presence_penalty = arguments.presence_penalty.value_or(0);
+  sampling.frequency_penalty = arguments.frequency_penalty.value_or(0);
   for (const std::string& bias : arguments.logit_bias) sampling.logit_bias.insert(parse_bias(bias));
   return sampling;
 }
@@ -51,37 +55,40 @@ engine::SamplingSettings parse_sampling(const GenerationArguments& arguments,
 }  // namespace
 
 void add_generation_options(CLI::App& command, GenerationArguments& arguments) {
-  command.add_option("-n,--max-tokens", arguments.max_tokens,
-                     fmt::format("Tokens to generate at most (default: the model's max_new_tokens, "
-                                 "else {}, or what its context leaves)",
-                                 kDefaultMaxTokens));
-  command.add_option("--temperature", arguments.temperature,
+  add_number_option(command, "-n,--max-tokens", arguments.max_tokens, {1, kMostAtOnce},
+                    fmt::format("Tokens to generate at most (default: the model's max_new_tokens, "
+                                "else {}, or what its context leaves)",
+                                kDefaultMaxTokens));
+  add_decimal_option(command, "--temperature", arguments.temperature, {0, kLargestSetting},
                      "Flattens (above 1) or sharpens the distribution; 0 takes the likeliest token "
                      "(default: the model's, else 0)");
-  command.add_option("--top-k", arguments.top_k, "Only the K likeliest tokens; 0: all");
-  command.add_option("--top-p", arguments.top_p,
-                     "Only the likeliest tokens that have this probability together");
-  command.add_option("--min-p", arguments.min_p,
-                     "Only tokens at least so likely, relative to the likeliest");
-  command.add_option("--repetition-penalty", arguments.repetition_penalty,
-                     "Above 1: tokens of prompt and text become less likely");
-  command.add_option("--presence-penalty", arguments.presence_penalty,
+  add_number_option(command, "--top-k", arguments.top_k, {0, kMostAtOnce},
+                    "Only the K likeliest tokens; 0: all");
+  add_probability_option(command, "--top-p", arguments.top_p,
+                         "Only the likeliest tokens that have this probability together");
+  add_probability_option(command, "--min-p", arguments.min_p,
+                         "Only tokens at least so likely, relative to the likeliest");
+  add_decimal_option(command, "--repetition-penalty", arguments.repetition_penalty,
+                     {0, kLargestSetting}, "Above 1: tokens of prompt and text become less likely");
+  add_decimal_option(command, "--presence-penalty", arguments.presence_penalty,
+                     {-kLargestSetting, kLargestSetting},
                      "Taken off the logits of tokens that were generated");
-  command.add_option("--frequency-penalty", arguments.frequency_penalty,
+  add_decimal_option(command, "--frequency-penalty", arguments.frequency_penalty,
+                     {-kLargestSetting, kLargestSetting},
                      "Taken off them for each time they were generated");
   command
       .add_option("--logit-bias", arguments.logit_bias,
                   "ID=VALUE is added to a token's logit; -inf forbids it; may be repeated")
       ->allow_extra_args(false);
-  command.add_option("--seed", arguments.seed, "Of the random choices")->capture_default_str();
+  add_seed_option(command, "--seed", arguments.seed, "Of the random choices");
   command.add_option("--stop", arguments.stop, "End in front of this text; may be repeated")
       ->allow_extra_args(false);
-  command.add_option("--stop-id", arguments.stop_ids, "End at this token; may be repeated")
-      ->allow_extra_args(false);
+  add_number_option(command, "--stop-id", arguments.stop_ids,
+                    {0, std::numeric_limits<int32_t>::max()}, "End at this token; may be repeated");
   command.add_flag("--ignore-eos", arguments.ignore_eos,
                    "Go on where the model says that the text ends");
-  command.add_option("--logprobs", arguments.logprobs,
-                     "Tell the log probability of every token, and of so many alternatives");
+  add_number_option(command, "--logprobs", arguments.logprobs, {0, kMostAtOnce},
+                    "Tell the log probability of every token, and of so many alternatives");
 }
 
 engine::GenerationRequest parse_generation(const GenerationArguments& arguments,
@@ -96,15 +103,14 @@ engine::GenerationRequest parse_generation(const GenerationArguments& arguments,
   request.seed = arguments.seed;
   request.max_tokens =
       arguments.max_tokens.value_or(defaults.max_tokens.value_or(kDefaultMaxTokens));
-  require(request.max_tokens >= 1, "--max-tokens", request.max_tokens, "1 or more");
   request.logprobs = arguments.logprobs.value_or(-1);
   if (arguments.logprobs) {
-    require(request.logprobs >= 0 && request.logprobs <= vocab_size, "--logprobs", request.logprobs,
+    require(request.logprobs <= vocab_size, "--logprobs", request.logprobs,
             "0 up to the size of the vocabulary");
   }
   if (!arguments.ignore_eos) request.stop_ids = defaults.eos_ids;
-  for (const int32_t id : arguments.stop_ids) {
-    require(id >= 0 && id < vocab_size, "--stop-id", id, "an id of the model's vocabulary");
+  for (const int id : arguments.stop_ids) {
+    require(id < vocab_size, "--stop-id", id, "an id of the model's vocabulary");
     request.stop_ids.push_back(id);
   }
   for (const std::string& stop : arguments.stop) {

@@ -19,11 +19,10 @@ struct GenerationArguments {
   std::optional<int64_t> max_tokens;
   std::optional<double> temperature, top_p, min_p, repetition_penalty;
   std::optional<int64_t> top_k;
-  double presence_penalty = 0;
-  double frequency_penalty = 0;
+  std::optional<double> presence_penalty, frequency_penalty;
   std::vector<std::string> logit_bias;  ///< ID=VALUE
   std::vector<std::string> stop;
-  std::vector<int32_t> stop_ids;
+  std::vector<int> stop_ids;
   bool ignore_eos = false;
   std::optional<int64_t> logprobs;
   uint64_t seed = 0;

@@ -150,7 +150,7 @@ def test_what_cannot_be_run_is_refused(prompts, tmp_path):
     refused("--prompt", "x", "--prompts", prompts, code=2, saying=["--prompt", "--prompts"])
     refused("--prompt", "", code=1, saying=["no token"])
     refused(input="", code=2, saying=["--prompt"])
-    refused("--prompt", "x", "-n", 0, code=2, saying=["--max-tokens is 0"])
+    refused("--prompt", "x", "-n", 0, code=2, saying=["--max-tokens is '0'"])
     refused("--prompt", "x", "-n", 5000, code=1, saying=["5000 more", "2048", "at most 2047"])
     refused("--prompt", "word " * 3000, code=1, saying=["max_position_embeddings is 2048", "shorten"])
     refused("--prompt", "x", "--top-p", 0, code=2, saying=["--top-p is 0"])

@@ -6,7 +6,7 @@ import pytest
 from conftest import fails, run
 
 COMMANDS = [("pull",), ("collect",), ("import",), ("export",), ("tokenize",), ("inspect",), ("train",), ("evaluate",),
-            ("analyze",), ("bench", "collect")]
+            ("analyze",), ("generate",), ("bench", "collect")]
 OPTION = re.compile(r"^  (?:-\w,)?(--[\w-]+) ([A-Z]+)\b", re.MULTILINE)
 
 
@@ -36,7 +36,7 @@ def test_no_number_is_read_in_another_way():
     """INT, UINT and FLOAT are the CLI library's own reading, which cuts numbers to what fits."""
     for command in COMMANDS:
         kinds = {kind for _, kind in options_of(command)}
-        assert kinds <= {"NUMBER", "PROBABILITY", "TEXT"}, command
+        assert kinds <= {"NUMBER", "PROBABILITY", "DECIMAL", "TEXT"}, command
 
 
 def test_the_numbers_are_found():
@@ -65,6 +65,9 @@ def test_what_is_no_number(command, name, value):
     (("collect", "--traces", "5", "--traces", "6"), ["--traces"]),
     (("evaluate", "--threshold", "nan"), ["--threshold is 'nan'", "from 0 to 1"]),
     (("evaluate", "--threshold", "0,5"), ["--threshold is '0,5'", "from 0 to 1"]),
+    (("generate", "--temperature", "inf"), ["--temperature is 'inf'", "from 0 to 1000"]),
+    (("generate", "--presence-penalty", "-1e9"), ["--presence-penalty is '-1e9'", "from -1000 to 1000"]),
+    (("generate", "-n", "1e3"), ["--max-tokens is '1e3'", "from 1 to"]),
 ])
 def test_half_given(arguments, saying):
     fails(*arguments, code=2, saying=saying)

@@ -15,6 +15,7 @@ namespace {
 /// What help texts call the values; tests/cli/test_numbers.py finds the options by these.
 constexpr const char* kNumber = "NUMBER";
 constexpr const char* kProbability = "PROBABILITY";
+constexpr const char* kDecimal = "DECIMAL";
 
 std::string shown(uint64_t value) {
   constexpr auto kLargest = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
@@ -28,11 +29,16 @@ uint64_t parse_number(const std::string& name, const std::string& text, NumberRa
                                shown(range.least), shown(range.most)));
 }
 
-double parse_probability(const std::string& name, const std::string& text) {
+double parse_decimal_in(const std::string& name, const std::string& text, DecimalRange range) {
   const std::optional<double> value = parse_decimal(text);
-  if (value && *value >= 0 && *value <= 1) return *value;
-  throw UsageError(
-      fmt::format("{} is '{}'; expected a number from 0 to 1, such as 0.1", name, text));
+  if (value && *value >= range.least && *value <= range.most) return *value;
+  throw UsageError(fmt::format("{} is '{}'; expected a number from {} to {}, such as 0.1", name,
+                               text, range.least, range.most));
+}
+
+/// "-n,--max-tokens" is called "--max-tokens".
+std::string long_name(const std::string& names) {
+  return names.substr(names.rfind(',') + 1);
 }
 
 /// `take` gets the texts of all occurrences.
@@ -56,7 +62,7 @@ CLI::Option* add_whole_number(CLI::App& command, const std::string& name, T& val
                               NumberRange range, const std::string& description) {
   CLI::Option* option =
       add_option(command, name, kNumber, description, [&value, name, range](const auto& texts) {
-        value = static_cast<T>(parse_number(name, texts.back(), range));
+        value = static_cast<T>(parse_number(long_name(name), texts.back(), range));
       });
   const auto given = static_cast<uint64_t>(value);
   if (given >= range.least && given <= range.most) option->default_str(std::to_string(value));
@@ -73,6 +79,15 @@ CLI::Option* add_number_option(CLI::App& command, const std::string& name, int64
 CLI::Option* add_number_option(CLI::App& command, const std::string& name, int& value,
                                NumberRange range, const std::string& description) {
   return add_whole_number(command, name, value, range, description);
+}
+
+CLI::Option* add_number_option(CLI::App& command, const std::string& name,
+                               std::optional<int64_t>& value, NumberRange range,
+                               const std::string& description) {
+  return add_option(
+      command, name, kNumber, description, [&value, name, range](const CLI::results_t& texts) {
+        value = static_cast<int64_t>(parse_number(long_name(name), texts.back(), range));
+      });
 }
 
 CLI::Option* add_number_option(CLI::App& command, const std::string& name, std::vector<int>& values,
@@ -97,7 +112,16 @@ CLI::Option* add_probability_option(CLI::App& command, const std::string& name,
                                     std::optional<double>& value, const std::string& description) {
   return add_option(command, name, kProbability, description,
                     [&value, name](const CLI::results_t& texts) {
-                      value = parse_probability(name, texts.back());
+                      value = parse_decimal_in(name, texts.back(), {0, 1});
+                    });
+}
+
+CLI::Option* add_decimal_option(CLI::App& command, const std::string& name,
+                                std::optional<double>& value, DecimalRange range,
+                                const std::string& description) {
+  return add_option(command, name, kDecimal, description,
+                    [&value, name, range](const CLI::results_t& texts) {
+                      value = parse_decimal_in(name, texts.back(), range);
                     });
 }
 

@@ -32,12 +32,24 @@ CLI::Option* add_number_option(CLI::App& command, const std::string& name, int64
                                NumberRange range, const std::string& description);
 CLI::Option* add_number_option(CLI::App& command, const std::string& name, int& value,
                                NumberRange range, const std::string& description);
+/// Without a default.
+CLI::Option* add_number_option(CLI::App& command, const std::string& name,
+                               std::optional<int64_t>& value, NumberRange range,
+                               const std::string& description);
 /// One that may be given several times.
 CLI::Option* add_number_option(CLI::App& command, const std::string& name, std::vector<int>& values,
                                NumberRange range, const std::string& description);
 /// 0 to 2^64 - 1.
 CLI::Option* add_seed_option(CLI::App& command, const std::string& name, uint64_t& value,
                              const std::string& description);
+/// Numbers with a fraction that can be meant, both ends among them.
+struct DecimalRange {
+  double least = 0;
+  double most = 0;
+};
+CLI::Option* add_decimal_option(CLI::App& command, const std::string& name,
+                                std::optional<double>& value, DecimalRange range,
+                                const std::string& description);
 /// A probability, 0 to 1.
 CLI::Option* add_probability_option(CLI::App& command, const std::string& name,
                                     std::optional<double>& value, const std::string& description);
