@@ -162,7 +162,7 @@ class Results : public engine::GenerationListener {
       case Form::kText:
         return;
       case Form::kLines:
-        print_line(row.dump(-1, ' ', false, Json::error_handler_t::replace));
+        print_line(json_line(row));
         return;
       case Form::kFile:
         file_->append(row);
@@ -267,12 +267,11 @@ Job prepare(const Arguments& arguments, const RunContext& run) {
 
 void report_skipped(const Job& job, const Results& results, Logger& log) {
   for (const auto& [reason, rows] : job.source->skipped()) {
-    log.warning("{}: {} row{} left out: {}", job.source->description(), rows, rows == 1 ? "" : "s",
-                reason);
+    log.warning("{}: {} left out: {}", job.source->description(), number_of(rows, "row"), reason);
   }
   if (results.refused() > 0) {
-    log.warning("{}: {} prompt{} refused, the first in {}", job.source->description(),
-                results.refused(), results.refused() == 1 ? "" : "s", results.first_refusal());
+    log.warning("{}: {} refused, the first in {}", job.source->description(),
+                number_of(results.refused(), "prompt"), results.first_refusal());
   }
 }
 

@@ -83,7 +83,7 @@ void GenerationFile::resume(const Json& settings, Logger& log) {
 }
 
 void GenerationFile::append(const Json& row) {
-  const std::string line = row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  const std::string line = json_line(row) + "\n";
   size_t written = 0;
   while (written < line.size()) {
     const ssize_t count = ::write(descriptor_, line.data() + written, line.size() - written);

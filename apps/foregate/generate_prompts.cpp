@@ -104,10 +104,10 @@ std::string read_ids(std::string_view line, std::vector<int32_t>& ids) {
 
 class IdPrompts : public PromptSource {
  public:
-  explicit IdPrompts(const std::filesystem::path& path) : file_(path) {}
+  explicit IdPrompts(std::unique_ptr<TextFile> file) : file_(std::move(file)) {}
   bool next(Prompt& prompt) override {
-    while (position_ < file_.text().size()) {
-      const std::string_view line = next_line(file_.text(), position_);
+    while (position_ < file_->text().size()) {
+      const std::string_view line = next_line(file_->text(), position_);
       const int64_t row = row_++;
       const std::string problem = read_ids(line, prompt.ids);
       if (problem.empty()) {
@@ -119,29 +119,30 @@ class IdPrompts : public PromptSource {
     }
     return false;
   }
-  std::string description() const override { return "\"ids\" of " + file_.where(); }
-  std::string sha256() const override { return sha256_of_text(file_.text()); }
+  std::string description() const override { return "\"ids\" of " + file_->where(); }
+  std::string sha256() const override { return sha256_of_text(file_->text()); }
   bool gives_ids() const override { return true; }
   std::map<std::string, int64_t> skipped() const override { return skipped_; }
 
  private:
-  TextFile file_;
+  std::unique_ptr<TextFile> file_;
   size_t position_ = 0;
   int64_t row_ = 0;
   std::map<std::string, int64_t> skipped_;
 };
 
-// Whether a file of JSON lines starts with ids.
-bool holds_ids(const std::filesystem::path& path) {
+// A file of JSON lines that starts with ids, opened; null if it is none.
+std::unique_ptr<TextFile> file_of_ids(const std::filesystem::path& path) {
   const std::string name = path.filename().string();
   if (name.find(".jsonl") == std::string::npos && name.find(".ndjson") == std::string::npos) {
-    return false;
+    return nullptr;
   }
-  if (!std::filesystem::is_regular_file(path)) return false;
-  const TextFile file(path);
+  if (!std::filesystem::is_regular_file(path)) return nullptr;
+  auto file = std::make_unique<TextFile>(path);
   size_t position = 0;
   std::vector<int32_t> ids;
-  return !file.text().empty() && read_ids(next_line(file.text(), position), ids).empty();
+  if (!read_ids(next_line(file->text(), position), ids).empty()) return nullptr;
+  return file;
 }
 
 }  // namespace
@@ -153,7 +154,9 @@ std::unique_ptr<PromptSource> single_prompt(std::string text) {
 std::unique_ptr<PromptSource> prompts_of_file(const std::string& argument) {
   text::DatasetSpec spec = text::DatasetSpec::parse("prompts=" + argument);
   spec.path = hub::find_dataset(spec.path.string(), hub::read_environment());
-  if (spec.column.empty() && holds_ids(spec.path)) return std::make_unique<IdPrompts>(spec.path);
+  if (spec.column.empty()) {
+    if (auto file = file_of_ids(spec.path)) return std::make_unique<IdPrompts>(std::move(file));
+  }
   return std::make_unique<DatasetPrompts>(spec);
 }
 

@@ -95,9 +95,9 @@ Json generation_stats(const engine::GenerationStats& stats, const engine::Genera
 }
 
 std::string generation_summary(const engine::GenerationStats& stats) {
-  std::string text = fmt::format(
-      "{} tokens after {} of {} prompt{}", with_commas(stats.generated_tokens),
-      with_commas(stats.prompt_tokens), with_commas(stats.prompts), stats.prompts == 1 ? "" : "s");
+  std::string text =
+      fmt::format("{} after {} of {}", number_of(stats.generated_tokens, "token"),
+                  with_commas(stats.prompt_tokens), number_of(stats.prompts, "prompt"));
   if (!stats.seconds_to_first.empty()) {
     text +=
         fmt::format("; first after {:.3f} s", quantile(stats.seconds_to_first, 0.5).get<double>());

@@ -64,4 +64,11 @@ std::string changed_file(const std::vector<FileDigest>& before,
   return "";
 }
 
+std::string unchecked_input(const std::string& path) {
+  return fmt::format(
+      "{} was begun by an older foregate, which kept no digests: whether weights and texts are "
+      "those it was begun with cannot be checked",
+      path);
+}
+
 }  // namespace foregate

@@ -33,4 +33,8 @@ std::string digest_of(const std::vector<FileDigest>& files);
 /// content"; empty if all are the same.
 std::string changed_file(const std::vector<FileDigest>& before, const std::vector<FileDigest>& now);
 
+/// What to say of an unfinished run whose files hold no digests: "PATH was begun by an older
+/// foregate, ...: cannot be checked".
+std::string unchecked_input(const std::string& path);
+
 }  // namespace foregate

@@ -14,7 +14,7 @@ namespace {
 
 /// A value as an error message shows it: short, on one line.
 std::string shown(const Json& value) {
-  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string text = json_line(value);
   if (text.size() > 60) text = text.substr(0, 57) + "...";
   return text;
 }
@@ -63,6 +63,10 @@ Json parse_json(std::string_view text, const std::string& where) {
 
 Json read_json(const std::filesystem::path& path) {
   return parse_json(read_file(path), path.string());
+}
+
+std::string json_line(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 void write_json_atomically(const std::filesystem::path& path, const Json& json) {

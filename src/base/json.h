@@ -20,6 +20,8 @@ void check_json_depth(std::string_view text, const std::string& where);
 Json parse_json(std::string_view text, const std::string& where);
 /// Throws EnvironmentError (missing) or DataError (broken).
 Json read_json(const std::filesystem::path& path);
+/// On one line; what is not UTF-8 is replaced.
+std::string json_line(const Json& json);
 void write_json_atomically(const std::filesystem::path& path, const Json& json);
 
 /// The first place where two documents differ.

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/file_digest.h"
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/number_text.h"
@@ -180,10 +181,7 @@ trace::Manifest resume_or_start(const std::filesystem::path& directory,
   if (!manifest.router) manifest.router = planned.router;
   require_same_run(manifest, planned, directory);
   if (lacks_digests(manifest) && !lacks_digests(planned)) {
-    log.warning(
-        "{} was begun by an older foregate, which kept no digests: whether weights and texts are "
-        "those it was begun with cannot be checked",
-        directory.string());
+    log.warning("{}", unchecked_input(directory.string()));
     manifest.weights = planned.weights;
   }
   for (size_t i = 0; i < planned.datasets.size(); ++i) {

@@ -40,6 +40,7 @@ text::SamplingPlan make_plan(const CollectOptions& options, const std::vector<in
 
 struct Choices {
   CollectOptions options;
+  models::ModelConfig config;
   int64_t offloaded_layers = 0;
   std::vector<int64_t> earlier;  ///< totals of the trace that is continued, see SamplingPlan
 };
@@ -76,7 +77,7 @@ Choices with_choices(const CollectOptions& options, Logger& log) {
   log.info("{}", description(plan, request.memory, request.compute.device));
   chosen.compute.quantization = plan.quantization;
   chosen.batch_tokens = plan.batch_tokens;
-  return {chosen, plan.offloaded_layers, earlier};
+  return {chosen, config, plan.offloaded_layers, earlier};
 }
 
 /// Where to read the weights from: a folder of quantised ones that is made now or was before, or
@@ -110,7 +111,7 @@ Source open_source(const CollectOptions& options, const RunContext& run) {
   }
   text::Tokenizer tokenizer = text::Tokenizer::load(options.model / "tokenizer.json");
   for (const std::string& note : tokenizer.notes()) run.log.warning("{}", note);
-  auto [chosen, offloaded_layers, earlier] = with_choices(options, run.log);
+  auto [chosen, config, offloaded_layers, earlier] = with_choices(options, run.log);
   if (options.max_memory > 0) {
     tensor::limit_device_memory(options.compute.device, options.max_memory);
   }
@@ -126,8 +127,7 @@ Source open_source(const CollectOptions& options, const RunContext& run) {
                                   .log = &run.log});
   std::vector<FileDigest> digests;
   if (!options.random_weights) {
-    digests = models::weight_digests(options.model,
-                                     models::read_model_config(options.model / "config.json"));
+    digests = models::weight_digests(options.model, config);
   }
   const double loaded = clock.seconds();
   run.log.info("weights loaded in {:.2f} s", loaded - found);

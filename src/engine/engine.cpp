@@ -138,16 +138,13 @@ StepResult Engine::step(const StepBatch& batch, EngineObserver& observer, KvCach
   if (batch.num_tokens() == 0) return {};
   const c10::InferenceMode guard;
   if (cache == nullptr) return impl_->run(batch, past, observer, nullptr);
-  const auto roll_back = [&] {
-    for (size_t i = 0; i < past.size(); ++i) cache->truncate(batch.sequences[i], past[i]);
-  };
   try {
     for (size_t i = 0; i < past.size(); ++i) {
       cache->extend(batch.sequences[i], batch.cu_seqlens[i + 1] - batch.cu_seqlens[i]);
     }
     return impl_->run(batch, past, observer, cache);
   } catch (...) {
-    roll_back();
+    for (size_t i = 0; i < past.size(); ++i) cache->truncate(batch.sequences[i], past[i]);
     throw;
   }
 }

@@ -44,6 +44,10 @@ TEST(FileDigest, SaysWhatChanged) {
   EXPECT_EQ(changed_file({{"1", 5, kA}}, before), "2 is new");
 }
 
+TEST(FileDigest, SaysWhatCannotBeChecked) {
+  EXPECT_THAT(unchecked_input("out/a"), HasSubstr("out/a was begun by an older foregate"));
+}
+
 TEST(FileDigest, OneForAllDependsOnEach) {
   EXPECT_EQ(digest_of({}), "");
   EXPECT_TRUE(is_sha256(digest_of({{"1", 5, kA}})));

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "support/temporary_folder.h"
+#include "support/test_files.h"
 
 namespace foregate {
 namespace {
@@ -21,16 +22,6 @@ class FilesTest : public ::testing::Test {
   testing::TemporaryFolder temporary_;
   const fs::path& folder_ = temporary_.path();
 };
-
-template <typename Call>
-std::string message_of(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST_F(FilesTest, AtomicFileAppearsOnlyOnCommit) {
   const fs::path path = folder_ / "a.bin";
@@ -68,12 +59,13 @@ TEST_F(FilesTest, WriteAtFillsHolesWithZeros) {
 }
 
 TEST_F(FilesTest, ErrorsNameTheFile) {
-  EXPECT_THAT(message_of([&] { read_file(folder_ / "none"); }), HasSubstr("none"));
-  EXPECT_THAT(message_of([&] { read_file(folder_); }), HasSubstr("is a directory"));
-  EXPECT_THAT(message_of([&] { MappedFile(folder_ / "none"); }), HasSubstr("no such file"));
-  EXPECT_THAT(message_of([&] { AtomicFile(folder_ / "no" / "f"); }), HasSubstr("cannot create"));
+  EXPECT_THAT(testing::error_of([&] { read_file(folder_ / "none"); }), HasSubstr("none"));
+  EXPECT_THAT(testing::error_of([&] { read_file(folder_); }), HasSubstr("is a directory"));
+  EXPECT_THAT(testing::error_of([&] { MappedFile(folder_ / "none"); }), HasSubstr("no such file"));
+  EXPECT_THAT(testing::error_of([&] { AtomicFile(folder_ / "no" / "f"); }),
+              HasSubstr("cannot create"));
   write_file_atomically(folder_ / "big", "0123456789");
-  EXPECT_THAT(message_of([&] { read_file(folder_ / "big", 4); }), HasSubstr("10 bytes"));
+  EXPECT_THAT(testing::error_of([&] { read_file(folder_ / "big", 4); }), HasSubstr("10 bytes"));
 }
 
 TEST_F(FilesTest, MapsContentAndEmptyFiles) {
@@ -85,7 +77,7 @@ TEST_F(FilesTest, MapsContentAndEmptyFiles) {
 
 TEST_F(FilesTest, OutputDirectoryBehindAFileIsRefused) {
   write_file_atomically(folder_ / "file", "x");
-  EXPECT_THAT(message_of([&] { make_output_directory(folder_ / "file" / "sub"); }),
+  EXPECT_THAT(testing::error_of([&] { make_output_directory(folder_ / "file" / "sub"); }),
               HasSubstr("cannot create the output directory"));
   make_output_directory(folder_ / "deep" / "er");
   EXPECT_TRUE(fs::is_empty(folder_ / "deep" / "er"));
@@ -99,7 +91,7 @@ TEST_F(FilesTest, FailedWriteIsReportedAndLeavesNothing) {
   ::getrlimit(RLIMIT_FSIZE, &before);
   const rlimit small{1000, before.rlim_max};
   ::setrlimit(RLIMIT_FSIZE, &small);
-  const std::string message = message_of([&] {
+  const std::string message = testing::error_of([&] {
     AtomicFile file(folder_ / "f");
     file.append(std::string(5000, 'x'));
     file.commit();

@@ -41,6 +41,11 @@ TEST(NullForNonfinite, OnlyNumbersThatJsonLacks) {
   }
 }
 
+TEST(WriteJson, OnOneLineAsUtf8) {
+  EXPECT_EQ(json_line(Json{{"b", {1, 2}}, {"a", "line\nend"}}), R"({"b":[1,2],"a":"line\nend"})");
+  EXPECT_EQ(json_line("\xff!"), "\"\xEF\xBF\xBD!\"");
+}
+
 TEST(ParseJson, RefusesNumbersAndNestingOutOfBounds) {
   EXPECT_THAT(message_of([] { parse_json("[1e999]", "x.json"); }), HasSubstr("too large"));
   const auto nested = [](size_t depth) {

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/safetensors_header.h"
 #include "support/temporary_folder.h"
+#include "support/test_files.h"
 
 namespace foregate {
 namespace {
@@ -21,25 +22,15 @@ const std::string kPointer =
     "version https://git-lfs.github.com/spec/v1\noid sha256:" + std::string(64, 'a') +
     "\nsize 5453296\n";
 
-template <typename Call>
-std::string message_of(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(StandIn, PointersAreRefusedWhereverAFileIsRead) {
   const testing::TemporaryFolder folder;
   const fs::path path = folder.write("model.safetensors", kPointer);
   const std::string message = path.string() +
                               " is a Git LFS pointer (132 bytes), not the file of 5,453,296 bytes; "
                               "fetch it: git lfs pull, or foregate pull";
-  EXPECT_EQ(message_of([&] { read_file(path); }), message);
-  EXPECT_EQ(message_of([&] { read_json(path); }), message);
-  EXPECT_EQ(message_of([&] { const MappedFile file(path); }), message);
+  EXPECT_EQ(testing::error_of([&] { read_file(path); }), message);
+  EXPECT_EQ(testing::error_of([&] { read_json(path); }), message);
+  EXPECT_EQ(testing::error_of([&] { const MappedFile file(path); }), message);
   // Who only compares bytes takes them as they are.
   EXPECT_EQ(sha256_of_file(path), sha256_of_text(kPointer));
 }
@@ -55,7 +46,7 @@ TEST(StandIn, OtherFilesAreNoPointers) {
 TEST(StandIn, WebPages) {
   for (const char* page :
        {"<!DOCTYPE html>\n<html>", " \r\n<!doctype HTML><html>", "<html lang=en>"}) {
-    EXPECT_THAT(message_of([&] { parse_safetensors_header(page, "a.safetensors"); }),
+    EXPECT_THAT(testing::error_of([&] { parse_safetensors_header(page, "a.safetensors"); }),
                 HasSubstr("a.safetensors is a web page"));
   }
   EXPECT_NO_THROW(refuse_web_page("<p>html", "a"));

@@ -5,15 +5,14 @@
 
 #include <string>
 
+#include "model_test.h"
 #include "routing_recorder.h"
 #include "tensor/dtype.h"
 #include "tensor/files/safetensors.h"
-#include "test_models.h"
 
 namespace foregate::engine {
 namespace {
 
-using testing::model_directory;
 using testing::RoutingRecorder;
 
 struct Golden {
@@ -38,17 +37,7 @@ double relative_error(const torch::Tensor& actual, const torch::Tensor& expected
   return (actual - expected).abs().max().item<double>() / expected.abs().max().item<double>();
 }
 
-class ParityTest : public ::testing::TestWithParam<const char*> {
- protected:
-  void SetUp() override {
-    directory_ = model_directory(GetParam());
-    if (directory_.empty()) {
-      GTEST_SKIP() << "the model " << GetParam()
-                   << " is not in FOREGATE_SHARED (default ../shared)";
-    }
-  }
-  std::filesystem::path directory_;
-};
+class ParityTest : public testing::ModelTest {};
 
 TEST_P(ParityTest, Float32EqualsTransformers) {
   const Golden golden(GetParam());
@@ -98,17 +87,9 @@ TEST_P(ParityTest, HalfPrecisionMostlyAgrees) {
 INSTANTIATE_TEST_SUITE_P(Random, ParityTest,
                          ::testing::Values("plain", "mixed-dense", "tied-fused", "sharded",
                                            "mixtral", "olmoe", "qwen3", "deepseek"),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+                         testing::test_name);
 INSTANTIATE_TEST_SUITE_P(Trained, ParityTest, ::testing::Values("seed-geometry", "mini-qwen"),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+                         testing::test_name);
 
 }  // namespace
 }  // namespace foregate::engine

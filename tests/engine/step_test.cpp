@@ -11,6 +11,7 @@
 
 #include "base/random.h"
 #include "engine/engine.h"
+#include "model_test.h"
 #include "routing_recorder.h"
 #include "support/test_files.h"
 #include "tensor/dtype.h"
@@ -21,7 +22,6 @@ namespace {
 
 using testing::error_of;
 using ::testing::HasSubstr;
-using testing::model_directory;
 using testing::RoutingRecorder;
 
 using Text = std::vector<int32_t>;
@@ -192,21 +192,13 @@ TEST_P(StepTest, RandomStepsEqualWholeTexts) {
 INSTANTIATE_TEST_SUITE_P(Random, StepTest,
                          ::testing::Values("plain", "mixed-dense", "tied-fused", "mixtral", "olmoe",
                                            "qwen3", "deepseek"),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           std::ranges::replace(name, '-', '_');
-                           return name;
-                         });
+                         testing::test_name);
 
-class TrainedStepTest : public ::testing::TestWithParam<const char*> {};
+class TrainedStepTest : public testing::ModelTest {};
 
 // Token by token routes as in one prefill, over several pages and whole texts.
 TEST_P(TrainedStepTest, DecodingRoutesAsPrefill) {
-  const auto directory = model_directory(GetParam());
-  if (directory.empty()) {
-    GTEST_SKIP() << "the model " << GetParam() << " is not in FOREGATE_SHARED (default ../shared)";
-  }
-  Engine engine(directory, {.routing_only = false});
+  Engine engine(directory_, {.routing_only = false});
   Random random(5);
   GrowingTexts texts(engine, /*pages=*/8, KvCache::kPageTokens);
   texts.open();
@@ -218,11 +210,7 @@ TEST_P(TrainedStepTest, DecodingRoutesAsPrefill) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, TrainedStepTest, ::testing::Values("seed-geometry", "mini-qwen"),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           std::ranges::replace(name, '-', '_');
-                           return name;
-                         });
+                         testing::test_name);
 
 class CachedBits : public ::testing::TestWithParam<const char*> {};
 

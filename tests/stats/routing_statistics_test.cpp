@@ -6,6 +6,7 @@
 #include <map>
 #include <tuple>
 
+#include "base/error.h"
 #include "stats/balance.h"
 #include "support/random_trace.h"
 #include "support/temporary_folder.h"

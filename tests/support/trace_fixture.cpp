@@ -4,6 +4,7 @@
 
 #include "base/files.h"
 #include "base/half.h"
+#include "trace/reader.h"
 #include "trace/writer.h"
 
 namespace foregate::trace {
@@ -77,6 +78,17 @@ Manifest write_fixture(const fs::path& directory, Manifest manifest, int shards,
   manifest.complete = true;
   write_manifest(directory, manifest);
   return manifest;
+}
+
+std::vector<Trace> traces_of(const std::filesystem::path& directory) {
+  const TraceDirectory traces(directory);
+  const TraceColumns columns{.gate_weights = traces.manifest().gate_weights};
+  std::vector<Trace> all;
+  for (size_t shard = 0; shard < traces.manifest().shards.size(); ++shard) {
+    ShardReader reader = traces.open_shard(shard, columns);
+    for (Trace trace; reader.next(trace);) all.push_back(trace);
+  }
+  return all;
 }
 
 std::string bytes_of(const fs::path& path) {

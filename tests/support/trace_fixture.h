@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "base/error.h"
 #include "trace/manifest.h"
 #include "trace/trace.h"
 
@@ -32,18 +31,10 @@ int fixture_tokens(int i);
 Manifest write_fixture(const std::filesystem::path& directory, Manifest manifest, int shards,
                        int rows);
 
+/// All traces of a directory, with gate weights where it has them.
+std::vector<Trace> traces_of(const std::filesystem::path& directory);
+
 std::string bytes_of(const std::filesystem::path& path);
 void overwrite(const std::filesystem::path& path, const std::string& bytes);
-
-/// The message of the foregate::Error that `call` throws; "no error" if it does not.
-template <typename Call>
-std::string message_of(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 }  // namespace foregate::trace

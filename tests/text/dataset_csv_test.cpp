@@ -1,5 +1,7 @@
 #include "text/text_fixture.h"
 
+#include "support/test_files.h"
+
 namespace foregate::text {
 namespace {
 
@@ -38,6 +40,12 @@ TEST_F(CsvDatasetTest, HeaderWithUnusualNames) {
   EXPECT_THAT(read("note,art\nviel,1\nwenig,2\n").texts, ElementsAre("viel", "wenig"));
 }
 
+// Of instructions to be followed only some come with an input.
+TEST_F(CsvDatasetTest, InstructionsComeBeforeInputs) {
+  const auto all = read("instruction,input,output\nAdd,1 and 2,3\nName a colour,,red\n");
+  EXPECT_THAT(all.texts, ElementsAre("Add", "Name a colour"));
+}
+
 TEST_F(CsvDatasetTest, NoHeader) {
   const auto all =
       read("\"3\",\"A title\",\"A longer description\"\n\"1\",\"B\",\"Of something\"\n");
@@ -57,10 +65,10 @@ TEST_F(CsvDatasetTest, ColumnByNameNumberAndSum) {
 }
 
 TEST_F(CsvDatasetTest, UnknownColumnNamesThoseThereAre) {
-  EXPECT_THAT(message_of([&] { read("id,text\n1,a\n", "body"); }),
+  EXPECT_THAT(testing::error_of([&] { read("id,text\n1,a\n", "body"); }),
               ::testing::AllOf(HasSubstr("'body'"), HasSubstr("'id', 'text'"), HasSubstr("a.csv")));
-  EXPECT_THAT(message_of([&] { read("1,a\n2,b\n", "body"); }), HasSubstr("0 to 1"));
-  EXPECT_THAT(message_of([&] { read("1,a\n2,b\n", "2"); }), HasSubstr("0 to 1"));
+  EXPECT_THAT(testing::error_of([&] { read("1,a\n2,b\n", "body"); }), HasSubstr("0 to 1"));
+  EXPECT_THAT(testing::error_of([&] { read("1,a\n2,b\n", "2"); }), HasSubstr("0 to 1"));
 }
 
 TEST_F(CsvDatasetTest, Presets) {
@@ -108,7 +116,7 @@ TEST_F(CsvDatasetTest, HeaderRunsIntoFirstRow) {
 TEST_F(CsvDatasetTest, FilesThatAreNoTable) {
   EXPECT_THROW(read(""), DataError);
   EXPECT_THROW(read("\n\n\n"), DataError);
-  EXPECT_THAT(message_of([&] {
+  EXPECT_THAT(testing::error_of([&] {
                 read(
                     "\x1f\x8b"
                     "a\n");

@@ -1,6 +1,8 @@
 // CSV as spreadsheets, statistics packages and databases write it: separators, quotes, headers.
 #include "text/text_fixture.h"
 
+#include "support/test_files.h"
+
 namespace foregate::text {
 namespace {
 
@@ -202,7 +204,7 @@ INSTANTIATE_TEST_SUITE_P(
 class DialectErrors : public TextTest {
  protected:
   std::string error(const std::string& content, const std::string& column = "") const {
-    return message_of([&] { read_all({"x", write("a.csv", content), column}); });
+    return testing::error_of([&] { read_all({"x", write("a.csv", content), column}); });
   }
 };
 

@@ -1,6 +1,8 @@
 // JSON in every shape that pandas, polars and Python's json write, and partly broken lines.
 #include "text/text_fixture.h"
 
+#include "support/test_files.h"
+
 namespace foregate::text {
 namespace {
 
@@ -206,7 +208,7 @@ class JsonFaultTest : public TextTest {
   }
   std::string error(const std::string& file, const std::string& content,
                     const std::string& column = "") const {
-    return message_of([&] { read(file, content, column); });
+    return testing::error_of([&] { read(file, content, column); });
   }
 };
 

@@ -1,5 +1,6 @@
 #include "text/datasets/dataset.h"
 
+#include "support/test_files.h"
 #include "text/text_fixture.h"
 
 namespace foregate::text {
@@ -75,7 +76,7 @@ TEST_F(DatasetTest, JsonColumns) {
   EXPECT_THAT(read("a.jsonl", line, "meta.body").texts, ElementsAre("b"));
   EXPECT_THAT(read("a.jsonl", line, "title+meta.body").texts, ElementsAre("t b"));
   EXPECT_THAT(read("a.jsonl", line).texts, ElementsAre("longest"));
-  EXPECT_THAT(message_of([&] { read("a.jsonl", line, "text"); }),
+  EXPECT_THAT(testing::error_of([&] { read("a.jsonl", line, "text"); }),
               HasSubstr("'meta.body', 'other', 'title'"));
 }
 
@@ -136,7 +137,7 @@ TEST_P(TableTest, ReadsTextColumns) {
   EXPECT_THAT(read_all({"x", path, "meta.note"}).texts, ElementsAre("n0", "n3"));
   EXPECT_THAT(read_all({"x", path, "kind"}).texts, ElementsAre("a", "b", "a", "b", "a"));
   EXPECT_THAT(read_all({"x", path, "kind+meta.note"}).texts, ElementsAre("a n0", "b n3", "a"));
-  EXPECT_THAT(message_of([&] {
+  EXPECT_THAT(testing::error_of([&] {
                 read_all({"x", path, "label"});
               }),
               HasSubstr("'kind', 'text', 'meta.note'"));
@@ -182,7 +183,7 @@ TEST_F(DatasetTest, Directories) {
 
 TEST_F(DatasetTest, MissingAndUnknown) {
   EXPECT_THROW(read_all({"x", folder_ / "none.csv", ""}), EnvironmentError);
-  EXPECT_THAT(message_of([&] { read("a.xyz", "hello"); }), HasSubstr("format not known"));
+  EXPECT_THAT(testing::error_of([&] { read("a.xyz", "hello"); }), HasSubstr("format not known"));
   EXPECT_THAT(read("no_extension", "{\"text\": \"a\"}\n{\"text\": \"b\"}\n").texts,
               ElementsAre("a", "b"));
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "support/test_files.h"
 #include "text/text_fixture.h"
 #include "text/unicode/unicode_forms.h"
 #include "text/unicode/utf8.h"
@@ -114,7 +115,9 @@ TEST(Normalizer, Steps) {
 }
 
 TEST(Normalizer, RefusesOthersByName) {
-  const auto message = message_of([] { Normalizer::from_json(Json{{"type", "Nmt"}}, "t.json"); });
+  const auto message = testing::error_of([] {
+    Normalizer::from_json(Json{{"type", "Nmt"}}, "t.json");
+  });
   EXPECT_THAT(message, ::testing::AllOf(::testing::HasSubstr("t.json: normalizer"),
                                         ::testing::HasSubstr("Nmt")));
 }

@@ -1,5 +1,6 @@
 #include "text/tokenizer/regex.h"
 
+#include "support/test_files.h"
 #include "text/text_fixture.h"
 #include "text/tokenizer/regex_syntax.h"
 
@@ -45,7 +46,7 @@ TEST(Regex, RefusesWhatTheEnginesReadDifferently) {
        {"\\w+",        "\\bx",    "a$*",   "^a",     "\\p{C}",   "[\\P{L}]", "[\\D]",
         "[[:alpha:]]", "[a&&b]",  "\\h",   "(?m:.)", "\\p{Han}", "\\p{^L}",  "\\pL",
         "a{1,2}+",     "(*UCP)a", "[\\S]", "\\1",    "[]a]",     "\\"}) {
-    const auto message = message_of([&] { to_pcre2_pattern(pattern, "f.json: Regex"); });
+    const auto message = testing::error_of([&] { to_pcre2_pattern(pattern, "f.json: Regex"); });
     EXPECT_THAT(message, HasSubstr("f.json: Regex")) << pattern;
     EXPECT_THAT(message, HasSubstr("not supported")) << pattern;
   }
@@ -68,12 +69,12 @@ TEST(Regex, CharactersAndTexts) {
   EXPECT_THAT(matches(Regex::of_characters(number_ranges()), "a1\xc2\xbd-\xe2\x85\xab"),
               ElementsAre("1", "\xc2\xbd", "\xe2\x85\xab"));
   EXPECT_THAT(matches(Regex::of_text(".*\\E]", "test"), "a.*\\E].*\\E"), ElementsAre(".*\\E]"));
-  EXPECT_THAT(message_of([] { Regex::of_text("", "f.json"); }), HasSubstr("empty"));
+  EXPECT_THAT(testing::error_of([] { Regex::of_text("", "f.json"); }), HasSubstr("empty"));
 }
 
 TEST(Regex, RefusesBrokenAndEmptyPatterns) {
-  EXPECT_THAT(message_of([] { Regex("(a", "f.json"); }), HasSubstr("broken"));
-  EXPECT_THAT(message_of([] { Regex("a*", "f.json"); }), HasSubstr("empty"));
+  EXPECT_THAT(testing::error_of([] { Regex("(a", "f.json"); }), HasSubstr("broken"));
+  EXPECT_THAT(testing::error_of([] { Regex("a*", "f.json"); }), HasSubstr("empty"));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "support/recorded_run.h"
+#include "support/test_files.h"
 #include "text/text_fixture.h"
 
 namespace foregate::text {
@@ -90,7 +91,7 @@ TEST_F(SamplingTest, ShortDatasetsGiveAllOrFailIfStrict) {
   EXPECT_THAT(counts(plan_sampling(specs, 40, 1, false, run.context().log)), ElementsAre(5, 35));
   EXPECT_THAT(run.messages(), ElementsAre(HasSubstr("warning: dataset 'a' has 5 usable texts")));
   EXPECT_THAT(counts(plan_sampling(specs, 500, 1, false, log_)), ElementsAre(5, 100));
-  EXPECT_THAT(message_of([&] { plan_sampling(specs, 40, 1, true, log_); }),
+  EXPECT_THAT(testing::error_of([&] { plan_sampling(specs, 40, 1, true, log_); }),
               ::testing::AllOf(HasSubstr("'a'"), HasSubstr("5"), HasSubstr("20")));
   EXPECT_THAT(counts(plan_sampling(specs, 10, 1, true, log_)), ElementsAre(5, 5));
 }
@@ -110,7 +111,7 @@ TEST_F(SamplingTest, RefusesWhatCannotBeMeant) {
   EXPECT_THROW(plan_sampling({a}, 0, 1, false, log_), UsageError);
   EXPECT_THROW(plan_sampling({a, a}, 5, 1, false, log_), UsageError);
   const DatasetSpec blank{"blank", write("blank.txt", "\n \n"), ""};
-  EXPECT_THAT(message_of([&] {
+  EXPECT_THAT(testing::error_of([&] {
                 plan_sampling({a, blank}, 5, 1, false, log_);
               }),
               ::testing::AllOf(HasSubstr("'blank'"), HasSubstr("2 rows: blank text")));
@@ -131,7 +132,7 @@ TEST_F(SamplingTest, NoticesAFileThatIsTouchedMeanwhile) {
   const auto plan = plan_sampling({a}, 30, 1, false, log_);
   EXPECT_NO_THROW(require_unchanged(plan));
   write("a.txt", "other\n");
-  EXPECT_THAT(message_of([&] { require_unchanged(plan); }),
+  EXPECT_THAT(testing::error_of([&] { require_unchanged(plan); }),
               ::testing::AllOf(HasSubstr("'a'"), HasSubstr("a.txt was changed")));
 }
 

@@ -49,17 +49,6 @@ inline Contents read_all(const DatasetSpec& spec) {
   return contents;
 }
 
-/// The message of the foregate error that `call` throws.
-template <typename Call>
-std::string message_of(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 /// The folder with real data and tokenizers; tests that need what is not there skip.
 inline std::filesystem::path shared_folder() {
   const char* given = std::getenv("FOREGATE_SHARED");

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/random.h"
+#include "support/test_files.h"
 #include "text/text_fixture.h"
 #include "text/tiny_tokenizer.h"
 
@@ -22,7 +23,7 @@ class TokenizerTest : public TextTest {
     return Tokenizer::load(write("tokenizer.json", json.dump()));
   }
   std::string refusal(const nlohmann::json& json) const {
-    return message_of([&] { load(json); });
+    return testing::error_of([&] { load(json); });
   }
 };
 

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "support/temporary_folder.h"
+#include "support/test_files.h"
 #include "support/trace_fixture.h"
 #include "trace/reader.h"
 
@@ -20,7 +21,7 @@ class DirectoryTest : public ::testing::Test {
       : manifest_(write_fixture(folder_.path(), fixture_manifest(fixture_geometry()), 3, 20)) {}
 
   std::string opening_problem() const {
-    return message_of([&] { TraceDirectory directory(folder_.path()); });
+    return testing::error_of([&] { TraceDirectory directory(folder_.path()); });
   }
 
   testing::TemporaryFolder folder_;
@@ -75,13 +76,13 @@ TEST_F(DirectoryTest, ASwappedShardIsNoticed) {
   manifest_.datasets[0].traces -= 1;
   write_manifest(folder_.path(), manifest_);
   const TraceDirectory directory(folder_.path());
-  EXPECT_THAT(message_of([&] { directory.open_shard(0); }),
+  EXPECT_THAT(testing::error_of([&] { directory.open_shard(0); }),
               AllOf(HasSubstr("20 rows"), HasSubstr("says 19")));
 }
 
 TEST_F(DirectoryTest, ColumnsThatWereNotRecordedAreNamed) {
   const TraceDirectory directory(folder_.path());
-  EXPECT_THAT(message_of([&] { directory.open_shard(0, {.router_logits = true}); }),
+  EXPECT_THAT(testing::error_of([&] { directory.open_shard(0, {.router_logits = true}); }),
               HasSubstr("no router logits"));
 }
 

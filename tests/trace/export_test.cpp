@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "support/temporary_folder.h"
+#include "support/test_files.h"
 #include "support/trace_fixture.h"
 #include "trace/import/import.h"
 #include "trace/reader.h"
@@ -22,17 +23,6 @@ struct Case {
 
 class ExportTest : public ::testing::TestWithParam<Case> {
  protected:
-  static std::vector<Trace> traces_of(const fs::path& path) {
-    const TraceDirectory directory(path);
-    std::vector<Trace> all;
-    for (size_t shard = 0; shard < directory.manifest().shards.size(); ++shard) {
-      ShardReader reader =
-          directory.open_shard(shard, {.gate_weights = directory.manifest().gate_weights});
-      for (Trace trace; reader.next(trace);) all.push_back(trace);
-    }
-    return all;
-  }
-
   /// Exports and imports; what comes back must be what went out.
   void expect_round_trip(Manifest manifest) {
     const fs::path original = folder_.path() / "traces";
@@ -126,7 +116,7 @@ TEST_P(ExportTest, RefusesWhatIsThere) {
   fs::create_directories(original);
   write_fixture(original, fixture_manifest(fixture_geometry()), 1, 2);
   const auto run = [&](const fs::path& traces, const fs::path& output) {
-    return message_of([&] {
+    return testing::error_of([&] {
       export_traces({.format = GetParam().exported, .traces = traces, .output = output});
     });
   };

@@ -10,6 +10,7 @@
 
 #include "base/files.h"
 #include "support/temporary_folder.h"
+#include "support/test_files.h"
 #include "support/trace_fixture.h"
 #include "trace/import/import.h"
 #include "trace/reader.h"
@@ -32,23 +33,14 @@ class ImportTest : public ::testing::Test {
   }
   /// The message of an import that fails; nothing may be left of it.
   std::string problem(ImportFormat format, const std::string& path = "in") {
-    const std::string message = message_of([&] { run(format, path); });
+    const std::string message = testing::error_of([&] { run(format, path); });
     EXPECT_FALSE(fs::exists(output()));
     EXPECT_FALSE(fs::exists(output().string() + ".tmp"));
     EXPECT_THAT(message, ::testing::Not(::testing::HasSubstr("\n")));
     return message;
   }
   fs::path output() const { return folder_.path() / "out"; }
-  std::vector<Trace> traces() const {
-    const TraceDirectory directory(output());
-    std::vector<Trace> all;
-    for (size_t shard = 0; shard < directory.manifest().shards.size(); ++shard) {
-      ShardReader reader =
-          directory.open_shard(shard, {.gate_weights = directory.manifest().gate_weights});
-      for (Trace trace; reader.next(trace);) all.push_back(trace);
-    }
-    return all;
-  }
+  std::vector<Trace> traces() const { return traces_of(output()); }
 
   testing::TemporaryFolder folder_;
   ImportOptions options_;

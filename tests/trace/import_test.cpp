@@ -14,6 +14,7 @@
 #include "npy_fixture.h"
 #include "support/recorded_run.h"
 #include "support/temporary_folder.h"
+#include "support/test_files.h"
 #include "support/trace_fixture.h"
 #include "trace/reader.h"
 #include "trace/split/split.h"
@@ -125,7 +126,7 @@ TEST_F(RequestArraysTest, RefusesTooFewExperts) {
 TEST_F(RequestArraysTest, RefusesAnExistingOutput) {
   run(ImportFormat::kNpy);
   const std::string before = bytes_of(output() / kManifestName);
-  EXPECT_THAT(message_of([&] { run(ImportFormat::kNpy); }), HasSubstr("exists already"));
+  EXPECT_THAT(testing::error_of([&] { run(ImportFormat::kNpy); }), HasSubstr("exists already"));
   EXPECT_EQ(bytes_of(output() / kManifestName), before);
 }
 

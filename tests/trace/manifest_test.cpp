@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "support/temporary_folder.h"
+#include "support/test_files.h"
 #include "support/trace_fixture.h"
 
 namespace foregate::trace {
@@ -37,7 +38,7 @@ Manifest whole_manifest() {
 }
 
 std::string problem_of(const Json& json) {
-  return message_of([&] { Manifest::from_json(json, "manifest.json"); });
+  return testing::error_of([&] { Manifest::from_json(json, "manifest.json"); });
 }
 
 TEST(ManifestTest, SurvivesAFile) {
@@ -146,7 +147,7 @@ TEST(ManifestTest, UnfinishedMayHoldLessButNotMore) {
 TEST(ManifestTest, AFolderWithoutOneIsExplained) {
   const testing::TemporaryFolder folder;
   EXPECT_THROW(read_manifest(folder.path()), EnvironmentError);
-  EXPECT_THAT(message_of([&] { read_manifest(folder.path()); }),
+  EXPECT_THAT(testing::error_of([&] { read_manifest(folder.path()); }),
               AllOf(HasSubstr("not a trace directory"), HasSubstr("foregate collect")));
 }
 
@@ -156,7 +157,8 @@ TEST(ManifestTest, BrokenJsonIsNamed) {
   for (const size_t length : {size_t{0}, size_t{1}, text.size() / 2, text.size() - 1}) {
     overwrite(folder.path() / kManifestName, text.substr(0, length));
     EXPECT_THROW(read_manifest(folder.path()), DataError);
-    EXPECT_THAT(message_of([&] { read_manifest(folder.path()); }), HasSubstr("manifest.json"));
+    EXPECT_THAT(testing::error_of([&] { read_manifest(folder.path()); }),
+                HasSubstr("manifest.json"));
   }
 }
 

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "npy_fixture.h"
 #include "support/temporary_folder.h"
+#include "support/test_files.h"
 #include "support/trace_fixture.h"
 #include "trace/export/npy_writer.h"
 
@@ -28,7 +29,7 @@ class NpyTest : public ::testing::Test {
   }
   std::string problem(const std::string& bytes) const {
     const fs::path path = file(bytes);
-    return message_of([&] { NpyArray array(path); });
+    return testing::error_of([&] { NpyArray array(path); });
   }
   testing::TemporaryFolder folder_;
 };

@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/random.h"
 #include "support/temporary_folder.h"
+#include "support/test_files.h"
 #include "support/trace_fixture.h"
 #include "trace/writer.h"
 
@@ -48,7 +49,7 @@ TEST_F(ReaderTest, TruncatedFilesAreDataErrors) {
   for (const size_t length : lengths) {
     overwrite(file_, bytes_.substr(0, length));
     EXPECT_THROW(read_all(), DataError) << "of " << length << " bytes";
-    const std::string message = message_of([&] { read_all(); });
+    const std::string message = testing::error_of([&] { read_all(); });
     EXPECT_THAT(message, AllOf(HasSubstr(file_.string()), HasSubstr("damaged")));
     EXPECT_EQ(message.find('\n'), std::string::npos) << message;
   }
@@ -103,7 +104,7 @@ TEST_F(ReaderTest, AMissingFileIsAnEnvironmentError) {
 TEST_F(ReaderTest, AnotherGeometryIsNamed) {
   Geometry other = manifest_.geometry;
   other.num_experts = 64;
-  EXPECT_THAT(message_of([&] { ShardReader(file_, other); }),
+  EXPECT_THAT(testing::error_of([&] { ShardReader(file_, other); }),
               HasSubstr("num_experts is 60, expected 64"));
 }
 
@@ -112,7 +113,7 @@ TEST_F(ReaderTest, AMissingColumnIsNamed) {
   manifest_.datasets = fixture_manifest(manifest_.geometry).datasets;
   manifest_.shards.clear();
   write_fixture(folder_.path(), manifest_, 1, 10);
-  EXPECT_THAT(message_of([&] { read_all(); }),
+  EXPECT_THAT(testing::error_of([&] { read_all(); }),
               AllOf(HasSubstr("'router_logits'"), HasSubstr("found 0"), HasSubstr("columns:")));
 }
 

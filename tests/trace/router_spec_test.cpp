@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "support/test_files.h"
 #include "support/trace_fixture.h"
 #include "trace/manifest.h"
 
@@ -42,20 +43,21 @@ TEST(RouterSpecTest, EveryKeyIsRequiredAndNamed) {
   for (const auto& [key, value] : whole.items()) {
     Json without = whole;
     without.erase(key);
-    EXPECT_THAT(message_of([&] { read(without); }), AllOf(HasSubstr("router"), HasSubstr(key)));
+    EXPECT_THAT(testing::error_of([&] { read(without); }),
+                AllOf(HasSubstr("router"), HasSubstr(key)));
   }
 }
 
 TEST(RouterSpecTest, UnknownNamesAreRefused) {
   Json json = router_spec_to_json({});
   json["score"] = "sparsemixer";
-  EXPECT_THAT(message_of([&] { read(json); }),
+  EXPECT_THAT(testing::error_of([&] { read(json); }),
               AllOf(HasSubstr("sparsemixer"), HasSubstr("softmax-of-chosen")));
 }
 
 TEST(RouterSpecTest, MustFitTheExperts) {
   const auto problem = [](const RouterSpec& spec, int64_t experts, int64_t k) {
-    return message_of([&] { check_router_spec(spec, experts, k, "here"); });
+    return testing::error_of([&] { check_router_spec(spec, experts, k, "here"); });
   };
   EXPECT_THAT(problem({.groups = 3}, 8, 2), AllOf(HasSubstr("here"), HasSubstr("groups")));
   EXPECT_THAT(problem({.groups = 2, .top_groups = 3}, 8, 2), HasSubstr("top_groups"));
@@ -73,7 +75,7 @@ TEST(ManifestTest, TellsHowTheRoutersDecide) {
   EXPECT_EQ(Manifest::from_json(json, "m").router, deepseek_v3());
   Json wrong = json;
   wrong["router"]["groups"] = 7;
-  EXPECT_THAT(message_of([&] { Manifest::from_json(wrong, "manifest.json"); }),
+  EXPECT_THAT(testing::error_of([&] { Manifest::from_json(wrong, "manifest.json"); }),
               AllOf(HasSubstr("manifest.json: router"), HasSubstr("7")));
 }
 

@@ -16,6 +16,7 @@
 #include "base/half.h"
 #include "base/hash.h"
 #include "support/temporary_folder.h"
+#include "support/test_files.h"
 #include "support/trace_fixture.h"
 #include "trace/reader.h"
 
@@ -110,7 +111,7 @@ TEST(WriterTest, ImportsWithoutGateWeights) {
   writer.finish();
   const fs::path file = folder.path() / shard_name(0);
   EXPECT_EQ(read_all(file, manifest.geometry, {})[0], trace);
-  EXPECT_THAT(message_of([&] { read_all(file, manifest.geometry, {.gate_weights = true}); }),
+  EXPECT_THAT(testing::error_of([&] { read_all(file, manifest.geometry, {.gate_weights = true}); }),
               AllOf(HasSubstr("gate_weights"), HasSubstr("found 0")));
 }
 
@@ -184,7 +185,7 @@ TEST(WriterTest, ValuesOfABrokenModelAreNamed) {
   const auto problem = [&](auto change) {
     Trace bad = fixture_trace(manifest, 0, 5);
     change(bad);
-    return message_of([&] { writer.add(bad); });
+    return testing::error_of([&] { writer.add(bad); });
   };
   // Token 1, MoE layer 1, rank 2 is at (1 * 3 + 1) * 4 + 2.
   EXPECT_THAT(problem([](Trace& t) { t.gate_weights[18] = 0x7e00; }),
@@ -205,7 +206,7 @@ TEST(WriterTest, ValuesOfABrokenModelAreNamed) {
 TEST(WriterTest, AMissingFolderIsAnEnvironmentError) {
   const Manifest manifest = fixture_manifest(fixture_geometry());
   EXPECT_THROW(ShardWriter("/nonexistent/folder", 0, manifest), EnvironmentError);
-  EXPECT_THAT(message_of([&] { ShardWriter("/nonexistent/folder", 0, manifest); }),
+  EXPECT_THAT(testing::error_of([&] { ShardWriter("/nonexistent/folder", 0, manifest); }),
               AllOf(HasSubstr("/nonexistent/folder/part-00000.parquet"),
                     HasSubstr("No such file or directory (finished shards are kept)")));
 }
@@ -249,7 +250,7 @@ TEST(WriterTest, AFullDiskAtAnyMomentLeavesNothingBehind) {
     std::string message;
     {
       const FileSizeLimit full(limit);
-      message = message_of([&] { write_large_shard(folder.path()); });
+      message = testing::error_of([&] { write_large_shard(folder.path()); });
     }
     EXPECT_THAT(message, AllOf(HasSubstr((folder.path() / shard_name(0)).string()),
                                HasSubstr("File too large"), HasSubstr("free there"),

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/number_text.h"
 #include "models/weights/stored_weight.h"
 #include "tensor/dtype.h"
 
@@ -194,8 +195,8 @@ std::vector<std::string> verify_weights(const tensor::Checkpoint& checkpoint,
 }
 
 std::string passed_over(const std::vector<std::string>& tensors) {
-  return fmt::format("{} tensor{} that routing does not need {} passed over: {}", tensors.size(),
-                     tensors.size() == 1 ? "" : "s", tensors.size() == 1 ? "is" : "are",
+  return fmt::format("{} that routing does not need {} passed over: {}",
+                     number_of(std::ssize(tensors), "tensor"), tensors.size() == 1 ? "is" : "are",
                      first_few(tensors));
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/file_digest.h"
 #include "base/files.h"
 #include "predict/evaluation/predictor_evaluator.h"
 #include "predict/evaluation/text_queue.h"

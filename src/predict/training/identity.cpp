@@ -80,12 +80,4 @@ IdentityDifference identity_difference(const std::string& before, const std::str
   return result;
 }
 
-std::string unchecked_input(const std::string& path) {
-  return fmt::format(
-      "{} was begun by an older foregate, which kept no digests: whether weights and texts are "
-      "those "
-      "it was begun with cannot be checked",
-      path);
-}
-
 }  // namespace foregate::predict

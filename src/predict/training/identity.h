@@ -14,7 +14,4 @@ struct IdentityDifference {
 /// Digests that older versions did not write are not compared.
 IdentityDifference identity_difference(const std::string& before, const std::string& now);
 
-/// "PATH was begun by an older foregate, ...: cannot be checked".
-std::string unchecked_input(const std::string& path);
-
 }  // namespace foregate::predict

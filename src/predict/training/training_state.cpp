@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file_digest.h"
 #include "predict/training/identity.h"
 #include "tensor/files/safetensors.h"
 

@@ -47,9 +47,9 @@ torch::Device parse_device(const std::string& name) {
         name));
   }
   if (index >= static_cast<int>(gpus.size())) {
-    throw DeviceError(fmt::format(
-        "device \"{}\": this machine shows {} CUDA device{}, numbered from 0; use a smaller number",
-        name, gpus.size(), gpus.size() == 1 ? "" : "s"));
+    throw DeviceError(
+        fmt::format("device \"{}\": this machine shows {}, numbered from 0; use a smaller number",
+                    name, number_of(std::ssize(gpus), "CUDA device")));
   }
   require_compiled_for(gpus[static_cast<size_t>(index)]);
   return torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(index));

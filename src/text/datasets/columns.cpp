@@ -15,11 +15,11 @@ namespace foregate::text {
 namespace {
 
 /// Names of columns that hold texts, the likelier first.
-constexpr std::array<std::string_view, 26> kTextNames{
-    "text",     "content",  "review",    "review_text", "reviewtext", "review_body", "body",
-    "article",  "document", "passage",   "context",     "sentence",   "comment",     "message",
-    "story",    "post",     "tweet",     "description", "abstract",   "summary",     "prompt",
-    "question", "input",    "paragraph", "utterance",   "sms"};
+constexpr std::array<std::string_view, 27> kTextNames{
+    "text",     "content",     "review",  "review_text", "reviewtext", "review_body", "body",
+    "article",  "document",    "passage", "context",     "sentence",   "comment",     "message",
+    "story",    "post",        "tweet",   "description", "abstract",   "summary",     "prompt",
+    "question", "instruction", "input",   "paragraph",   "utterance",  "sms"};
 
 /// Names of columns that stand beside texts.
 constexpr std::array<std::string_view, 24> kOtherNames{

@@ -42,7 +42,7 @@ class ArrayExporter : public TraceExporter {
                        {"first_row", rows_},
                        {"n_tokens", trace.num_tokens()},
                        {"prompt_tokens", trace.prompt_tokens}};
-    meta_.append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    meta_.append(json_line(line) + "\n");
     rows_ += trace.num_tokens();
     offsets_.append(std::vector<int64_t>{rows_});
   }

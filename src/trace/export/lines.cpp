@@ -36,7 +36,7 @@ class LineExporter : public TraceExporter {
   LineExporter(const fs::path& folder, const Manifest& manifest)
       : geometry_(manifest.geometry), file_(folder / exported::kLines) {
     const Json header = {{"manifest", exported::without_shards(manifest).to_json()}};
-    file_.append(dump(header) + "\n");
+    file_.append(json_line(header) + "\n");
   }
 
   void add(const Trace& trace) override {
@@ -44,7 +44,7 @@ class LineExporter : public TraceExporter {
                         {"sample", trace.sample},
                         {"prompt_tokens", trace.prompt_tokens},
                         {"token_ids", trace.token_ids}};
-    std::string line = dump(about);
+    std::string line = json_line(about);
     line.pop_back();  // The closing brace: the nested lists are written faster by hand.
     append_routing(line, "experts", trace.experts, geometry_,
                    [](uint16_t expert) { return expert; });
@@ -59,10 +59,6 @@ class LineExporter : public TraceExporter {
   void finish() override { file_.commit(); }
 
  private:
-  static std::string dump(const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-  }
-
   Geometry geometry_;
   AtomicFile file_;
 };

@@ -104,17 +104,15 @@ bool JsonLines::next(Json& json) {
 
 bool JsonLines::next_line(Json& json) {
   while (position_ < text_.size()) {
-    const size_t end = std::min(text_.find('\n', position_), text_.size());
-    std::string_view line = text_.substr(position_, end - position_);
-    position_ = std::min(end + 1, text_.size());
+    const std::string_view line = without_event_field(foregate::next_line(text_, position_));
     ++line_;
-    line = without_event_field(line);
     if (line.find_first_not_of(kBlank) == std::string_view::npos) continue;
     try {
       json = parse_line(line, where());
       return true;
     } catch (const DataError& error) {
-      const bool cut_off = end == text_.size() && index_ + 1 == paths_.size();
+      const bool at_end = position_ == text_.size() && index_ + 1 == paths_.size();
+      const bool cut_off = at_end && !text_.ends_with('\n');
       if (!skip_broken_) {
         throw DataError(
             fmt::format("{}{}; --allow-missing leaves out such lines", error.what(),

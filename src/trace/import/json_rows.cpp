@@ -102,7 +102,7 @@ class JsonRows : public RoutingRows {
     row.dataset = line.string("dataset", "");
     const Json& text = line.at(keys.text);
     if (!text.is_string() && !text.is_number_integer()) line.fail(keys.text, "a string or integer");
-    row.text = text.dump(-1, ' ', false, Json::error_handler_t::replace);
+    row.text = json_line(text);
     row.token = line.integer("token_idx", 0, INT32_MAX - 1);
     row.layer = line.integer("layer", 0, INT16_MAX);
     for (const int64_t expert : line.integers(keys.experts)) {

@@ -10,10 +10,6 @@
 namespace foregate::trace {
 namespace {
 
-std::string counted(int64_t count, const char* thing) {
-  return fmt::format("{} {}{}", with_commas(count), thing, count == 1 ? "" : "s");
-}
-
 const char* was(int64_t count) {
   return count == 1 ? "was" : "were";
 }
@@ -31,30 +27,30 @@ void LeftOut::problem(const std::string& what) {
 void LeftOut::say(Logger& log) const {
   if (broken_lines + records > 0) {
     log.warning("{} cannot be read and {} left out; the first: {}",
-                counted(broken_lines + records, "record"), was(broken_lines + records),
+                number_of(broken_lines + records, "record"), was(broken_lines + records),
                 first_problem);
   }
   if (without_routing > 0) {
     log.info("{} without routing (aborted, or no request at all) {} left out",
-             counted(without_routing, "record"), was(without_routing));
+             number_of(without_routing, "record"), was(without_routing));
   }
   if (unrun > 0) {
     log.info("the last token of {} was sampled but never run; it has no routing and is left out",
-             counted(unrun, "text"));
+             number_of(unrun, "text"));
   }
   if (unrouted > 0) {
     log.warning(
         "{} at the beginning or end of texts {} no routing (a prefix cache, padding) and {} left "
         "out",
-        counted(unrouted, "token"), has(unrouted), was(unrouted));
+        number_of(unrouted, "token"), has(unrouted), was(unrouted));
   }
   if (unrouted_prompts > 0) {
     log.warning("{} of prompts {} no rows in the record; those texts begin behind the prompt",
-                counted(unrouted_prompts, "token"), has(unrouted_prompts));
+                number_of(unrouted_prompts, "token"), has(unrouted_prompts));
   }
   if (misfits > 0) {
     log.warning("{} {} more rows of routing than {} tokens; all rows are kept, without token ids",
-                counted(misfits, "response"), has(misfits),
+                number_of(misfits, "response"), has(misfits),
                 misfits == 1 ? "it names" : "they name");
   }
   if (unnamed > 0) {
@@ -62,32 +58,33 @@ void LeftOut::say(Logger& log) const {
         "{} {} not say which tokens were routed; every token gets an id of its own, so equal "
         "tokens "
         "and duplicate texts are not recognised (docs/importing.md: how to ask for token ids)",
-        counted(unnamed, "text"), unnamed == 1 ? "does" : "do");
+        number_of(unnamed, "text"), unnamed == 1 ? "does" : "do");
   }
   if (uncovered > 0) {
-    log.warning("{} of the arrays belong to no text and {} left out", counted(uncovered, "row"),
+    log.warning("{} of the arrays belong to no text and {} left out", number_of(uncovered, "row"),
                 was(uncovered));
   }
   if (other_blocks > 0) {
     log.warning("{} of layers outside of the decoder (multi-token prediction) {} left out",
-                counted(other_blocks, "record"), was(other_blocks));
+                number_of(other_blocks, "record"), was(other_blocks));
   }
   if (unlisted_files > 0) {
     log.warning("{} in the folder {} not listed in requests.jsonl and {} left out",
-                counted(unlisted_files, "npy file"), unlisted_files == 1 ? "is" : "are",
+                number_of(unlisted_files, "npy file"), unlisted_files == 1 ? "is" : "are",
                 was(unlisted_files));
   }
   if (ambiguous > 0) {
     log.warning("{} of tokens {} for several ids of the tokenizer; the lowest was taken",
-                counted(ambiguous, "string"), ambiguous == 1 ? "stands" : "stand");
+                number_of(ambiguous, "string"), ambiguous == 1 ? "stands" : "stand");
   }
   if (!dense_layers.empty()) {
-    log.info("layer{} {} hold{} no routing (zeros or -1 throughout, as of dense layers): left out",
-             dense_layers.size() == 1 ? "" : "s", fmt::join(dense_layers, ", "),
-             dense_layers.size() == 1 ? "s" : "");
+    const bool one = dense_layers.size() == 1;
+    log.info("{} {} no routing (zeros or -1 throughout, as of dense layers): left out",
+             fmt::format("{} {}", one ? "layer" : "layers", fmt::join(dense_layers, ", ")),
+             one ? "holds" : "hold");
   }
   for (const auto& [key, texts] : unread) {
-    log.warning("'{}' of {} holds routing that is not read", key, counted(texts, "text"));
+    log.warning("'{}' of {} holds routing that is not read", key, number_of(texts, "text"));
   }
 }
 

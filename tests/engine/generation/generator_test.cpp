@@ -8,7 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "../test_models.h"
+#include "../model_test.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "support/test_files.h"
@@ -18,7 +18,6 @@ namespace {
 
 using testing::error_of;
 using ::testing::HasSubstr;
-using testing::model_directory;
 
 using Ids = std::vector<int32_t>;
 
@@ -105,17 +104,7 @@ void expect_golden(const Ran& ran, const GreedyGolden& golden) {
   }
 }
 
-class GreedyTest : public ::testing::TestWithParam<const char*> {
- protected:
-  void SetUp() override {
-    directory_ = model_directory(GetParam());
-    if (directory_.empty()) {
-      GTEST_SKIP() << "the model " << GetParam()
-                   << " is not in FOREGATE_SHARED (default ../shared)";
-    }
-  }
-  std::filesystem::path directory_;
-};
+class GreedyTest : public testing::ModelTest {};
 
 TEST_P(GreedyTest, EqualsTransformersOneByOne) {
   Engine engine(directory_, {.routing_only = false});
@@ -176,17 +165,12 @@ TEST_P(GreedyTest, EqualsTransformersFromAFork) {
   }
 }
 
-std::string name_of(const ::testing::TestParamInfo<const char*>& test) {
-  std::string name = test.param;
-  std::ranges::replace(name, '-', '_');
-  return name;
-}
 INSTANTIATE_TEST_SUITE_P(Random, GreedyTest,
                          ::testing::Values("plain", "mixed-dense", "tied-fused", "sharded",
                                            "mixtral", "olmoe", "qwen3", "deepseek"),
-                         name_of);
+                         testing::test_name);
 INSTANTIATE_TEST_SUITE_P(Trained, GreedyTest, ::testing::Values("seed-geometry", "mini-qwen"),
-                         name_of);
+                         testing::test_name);
 
 class GeneratorTest : public ::testing::Test {
  protected:
