@@ -14,44 +14,65 @@ constexpr int64_t kLanes = 16;
 constexpr int64_t kBlockRows = 4;
 constexpr int64_t kCachedFloats = 32768;  // of the matrix, while all vectors pass by
 
-// GCC and clang make of it what the processor has: one register of 512 bits, or several.
-using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
+using Floats4 = float __attribute__((vector_size(16)));
+using Floats8 = float __attribute__((vector_size(32)));
+using Floats16 = float __attribute__((vector_size(64)));
+using Ints4 = int32_t __attribute__((vector_size(16)));
+using Ints8 = int32_t __attribute__((vector_size(32)));
+using Ints16 = int32_t __attribute__((vector_size(64)));
 
-using Ints = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
+/// Registers of so many floats, as wide as the processor's: the compiler would split a wider one,
+/// GCC 12 through memory.
+template <int64_t kWidth, typename F, typename I>
+struct Registers {
+  using Floats = F;
+  using Ints = I;
+  static constexpr int64_t kSize = kWidth;
+  static constexpr int64_t kParts = kLanes / kWidth;  // for kLanes floats
+};
+using Sse = Registers<4, Floats4, Ints4>;
+using Avx2 = Registers<8, Floats8, Ints8>;
+using Avx512 = Registers<16, Floats16, Ints16>;
 
 using Kernel = void (*)(const float* matrix, int64_t rows, int64_t columns, const float* vector,
                         float* out);
 
-/// Dot products of kRows rows with the vector.
-template <int64_t kRows>
+/// Dot products of kRows rows with the vector. Lane by lane the same sums at every width.
+template <int64_t kRows, typename Regs>
 FOREGATE_INLINE void dot_block(const float* matrix, int64_t columns, const float* vector,
                                float* out) {
-  Lanes sums[kRows] = {};
+  using Floats = typename Regs::Floats;
+  constexpr int64_t kParts = Regs::kParts;
+  Floats sums[kRows][kParts] = {};
   int64_t c = 0;
   for (; c + kLanes <= columns; c += kLanes) {
-    Lanes values;
-    std::memcpy(&values, vector + c, sizeof(values));
-    for (int64_t r = 0; r < kRows; ++r) {
-      Lanes weights;
-      std::memcpy(&weights, matrix + r * columns + c, sizeof(weights));
-      sums[r] += weights * values;
+    for (int64_t part = 0; part < kParts; ++part) {
+      Floats values;
+      std::memcpy(&values, vector + c + part * Regs::kSize, sizeof(values));
+      for (int64_t r = 0; r < kRows; ++r) {
+        Floats weights;
+        std::memcpy(&weights, matrix + r * columns + c + part * Regs::kSize, sizeof(weights));
+        sums[r][part] += weights * values;
+      }
     }
   }
   for (int64_t r = 0; r < kRows; ++r) {
     float sum = 0;
-    for (int64_t lane = 0; lane < kLanes; ++lane) sum += sums[r][lane];
+    for (int64_t lane = 0; lane < kLanes; ++lane)
+      sum += sums[r][lane / Regs::kSize][lane % Regs::kSize];
     for (int64_t rest = c; rest < columns; ++rest) sum += matrix[r * columns + rest] * vector[rest];
     out[r] += sum;
   }
 }
 
+template <typename Regs>
 FOREGATE_INLINE void dot_rows(const float* matrix, int64_t rows, int64_t columns,
                               const float* vector, float* out) {
   int64_t r = 0;
   for (; r + kBlockRows <= rows; r += kBlockRows) {
-    dot_block<kBlockRows>(matrix + r * columns, columns, vector, out + r);
+    dot_block<kBlockRows, Regs>(matrix + r * columns, columns, vector, out + r);
   }
-  for (; r < rows; ++r) dot_block<1>(matrix + r * columns, columns, vector, out + r);
+  for (; r < rows; ++r) dot_block<1, Regs>(matrix + r * columns, columns, vector, out + r);
 }
 
 FOREGATE_INLINE void sum_rows(const float* matrix, int64_t rows, int64_t columns,
@@ -69,17 +90,22 @@ FOREGATE_INLINE void sum_rows(const float* matrix, int64_t rows, int64_t columns
   }
 }
 
+template <typename Regs>
 FOREGATE_INLINE void weigh_rows(const float* matrix, int64_t rows, int64_t columns,
                                 const float* weights, float* out) {
+  using Floats = typename Regs::Floats;
+  constexpr int64_t kParts = Regs::kParts;
   int64_t c = 0;
   for (; c + kLanes <= columns; c += kLanes) {
-    Lanes sum = {};
+    Floats sums[kParts] = {};
     for (int64_t r = 0; r < rows; ++r) {
-      Lanes values;
-      std::memcpy(&values, matrix + r * columns + c, sizeof(values));
-      sum += weights[r] * values;
+      for (int64_t part = 0; part < kParts; ++part) {
+        Floats values;
+        std::memcpy(&values, matrix + r * columns + c + part * Regs::kSize, sizeof(values));
+        sums[part] += weights[r] * values;
+      }
     }
-    std::memcpy(out + c, &sum, sizeof(sum));
+    std::memcpy(out + c, &sums, sizeof(sums));
   }
   for (; c < columns; ++c) {
     float sum = 0;
@@ -89,7 +115,10 @@ FOREGATE_INLINE void weigh_rows(const float* matrix, int64_t rows, int64_t colum
 }
 
 /// log(x) of positive x: x = 2^e m with m around 1, and a polynomial in m - 1 (Cephes' logf).
-FOREGATE_INLINE void take_logs(Lanes& x) {
+template <typename Regs>
+FOREGATE_INLINE void take_logs(typename Regs::Floats& x) {
+  using Lanes = typename Regs::Floats;
+  using Ints = typename Regs::Ints;
   x = x > kSmallestProbability ? x : Lanes{} + kSmallestProbability;
   Ints bits;
   std::memcpy(&bits, &x, sizeof(bits));
@@ -110,13 +139,14 @@ FOREGATE_INLINE void take_logs(Lanes& x) {
   x = m + y + exponent * 0.693359375F;
 }
 
+template <typename Regs>
 FOREGATE_INLINE void log_row(const float* values, int64_t size, float* out) {
-  for (int64_t i = 0; i < size; i += kLanes) {
+  for (int64_t i = 0; i < size; i += Regs::kSize) {
     // The rest goes through the same registers.
-    const auto bytes = static_cast<size_t>(std::min(kLanes, size - i)) * sizeof(float);
-    Lanes some = {};
+    const auto bytes = static_cast<size_t>(std::min(Regs::kSize, size - i)) * sizeof(float);
+    typename Regs::Floats some = {};
     std::memcpy(&some, values + i, bytes);
-    take_logs(some);
+    take_logs<Regs>(some);
     std::memcpy(out + i, &some, bytes);
   }
 }
@@ -128,30 +158,31 @@ struct Kernels {
   void (*log_row)(const float* values, int64_t size, float* out);
 };
 
-// The same code, compiled for what the processor may have.
-#define FOREGATE_COMPILE_FOR(NAME, ATTRIBUTES)                                          \
+// The same code, compiled for what the processor may have, with registers of so many floats.
+#define FOREGATE_COMPILE_FOR(NAME, REGS, ATTRIBUTES)                                    \
   ATTRIBUTES void dot_rows_##NAME(const float* matrix, int64_t rows, int64_t columns,   \
                                   const float* vector, float* out) {                    \
-    dot_rows(matrix, rows, columns, vector, out);                                       \
+    dot_rows<REGS>(matrix, rows, columns, vector, out);                                 \
   }                                                                                     \
   ATTRIBUTES void sum_rows_##NAME(const float* matrix, int64_t rows, int64_t columns,   \
                                   const float* vector, float* out) {                    \
     sum_rows(matrix, rows, columns, vector, out);                                       \
   }                                                                                     \
   ATTRIBUTES void weigh_rows_##NAME(const float* matrix, int64_t rows, int64_t columns, \
-                                    const float* vector, float* out) {                  \
-    weigh_rows(matrix, rows, columns, vector, out);                                     \
+                                    const float* weights, float* out) {                 \
+    weigh_rows<REGS>(matrix, rows, columns, weights, out);                              \
   }                                                                                     \
   ATTRIBUTES void log_row_##NAME(const float* values, int64_t size, float* out) {       \
-    log_row(values, size, out);                                                         \
+    log_row<REGS>(values, size, out);                                                   \
   }                                                                                     \
   constexpr Kernels k_##NAME = {dot_rows_##NAME, sum_rows_##NAME, weigh_rows_##NAME,    \
                                 log_row_##NAME};
 
-FOREGATE_COMPILE_FOR(portable, )
+FOREGATE_COMPILE_FOR(portable, Sse, )
 #if defined(__x86_64__)
-FOREGATE_COMPILE_FOR(avx2, __attribute__((target("avx2,fma"))))
-FOREGATE_COMPILE_FOR(avx512, __attribute__((target("avx512f,avx2,fma,prefer-vector-width=512"))))
+FOREGATE_COMPILE_FOR(avx2, Avx2, __attribute__((target("avx2,fma"))))
+FOREGATE_COMPILE_FOR(avx512, Avx512,
+                     __attribute__((target("avx512f,avx2,fma,prefer-vector-width=512"))))
 #endif
 
 Kernels choose_kernels() {
