@@ -21,6 +21,7 @@ USES = {
     "trace": ["base"],
     "stats": ["trace"],
     "scoring": ["trace"],
+    "offload": ["scoring"],
     "report": ["stats"],
     "kernels": [],
     "tensor": ["base"],
@@ -32,7 +33,7 @@ USES = {
     "capi": ["scoring"],
     "live": ["collect", "predict"],
 }
-NO_TORCH = ["base", "hub", "text", "trace", "stats", "scoring", "report", "kernels", "capi"]
+NO_TORCH = ["base", "hub", "text", "trace", "stats", "scoring", "offload", "report", "kernels", "capi"]
 HEAVY_IN_HEADERS = re.compile(r"^(arrow/|parquet/|CLI/|nlohmann/json\.hpp|spdlog/|pcre2|utf8proc|curl/|torch/torch\.h)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
