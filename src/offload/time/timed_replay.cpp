@@ -1,0 +1,374 @@
+#include "offload/time/timed_replay.h"
+
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+#include <utility>
+
+namespace foregate::offload {
+namespace {
+
+constexpr int64_t kNotEvicted = -1;
+
+Policy host_policy() {
+  return {Policy::Kind::kLru, false, false, 0};
+}
+
+double mean_of(double sum, int64_t count) {
+  return count == 0 ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(count);
+}
+
+}  // namespace
+
+double TimedResult::mean_bound() const {
+  return mean_of(bound_seconds, token_seconds.count());
+}
+
+double TimedResult::mean_resident() const {
+  return mean_of(resident_seconds, token_seconds.count());
+}
+
+std::string_view timeline_lane_name(TimelineLane lane) {
+  switch (lane) {
+    case TimelineLane::kCompute:
+      return "compute";
+    case TimelineLane::kWait:
+      return "wait";
+    case TimelineLane::kDemand:
+      return "demand";
+    case TimelineLane::kPrefetch:
+      return "prefetch";
+    case TimelineLane::kPredictor:
+      return "predictor";
+    case TimelineLane::kCpu:
+      return "CPU experts";
+  }
+  throw std::logic_error("a lane without a name");
+}
+
+TimedReplay::TimedReplay(const trace::Geometry& geometry, const TimedOptions& options,
+                         std::unique_ptr<Foresight> foresight, std::span<const int64_t> counts)
+    : geometry_(geometry),
+      grid_{geometry.num_moe_layers, geometry.num_experts},
+      options_(options),
+      foresight_(std::move(foresight)),
+      cache_(grid_, options.policy, options.slots, geometry.top_k, counts),
+      link_(options.hardware.host_to_device, options.model.expert_bytes,
+            options.prefetch ? options.prefetch->pieces : 1, grid_.size(),
+            {[this](size_t expert) { return begin_prefetch(expert); },
+             [this](size_t expert, bool demand, double start, double seconds) {
+               const auto experts = static_cast<size_t>(grid_.num_experts);
+               span(demand ? TimelineLane::kDemand : TimelineLane::kPrefetch,
+                    static_cast<int>(expert / experts), static_cast<int>(expert % experts), start,
+                    seconds);
+             }}),
+      plan_(options.prefetch.value_or(PrefetchRule{}), grid_.num_layers),
+      union_(geometry),
+      pinned_(static_cast<size_t>(grid_.num_layers)),
+      asked_(static_cast<size_t>(grid_.num_layers)),
+      foreseen_(grid_.size()),
+      unused_(grid_.size()),
+      victim_step_(grid_.size(), kNotEvicted) {
+  if (options.host_slots > 0 && options.host_slots < static_cast<int64_t>(grid_.size()))
+    host_.emplace(grid_, host_policy(), options.host_slots, geometry.top_k);
+}
+
+void TimedReplay::span(TimelineLane lane, int layer, int expert, double start, double seconds) {
+  if (timeline_ && seconds > 0) timeline_(lane, step_, layer, expert, start, seconds);
+}
+
+void TimedReplay::compute(int layer, double seconds) {
+  span(TimelineLane::kCompute, layer, -1, now_, seconds);
+  now_ += seconds;
+  step_compute_ += seconds;
+}
+
+void TimedReplay::run(const Step& step) {
+  if (options_.cold && step.begins_text) {
+    cache_.reset();
+    for (size_t expert = 0; expert < grid_.size(); ++expert) link_.forget(expert);
+    std::fill(unused_.begin(), unused_.end(), uint8_t{0});
+    std::fill(victim_step_.begin(), victim_step_.end(), kNotEvicted);
+    victims_.clear();
+  }
+  const double began = now_;
+  const double demand_before = link_.demand_seconds();
+  step_ = step.number;
+  step_compute_ = 0;
+  step_transfers_ = 0;
+  begin_foreseeing(step);
+  for (int layer = 0; layer < grid_.num_layers; ++layer) {
+    layer_ = layer;
+    foresee(step, layer, false);
+    compute(layer, options_.model.layer_seconds(options_.hardware, step.num_tokens));
+    foresee(step, layer, true);
+    serve(step, layer);
+    end_layer(layer);
+  }
+  plan_.end_step();
+  end_victims();
+  const double seconds = now_ - began;
+  plan_.observe_step(seconds, link_.demand_seconds() - demand_before);
+  result_.seconds += seconds;
+  result_.compute_seconds += step_compute_;
+  const auto sequence = static_cast<size_t>(step.sequence);
+  if (first_token_.size() <= sequence) first_token_.resize(sequence + 1);
+  if (step.prompt) {
+    first_token_[sequence] += seconds;
+    if (step.first_token + step.num_tokens >= step.text->prompt_tokens) {
+      result_.first_token_seconds.add(first_token_[sequence]);
+      first_token_[sequence] = 0;
+    }
+    return;
+  }
+  result_.token_seconds.add(seconds);
+  result_.resident_seconds += step_compute_;
+  result_.bound_seconds += std::max(
+      step_compute_, static_cast<double>(step_transfers_) *
+                         options_.hardware.host_to_device.seconds(options_.model.expert_bytes));
+}
+
+void TimedReplay::begin_foreseeing(const Step& step) {
+  if (!foresight_) return;
+  guesses_.clear();
+  foresight_->at_step(step, guesses_);
+  layer_ = 0;
+  prefetch(step, -1);
+}
+
+void TimedReplay::foresee(const Step& step, int layer, bool at_router) {
+  if (!foresight_) return;
+  guesses_.clear();
+  if (at_router) {
+    foresight_->at_router(step, layer, guesses_);
+    prefetch(step, layer);
+  } else {
+    foresight_->at_layer(step, layer, guesses_);
+    // The layer itself may still be asked for.
+    if (!guesses_.empty()) prefetch(step, layer - 1);
+  }
+}
+
+void TimedReplay::prefetch(const Step& step, int layer) {
+  if (!options_.prefetch) return;
+  if (!guesses_.empty() && options_.prefetch->predictor_seconds > 0) {
+    const double seconds = options_.prefetch->predictor_seconds;
+    span(TimelineLane::kPredictor, layer, -1, now_, seconds);
+    now_ += seconds;
+    result_.predictor_seconds += seconds;
+  }
+  plan_.add(guesses_);
+  link_.advance(now_);
+  for (const Guess& guess : plan_.release(layer)) {
+    const size_t expert = grid_.index(guess.layer, guess.expert);
+    const auto of_layer = static_cast<size_t>(guess.layer);
+    if (foreseen_[expert] || link_.state(expert) == TransferLink::State::kQueued) continue;
+    if (cache_.holds(guess.layer, guess.expert)) {
+      if (options_.policy.kind == Policy::Kind::kStatic) continue;
+      cache_.pin(expert);
+      foreseen_[expert] = 1;
+      pinned_[of_layer].push_back(expert);
+    } else if (options_.policy.kind != Policy::Kind::kStatic) {
+      request(expert, true, step.number * grid_.num_layers + guess.layer);
+      asked_[of_layer].push_back(expert);
+    }
+  }
+}
+
+bool TimedReplay::begin_prefetch(size_t expert) {
+  const auto load = cache_.insert(expert, layer_);
+  if (!load) return false;
+  evicted(load->victim, true);
+  foreseen_[expert] = 1;  // insert() has pinned it
+  pinned_[expert / static_cast<size_t>(grid_.num_experts)].push_back(expert);
+  unused_[expert] = 1;
+  return true;
+}
+
+void TimedReplay::evicted(int64_t victim, bool by_prefetch) {
+  if (victim == ExpertCache::kFreeSlot) return;
+  const auto expert = static_cast<size_t>(victim);
+  link_.forget(expert);
+  if (unused_[expert]) {
+    result_.wasted_bytes += options_.model.expert_bytes;
+    unused_[expert] = 0;
+  }
+  if (!by_prefetch) return;
+  victim_step_[expert] = step_;
+  victims_.push_back(expert);
+}
+
+/// Victims that a whole step has not asked for were worth nothing.
+void TimedReplay::end_victims() {
+  while (!victims_.empty()) {
+    int64_t& evicted_at = victim_step_[victims_.front()];
+    if (evicted_at == step_) return;
+    if (evicted_at != kNotEvicted) plan_.observe_victim(false);
+    evicted_at = kNotEvicted;
+    victims_.pop_front();
+  }
+}
+
+void TimedReplay::took(size_t expert) {
+  if (!unused_[expert]) return;
+  unused_[expert] = 0;
+  result_.useful_bytes += options_.model.expert_bytes;
+  ++step_transfers_;
+}
+
+double TimedReplay::ready_at_host(size_t expert) {
+  if (!host_) return now_;
+  const auto experts = static_cast<size_t>(grid_.num_experts);
+  const auto id = static_cast<uint16_t>(expert % experts);
+  const std::span<const uint16_t> one(&id, 1);
+  const RoutingEvent event{step_, static_cast<int>(expert / experts), one};
+  if (host_->serve(event).misses.empty()) return now_;
+  const LinkSpeed& storage = options_.hardware.storage_to_host;
+  storage_free_ = std::max(storage_free_, now_) + storage.issue_seconds +
+                  storage.seconds(options_.model.expert_bytes);
+  ++result_.storage_reads;
+  return storage_free_;
+}
+
+void TimedReplay::request(size_t expert, bool is_prefetch, int64_t need) {
+  const double ready = ready_at_host(expert);
+  if (is_prefetch) {
+    link_.prefetch(expert, need, now_, ready);
+  } else {
+    link_.demand(expert, now_, ready);
+    result_.demand_bytes += options_.model.expert_bytes;
+    ++step_transfers_;
+  }
+}
+
+/// How many of a layer's misses the CPU takes, so that the slower of link and CPU is done first.
+/// `demanded` transfers are waited for in any case.
+size_t TimedReplay::misses_on_cpu(size_t misses, int64_t demanded) const {
+  const HardwareProfile& hardware = options_.hardware;
+  if (!options_.cpu_experts || hardware.host_bytes_per_second <= 0) return 0;
+  const double copy = link_.copy_seconds();
+  const double waits = std::max(0.0, link_.free_at() - now_);
+  size_t best = 0;
+  double best_seconds = std::numeric_limits<double>::infinity();
+  for (size_t on_cpu = 0; on_cpu <= misses; ++on_cpu) {
+    const double copies = static_cast<double>(misses - on_cpu) + static_cast<double>(demanded);
+    const double rate =
+        copies > 0 ? hardware.host_bytes_per_second_beside_link : hardware.host_bytes_per_second;
+    const double link = copies > 0 ? waits + copies * copy : 0;
+    const double cpu = on_cpu == 0 ? 0
+                                   : hardware.host_seconds + static_cast<double>(on_cpu) *
+                                                                 options_.model.expert_bytes / rate;
+    if (std::max(link, cpu) >= best_seconds) continue;
+    best = on_cpu;
+    best_seconds = std::max(link, cpu);
+  }
+  return best;
+}
+
+void TimedReplay::serve(const Step& step, int layer) {
+  experts_.clear();
+  counts_.clear();
+  union_.append(step, layer, experts_, counts_);
+  link_.advance(now_);
+  FoundCount& found = step.prompt ? result_.prompt : result_.generated;
+  const auto place = [&](uint16_t expert) { return grid_.index(layer, expert); };
+
+  std::vector<uint16_t> missing;
+  std::vector<size_t> awaited;  // places in experts_, and when they are there
+  std::vector<size_t> at_once;
+  for (size_t i = 0; i < experts_.size(); ++i) {
+    const size_t expert = place(experts_[i]);
+    if (!cache_.holds(layer, experts_[i])) {
+      if (link_.state(expert) == TransferLink::State::kQueued) link_.drop(expert);
+      missing.push_back(experts_[i]);
+      if (victim_step_[expert] != kNotEvicted) {
+        plan_.observe_victim(true);
+        victim_step_[expert] = kNotEvicted;
+      }
+      continue;
+    }
+    const TransferLink::State state = link_.state(expert);
+    const bool moving = state == TransferLink::State::kMoving ||
+                        (state == TransferLink::State::kThere && link_.arrival(expert) > now_);
+    if (moving) {
+      link_.promote(expert);
+      ++found.late;
+      awaited.push_back(i);
+    } else {
+      ++found.hits;
+      at_once.push_back(i);
+    }
+  }
+  const size_t on_cpu =
+      step.prompt ? 0 : misses_on_cpu(missing.size(), static_cast<int64_t>(awaited.size()));
+  const std::span<const uint16_t> elsewhere(missing.data() + (missing.size() - on_cpu), on_cpu);
+  const RoutingEvent event{step.number, layer, experts_, counts_};
+  for (const ExpertCache::Load& load : cache_.serve(event, elsewhere).loads)
+    evicted(load.victim, false);
+  found.misses += static_cast<int64_t>(missing.size());
+  found.on_cpu += static_cast<int64_t>(on_cpu);
+  for (size_t i = 0; i < missing.size() - on_cpu; ++i) request(place(missing[i]), false, 0);
+  for (const uint16_t expert : experts_) took(place(expert));
+
+  const double began = now_;
+  const auto run_expert = [&](size_t i) {
+    compute(layer, options_.model.expert_seconds(options_.hardware, counts_[i]));
+  };
+  for (const size_t i : at_once) run_expert(i);
+  for (size_t i = 0; i < experts_.size(); ++i) {
+    const auto miss = std::find(missing.begin(),
+                                missing.end() - static_cast<std::ptrdiff_t>(on_cpu), experts_[i]);
+    if (miss != missing.end() - static_cast<std::ptrdiff_t>(on_cpu)) awaited.push_back(i);
+  }
+  std::vector<std::pair<double, size_t>> arrivals;
+  for (const size_t i : awaited) arrivals.emplace_back(link_.arrival(place(experts_[i])), i);
+  std::sort(arrivals.begin(), arrivals.end());
+  for (const auto& [arrival, i] : arrivals) {
+    if (arrival > now_) {
+      span(TimelineLane::kWait, layer, experts_[i], now_, arrival - now_);
+      now_ = arrival;
+    }
+    run_expert(i);
+    if (!cache_.holds(layer, experts_[i])) link_.forget(place(experts_[i]));  // passed through
+  }
+  if (on_cpu == 0) return;
+  const HardwareProfile& hardware = options_.hardware;
+  const double rate = arrivals.empty() ? hardware.host_bytes_per_second
+                                       : hardware.host_bytes_per_second_beside_link;
+  const double cpu =
+      hardware.host_seconds + static_cast<double>(on_cpu) * options_.model.expert_bytes / rate;
+  span(TimelineLane::kCpu, layer, -1, began, cpu);
+  now_ = std::max(now_, began + cpu);
+}
+
+void TimedReplay::end_layer(int layer) {
+  const auto of_layer = static_cast<size_t>(layer);
+  for (const size_t expert : asked_[of_layer]) {
+    const TransferLink::State state = link_.state(expert);
+    if (state == TransferLink::State::kQueued) {
+      link_.drop(expert);
+    } else if (state == TransferLink::State::kMoving) {
+      // What is still to come of it would hold up others; its slot is free again.
+      result_.wasted_bytes += link_.drop(expert);
+      unused_[expert] = 0;
+      foreseen_[expert] = 0;
+      std::erase(pinned_[of_layer], expert);
+      cache_.remove(expert);
+    }
+  }
+  asked_[of_layer].clear();
+  for (const size_t expert : pinned_[of_layer]) {
+    cache_.unpin(expert);
+    foreseen_[expert] = 0;
+  }
+  pinned_[of_layer].clear();
+}
+
+TimedResult TimedReplay::result() const {
+  TimedResult result = result_;
+  result.demand_seconds = link_.demand_seconds();
+  result.prefetch_seconds = link_.prefetch_seconds();
+  return result;
+}
+
+}  // namespace foregate::offload
