@@ -38,8 +38,9 @@ torch::Tensor router_logits_cpu(const torch::Tensor& x, const torch::Tensor& wei
 
 // What the kernel decides.
 bool is_plain_softmax(const RouterSpec& spec, const RouterBiases& biases) {
-  return spec.score == RouterSpec::Score::kSoftmax && spec.epsilon == 0 && spec.scale == 1 &&
-         spec.top_groups == spec.groups && !biases.logit.defined() && !biases.choice.defined();
+  return spec.score == RouterSpec::Score::kSoftmax && spec.epsilon == 0 && spec.min_sum == 0 &&
+         spec.scale == 1 && spec.top_groups == spec.groups && !biases.logit.defined() &&
+         !biases.choice.defined();
 }
 
 void check_biases(const RouterBiases& biases, int64_t experts) {

@@ -45,8 +45,9 @@ struct Routing {
 ///   3. Of `groups` groups the `top_groups` best stay, ranked in the same way; the k best experts
 ///      of these are chosen.
 ///   4. Gate weights are the scores without choice bias, or the softmax over the chosen logits;
-///      divided by their sum plus epsilon if `norm_topk`; times scale. The softmax is float32, its
-///      sum in order of the experts, the sum of gate weights in order of rank.
+///      divided by their sum plus epsilon, min_sum at least, if `norm_topk`; times scale. The
+///      softmax is float32, its sum in order of the experts, the sum of gate weights in order of
+///      rank.
 ///
 /// The CUDA kernel does what is needed today: softmax, norm_topk or not, no biases. Anything else
 /// is decided on the CPU for tensors on a GPU, too, with the same result.

@@ -54,6 +54,7 @@ Json router_spec_to_json(const RouterSpec& spec) {
   json["score"] = name_of(spec.score, kScoreNames);
   json["norm_topk"] = spec.norm_topk;
   json["epsilon"] = spec.epsilon;
+  if (spec.min_sum != 0) json["min_sum"] = spec.min_sum;
   json["scale"] = spec.scale;
   json["groups"] = spec.groups;
   json["top_groups"] = spec.top_groups;
@@ -67,6 +68,7 @@ RouterSpec router_spec_from_json(const JsonReader& reader) {
   spec.score = read_name(reader, "score", kScoreNames);
   spec.norm_topk = reader.boolean("norm_topk");
   spec.epsilon = reader.number("epsilon", 0, 1);
+  spec.min_sum = reader.number("min_sum", 0, 1, 0);
   spec.scale = reader.number("scale", 0, kLargestScale);
   spec.groups = reader.integer("groups", 1, kMaxExperts);
   spec.top_groups = reader.integer("top_groups", 1, spec.groups);

@@ -14,8 +14,11 @@ namespace foregate::trace {
 /// |---|---|
 /// | Qwen, OLMoE, Mixtral, DeepSeek-MoE | softmax, norm_topk or not |
 /// | DeepSeek-V2 | softmax, groups by their best, scale |
-/// | DeepSeek-V3, GLM-4 | sigmoid, choice bias, groups by the sum of their two best, norm_topk with
-/// epsilon 1e-20, scale | | gpt-oss, Granite | softmax of the chosen; gpt-oss with a logit bias |
+/// | DeepSeek-V3, Kimi-K2, GLM-4.5 | sigmoid, choice bias, groups by the sum of their two best,
+/// norm_topk with epsilon 1e-20, scale |
+/// | MiniMax-M2 | sigmoid, choice bias, norm_topk |
+/// | ERNIE 4.5 | softmax, choice bias, norm_topk with min_sum |
+/// | gpt-oss, Granite | softmax of the chosen; gpt-oss with a logit bias |
 struct RouterSpec {
   enum class Score : uint8_t {
     kSoftmax,          ///< over all experts
@@ -29,6 +32,7 @@ struct RouterSpec {
   Score score = Score::kSoftmax;
   bool norm_topk = false;  ///< gate weights are divided by their sum
   double epsilon = 0;      ///< that is added to this sum
+  double min_sum = 0;      ///< the sum counts as this much at least
   double scale = 1;        ///< that gate weights are multiplied by in the end
   int64_t groups = 1;      ///< experts are in so many groups of neighbours, all of one size
   int64_t top_groups = 1;  ///< of which so many, the best, may be chosen from

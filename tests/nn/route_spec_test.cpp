@@ -74,10 +74,8 @@ Decision reference(std::vector<double> logits, const RouterSpec& spec,
   decision.experts.resize(static_cast<size_t>(k));
   for (const int64_t e : decision.experts) decision.gates.push_back(scores[e]);
   if (spec.score == RouterSpec::Score::kSoftmaxOfChosen) decision.gates = softmax(decision.gates);
-  const double total =
-      spec.norm_topk
-          ? std::accumulate(decision.gates.begin(), decision.gates.end(), 0.0) + spec.epsilon
-          : 1;
+  const double sum = std::accumulate(decision.gates.begin(), decision.gates.end(), 0.0);
+  const double total = spec.norm_topk ? std::max(sum + spec.epsilon, spec.min_sum) : 1;
   for (double& gate : decision.gates) gate = gate / total * spec.scale;
   return decision;
 }
@@ -163,34 +161,34 @@ constexpr auto kSumOfTopTwo = RouterSpec::GroupScore::kSumOfTopTwo;
 
 INSTANTIATE_TEST_SUITE_P(
     Table, RouterSpecTest,
-    ::testing::Values(
-        RouterCase{"softmax", {}}, RouterCase{"renormalised", {.norm_topk = true}},
-        RouterCase{"deepseek_v2", {.scale = 16, .groups = 4, .top_groups = 2}},
-        RouterCase{"softmax_choice_bias", {.norm_topk = true, .epsilon = 1e-12}, false, true},
-        RouterCase{"softmax_sums_of_two",
-                   {.groups = 4, .top_groups = 2, .group_score = kSumOfTopTwo}},
-        RouterCase{"softmax_logit_bias", {}, true}, RouterCase{"sigmoid", {.score = kSigmoid}},
-        RouterCase{"minimax_m2", {.score = kSigmoid, .norm_topk = true}, false, true},
-        RouterCase{"deepseek_v3",
-                   {.score = kSigmoid,
-                    .norm_topk = true,
-                    .epsilon = 1e-20,
-                    .scale = 2.5,
-                    .groups = 4,
-                    .top_groups = 2,
-                    .group_score = kSumOfTopTwo},
-                   false,
-                   true},
-        RouterCase{"sigmoid_groups_by_best",
-                   {.score = kSigmoid, .epsilon = 0.5, .groups = 8, .top_groups = 3},
-                   true,
-                   true},
-        RouterCase{"granite", {.score = kOfChosen}},
-        RouterCase{"gpt_oss", {.score = kOfChosen}, true},
-        RouterCase{"chosen_in_groups",
-                   {.score = kOfChosen, .norm_topk = true, .scale = 0.5, .groups = 2},
-                   false,
-                   true}),
+    ::testing::Values(RouterCase{"softmax", {}}, RouterCase{"renormalised", {.norm_topk = true}},
+                      RouterCase{"deepseek_v2", {.scale = 16, .groups = 4, .top_groups = 2}},
+                      RouterCase{"ernie4_5_moe", {.norm_topk = true, .min_sum = 0.4}, false, true},
+                      RouterCase{"softmax_sums_of_two",
+                                 {.groups = 4, .top_groups = 2, .group_score = kSumOfTopTwo}},
+                      RouterCase{"softmax_logit_bias", {}, true},
+                      RouterCase{"sigmoid", {.score = kSigmoid}},
+                      RouterCase{"minimax_m2", {.score = kSigmoid, .norm_topk = true}, false, true},
+                      RouterCase{"deepseek_v3",
+                                 {.score = kSigmoid,
+                                  .norm_topk = true,
+                                  .epsilon = 1e-20,
+                                  .scale = 2.5,
+                                  .groups = 4,
+                                  .top_groups = 2,
+                                  .group_score = kSumOfTopTwo},
+                                 false,
+                                 true},
+                      RouterCase{"sigmoid_groups_by_best",
+                                 {.score = kSigmoid, .epsilon = 0.5, .groups = 8, .top_groups = 3},
+                                 true,
+                                 true},
+                      RouterCase{"granite", {.score = kOfChosen}},
+                      RouterCase{"gpt_oss", {.score = kOfChosen}, true},
+                      RouterCase{"chosen_in_groups",
+                                 {.score = kOfChosen, .norm_topk = true, .scale = 0.5, .groups = 2},
+                                 false,
+                                 true}),
     [](const auto& test) { return test.param.name; });
 
 TEST(RouterSpecs, NotANumberRanksLast) {
