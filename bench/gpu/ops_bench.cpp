@@ -81,7 +81,7 @@ void bench(int64_t tokens) {
   const nn::PackedTexts texts(cu_seqlens, torch::kCUDA);
   const torch::Tensor positions =
       torch::arange(tokens, torch::dtype(torch::kInt64).device(torch::kCUDA)) % kTextTokens;
-  nn::Rope rope(128, 1e6, torch::kCUDA, torch::kBFloat16);
+  nn::Rope rope(nn::plain_rotary(128, 1e6), torch::kCUDA, torch::kBFloat16);
   torch::Tensor residual = draw({tokens, kHidden});
   const torch::Tensor norm = draw({kHidden});
   const torch::Tensor qkv_weight = draw({3 * kHidden, kHidden});
@@ -140,7 +140,9 @@ void bench(int64_t tokens) {
   table.row("(attention of the library)", 4 * t * h, 0,
             [&] { mixed = nn::flash_attention_cuda(qkv, texts, shape); });
   table.row("(linear, qkv)", 0, 6 * t * h * h, [&] { qkv = at::linear(x, qkv_weight, qkv_bias); });
-  table.row("(rope)", 4 * t * h, 0, [&] { rope.apply(qkv, positions, 32, kTextTokens - 1); });
+  table.row("(rope)", 4 * t * h, 0, [&] {
+    rope.apply(qkv.narrow(1, 0, 32 * 128).view({tokens, 32, 128}), positions, kTextTokens - 1);
+  });
   torch::Tensor rows;
   table.row("(dispatch rows)", (1 + kTopK) * t * h, 0,
             [&] { rows = nn::dispatch_rows_cuda(x, order.slots); });

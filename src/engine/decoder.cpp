@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nn/experts.h"
+#include "nn/latent_attention.h"
 #include "nn/linear.h"
 #include "nn/mlp.h"
 #include "nn/qkv.h"
@@ -15,12 +16,16 @@ namespace foregate::engine {
 namespace {
 
 nn::AttentionShape shape_of(const models::GroupedQueryConfig& attention) {
-  return {attention.num_heads, attention.num_kv_heads, attention.head_dim};
+  return {attention.num_heads, attention.num_kv_heads, attention.head_dim, attention.softmax_scale};
 }
 
-nn::Rope rope_of(const models::GroupedQueryConfig& attention, torch::Device device,
-                 torch::ScalarType dtype) {
-  return {attention.head_dim, attention.rope_theta, device, dtype};
+nn::LatentShape shape_of(const models::LatentConfig& attention) {
+  return {.num_heads = attention.num_heads,
+          .kv_rank = attention.kv_rank,
+          .nope_dim = attention.nope_dim,
+          .rope_dim = attention.rope_dim,
+          .value_dim = attention.value_dim,
+          .scale = attention.softmax_scale};
 }
 
 }  // namespace
@@ -34,10 +39,8 @@ Decoder::Decoder(const models::ModelConfig& config, models::DecoderWeights weigh
                  torch::Device device, torch::ScalarType dtype)
     : config_(config),
       weights_(std::move(weights)),
-      attention_shape_(
-          std::visit([](const auto& kind) { return shape_of(kind); }, config.attention)),
-      rope_(std::visit([&](const auto& kind) { return rope_of(kind, device, dtype); },
-                       config.attention)),
+      rope_(std::visit([](const auto& kind) { return kind.rotary; }, config.attention), device,
+            dtype),
       experts_(weights_.layers, device) {}
 
 torch::Tensor Decoder::forward(const DecoderStep& step, EngineObserver& observer) {
@@ -69,15 +72,35 @@ torch::Tensor Decoder::forward(const DecoderStep& step, EngineObserver& observer
 void Decoder::attend(const models::GroupedQueryAttention& attention, size_t layer,
                      const torch::Tensor& input, const Batch& batch, torch::Tensor& residual) {
   const DecoderStep& step = batch.step;
+  const nn::AttentionShape shape =
+      shape_of(std::get<models::GroupedQueryConfig>(config_.attention));
   const torch::Tensor qkv =
       nn::rotated_qkv(input,
                       {attention.qkv, attention.qkv_bias, attention.query_norm, attention.key_norm,
                        config_.rms_norm_epsilon},
-                      attention_shape_, rope_, step.positions, step.max_position);
+                      shape, rope_, step.positions, step.max_position);
   const torch::Tensor mixed =
-      step.cache == nullptr ? nn::attention(qkv, batch.texts, attention_shape_)
-                            : nn::cached_attention(qkv, batch.texts, step.pages, attention_shape_,
-                                                   step.cache->layer(layer));
+      step.cache == nullptr
+          ? nn::attention(qkv, batch.texts, shape)
+          : nn::cached_attention(qkv, batch.texts, step.pages, shape, step.cache->layer(layer));
+  nn::add_linear(residual, mixed, attention.output);
+}
+
+void Decoder::attend(const models::LatentAttention& attention, size_t layer,
+                     const torch::Tensor& input, const Batch& batch, torch::Tensor& residual) {
+  const DecoderStep& step = batch.step;
+  const auto& config = std::get<models::LatentConfig>(config_.attention);
+  const nn::LatentShape shape = shape_of(config);
+  const nn::LatentRows rows =
+      nn::rotated_latents(input,
+                          {attention.query_down, attention.query_norm, attention.query,
+                           attention.latent, attention.latent_norm, config.norm_epsilon},
+                          shape, rope_, step.positions, step.max_position);
+  const torch::Tensor mixed =
+      step.cache == nullptr
+          ? nn::latent_attention(rows, batch.texts, attention.expand, shape)
+          : nn::cached_latent_attention(rows, batch.texts, step.pages, attention.expand, shape,
+                                        step.cache->layer(layer));
   nn::add_linear(residual, mixed, attention.output);
 }
 

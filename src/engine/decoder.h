@@ -27,9 +27,9 @@ struct DecoderStep {
   nn::SequencePages pages{};  ///< in the cache
 };
 
-/// The forward pass of every architecture: pre-norm decoder layers with rotary grouped-query
-/// attention and a dense or a sparse gated MLP. It runs the layers it is given and stops where the
-/// weights do.
+/// The forward pass of every architecture: pre-norm decoder layers with rotary grouped-query or
+/// latent attention and a dense or a sparse gated MLP. It runs the layers it is given and stops
+/// where the weights do.
 class Decoder {
  public:
   Decoder(const models::ModelConfig& config, models::DecoderWeights weights, torch::Device device,
@@ -47,6 +47,8 @@ class Decoder {
   void attend(const models::GroupedQueryAttention& attention, size_t layer,
               const torch::Tensor& input,  // [T, H], normalised
               const Batch& batch, torch::Tensor& residual);
+  void attend(const models::LatentAttention& attention, size_t layer, const torch::Tensor& input,
+              const Batch& batch, torch::Tensor& residual);
   /// Routes one MoE layer and, if its experts are there, adds their output to the residual stream.
   void run_moe(const models::MoeWeights& moe, int moe_layer, const torch::Tensor& input,
                torch::Tensor& residual, EngineObserver& observer);
@@ -55,7 +57,6 @@ class Decoder {
 
   models::ModelConfig config_;
   models::DecoderWeights weights_;
-  nn::AttentionShape attention_shape_;
   nn::Rope rope_;
   ExpertOffload experts_;
 };

@@ -69,9 +69,9 @@ void Engine::Impl::check(const StepBatch& batch, const std::vector<int64_t>& pas
     const int32_t end = batch.cu_seqlens[text + 1];
     TORCH_CHECK(begin < end, "text ", text, " of the batch is empty");
     if (past[text] + end - begin > config.max_positions) {
-      throw DataError(fmt::format(
-          "text {} of the batch has {} tokens; the model's max_position_embeddings is {}, cut it",
-          text, past[text] + end - begin, config.max_positions));
+      throw DataError(
+          fmt::format("text {} of the batch has {} tokens; the model's {} is {}, cut it", text,
+                      past[text] + end - begin, config.max_positions_key, config.max_positions));
     }
     for (int32_t i = begin; i < end; ++i) {
       if (batch.token_ids[i] < 0 || batch.token_ids[i] >= config.vocab_size) {

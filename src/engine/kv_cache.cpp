@@ -15,7 +15,13 @@ namespace foregate::engine {
 namespace {
 
 KvLayout layout_of(const models::GroupedQueryConfig& attention) {
-  return {.kv_heads = attention.num_kv_heads, .head_dim = attention.head_dim};
+  return {.kv_heads = attention.num_kv_heads,
+          .key_dim = attention.head_dim,
+          .value_dim = attention.head_dim};
+}
+
+KvLayout layout_of(const models::LatentConfig& attention) {
+  return {.kv_heads = 1, .key_dim = attention.latent_size(), .value_dim = 0};
 }
 
 }  // namespace
@@ -27,7 +33,7 @@ KvLayout kv_layout(const models::ModelConfig& config) {
 }
 
 int64_t bytes_per_token(const KvLayout& layout, torch::ScalarType dtype) {
-  return 2 * layout.layers * layout.kv_heads * layout.head_dim *
+  return layout.layers * layout.kv_heads * (layout.key_dim + layout.value_dim) *
          static_cast<int64_t>(c10::elementSize(dtype));
 }
 
@@ -49,8 +55,10 @@ KvCache::KvCache(const KvLayout& layout, int64_t budget, torch::Device device,
       device, fmt::format("keys and values of {} tokens", pages * page_tokens), [&] {
         const auto options = torch::TensorOptions().dtype(dtype).device(device);
         for (int64_t layer = 0; layer < layout.layers; ++layer) {
-          const std::vector<int64_t> shape = {pages, page_tokens, layout.kv_heads, layout.head_dim};
-          layers_.push_back({torch::empty(shape, options), torch::empty(shape, options)});
+          const auto rows = [&](int64_t size) {
+            return torch::empty({pages, page_tokens, layout.kv_heads, size}, options);
+          };
+          layers_.push_back({rows(layout.key_dim), rows(layout.value_dim)});
         }
       });
   users_.assign(pages, 0);

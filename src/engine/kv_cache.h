@@ -15,7 +15,8 @@ namespace foregate::engine {
 struct KvLayout {
   int64_t layers = 0;
   int64_t kv_heads = 0;
-  int64_t head_dim = 0;
+  int64_t key_dim = 0;    ///< of a head
+  int64_t value_dim = 0;  ///< of a head; 0: values are made of what is kept as keys
 };
 
 /// Of a model with this config.

@@ -16,6 +16,15 @@ int64_t attention_values(const models::GroupedQueryConfig& attention) {
   return 2 * attention.qkv_size() + attention.query_size();
 }
 
+// Queries and latent rows; the latter expanded, then put side by side with the queries, each as
+// wide as the widest; what attention makes of them, and the part of it that counts.
+int64_t attention_values(const models::LatentConfig& attention) {
+  const int64_t width =
+      attention.num_heads * std::max(attention.nope_dim + attention.rope_dim, attention.value_dim);
+  return attention.query_size() + attention.query_rank + attention.latent_size() +
+         attention.expanded_size() + 6 * width + attention.mixed_size();
+}
+
 class Needs {
  public:
   Needs(const models::ModelConfig& config, tensor::Quantization quantization,

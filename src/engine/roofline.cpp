@@ -30,6 +30,10 @@ double score_products(const models::GroupedQueryConfig& attention, double length
   return static_cast<double>(attention.query_size()) * length;
 }
 
+double score_products(const models::LatentConfig& attention, double length) {
+  return static_cast<double>(attention.query_size() + attention.mixed_size()) / 2 * length;
+}
+
 }  // namespace
 
 double routing_flops_per_token(const models::ModelConfig& config, double length) {

@@ -1,8 +1,13 @@
 #include "models/architecture.h"
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+#include <stdexcept>
 
 #include "models/config_fields.h"
+#include "models/rotary_fields.h"
 #include "trace/geometry.h"
 
 namespace foregate::models {
@@ -15,6 +20,15 @@ void require_only_value(const JsonReader& reader, const ConfigTable::OnlyValue& 
     if (reader.boolean(only.key, *flag) != *flag) {
       reader.fail(only.key, fmt::format("{}, the only value supported", *flag));
     }
+  } else if (const int64_t* number = std::get_if<int64_t>(&only.value)) {
+    if (reader.integer(only.key, INT64_MIN, INT64_MAX, *number) != *number) {
+      reader.fail(only.key, fmt::format("{}, the only value supported", *number));
+    }
+  } else if (std::holds_alternative<ConfigTable::AllOnes>(only.value)) {
+    if (!reader.has(only.key)) return;
+    for (const int64_t value : reader.integers(only.key)) {
+      if (value != 1) reader.fail(only.key, "a list of ones, the only one supported");
+    }
   } else {
     const std::string text = std::get<const char*>(only.value);
     if (reader.string(only.key, text) != text) {
@@ -23,13 +37,49 @@ void require_only_value(const JsonReader& reader, const ConfigTable::OnlyValue& 
   }
 }
 
-GroupedQueryConfig read_attention(const JsonReader& reader, const ConfigTable& table,
-                                  int64_t hidden_size) {
+GroupedQueryConfig read_grouped_query(const JsonReader& reader, const ConfigTable& table,
+                                      int64_t hidden_size) {
   GroupedQueryConfig attention = read_grouped_query_fields(reader, hidden_size);
   if (table.qkv_bias == nullptr) require_only_value(reader, {"attention_bias", false});
-  attention.qkv_bias = table.qkv_bias != nullptr && reader.boolean(table.qkv_bias, true);
-  attention.qk_norm = table.qk_norm;
+  if (table.qkv_bias != nullptr) {
+    attention.qkv_bias = table.qkv_bias_if_absent
+                             ? reader.boolean(table.qkv_bias, *table.qkv_bias_if_absent)
+                             : reader.boolean(table.qkv_bias);
+  }
+  if (table.qk_norm_switch == nullptr || reader.boolean(table.qk_norm_switch)) {
+    attention.qk_norm = table.qk_norm;
+  }
+  if (!table.partial_rotary) refuse_partial_rotary(reader, attention.head_dim);
+  attention.rotary =
+      read_rotary(reader, table.partial_rotary ? read_rotary_width(reader, attention.head_dim)
+                                               : attention.head_dim);
+  attention.rotary.pairs = table.rotary_pairs;
   return attention;
+}
+
+LatentConfig read_latent(const JsonReader& reader, const ConfigTable& table) {
+  require_only_value(reader, {"attention_bias", false});
+  LatentConfig attention = read_latent_fields(reader);
+  refuse_partial_rotary(reader, attention.rope_dim);
+  attention.rotary = read_rotary(reader, attention.rope_dim);
+  attention.rotary.pairs = table.rotary_pairs;
+  if (table.interleaved != nullptr && !reader.boolean(table.interleaved, true)) {
+    attention.rotary.pairs = nn::Rotary::Pairs::kHalves;
+  }
+  const auto head_dim = static_cast<double>(attention.nope_dim + attention.rope_dim);
+  attention.softmax_scale = read_deepseek_score_factor(reader) / std::sqrt(head_dim);
+  return attention;
+}
+
+AttentionConfig read_attention(const JsonReader& reader, const ConfigTable& table,
+                               int64_t hidden_size) {
+  switch (table.attention) {
+    case ConfigTable::Attention::kGroupedQuery:
+      return read_grouped_query(reader, table, hidden_size);
+    case ConfigTable::Attention::kLatent:
+      return read_latent(reader, table);
+  }
+  throw std::logic_error("an attention of no kind");
 }
 
 void read_window(const JsonReader& reader, ConfigTable::Window window, const ModelConfig& config) {
@@ -38,6 +88,9 @@ void read_window(const JsonReader& reader, ConfigTable::Window window, const Mod
       break;
     case ConfigTable::Window::kWhenGiven:
       refuse_short_window(reader, config);
+      break;
+    case ConfigTable::Window::kBehindLayers:
+      refuse_window_behind_layers(reader, config);
       break;
     case ConfigTable::Window::kWhenUsed:
       refuse_sliding_window(reader, config);
@@ -56,10 +109,45 @@ void read_layers(const JsonReader& reader, ConfigTable::Layers layers, ModelConf
     case ConfigTable::Layers::kDenseFirst:
       read_layers_behind_dense(reader, config);
       break;
+    case ConfigTable::Layers::kByInterval:
+      read_layers_by_interval(reader, config);
+      break;
   }
   if (static_cast<int64_t>(config.moe_layers.size()) < config.num_layers) {
     config.dense_intermediate_size = reader.integer("intermediate_size", 1, kMaxConfigSize);
   }
+}
+
+bool has_groups(const JsonReader& reader, ConfigTable::Groups groups) {
+  switch (groups) {
+    case ConfigTable::Groups::kNever:
+      return false;
+    case ConfigTable::Groups::kByCount:
+      return true;
+    case ConfigTable::Groups::kByMethod:
+      break;
+  }
+  const std::string method = reader.string("topk_method");
+  if (method != "greedy" && method != "group_limited_greedy") {
+    reader.fail("topk_method", "\"greedy\" or \"group_limited_greedy\", the ones supported");
+  }
+  return method != "greedy";
+}
+
+trace::RouterSpec read_router(const JsonReader& reader, const ConfigTable& table,
+                              int64_t num_experts) {
+  constexpr double kLargestScale = 1e6;
+  trace::RouterSpec router = table.router;
+  if (table.norm_topk != nullptr) router.norm_topk = reader.boolean(table.norm_topk);
+  if (table.min_sum != nullptr) {
+    router.min_sum = reader.number(table.min_sum, 0, 1, router.min_sum);
+  }
+  if (table.scale != nullptr) router.scale = reader.number(table.scale, 0, kLargestScale);
+  if (has_groups(reader, table.groups)) {
+    router.groups = reader.integer("n_group", 1, num_experts);
+    router.top_groups = reader.integer("topk_group", 1, router.groups);
+  }
+  return router;
 }
 
 void read_experts(const JsonReader& reader, const ConfigTable& table, ModelConfig& config) {
@@ -75,9 +163,8 @@ void read_experts(const JsonReader& reader, const ConfigTable& table, ModelConfi
       reader.fail(key, fmt::format("{}, as {} says", config.num_experts, count));
     }
   }
-  config.top_k = reader.integer("num_experts_per_tok", 1, config.num_experts);
-  config.router = table.router;
-  if (table.norm_topk != nullptr) config.router.norm_topk = reader.boolean(table.norm_topk);
+  config.top_k = reader.integer(table.top_k, 1, config.num_experts);
+  config.router = read_router(reader, table, config.num_experts);
   config.router_logit_bias = table.router_logit_bias;
   config.router_choice_bias = table.router_choice_bias;
   trace::check_router_spec(config.router, config.num_experts, config.top_k, reader.where());
@@ -93,14 +180,36 @@ void read_experts(const JsonReader& reader, const ConfigTable& table, ModelConfi
   config.shared_expert_gate = table.shared_gate;
 }
 
+// The decoder's part of config.json.
+JsonReader decoder_reader(const JsonReader& whole, const ConfigTable& table) {
+  if (table.decoder == nullptr) return whole;
+  const JsonReader reader = whole.object(table.decoder);
+  const std::string type = reader.string("model_type");
+  for (const char* known : table.decoder_types) {
+    if (type == known) return reader;
+  }
+  reader.fail("model_type",
+              fmt::format("{}, the ones supported", fmt::join(table.decoder_types, " or ")));
+}
+
 }  // namespace
 
-ModelConfig parse_config(const Architecture& architecture, const JsonReader& reader) {
+ModelConfig parse_config(const Architecture& architecture, const JsonReader& whole) {
   const ConfigTable& table = architecture.config;
+  const JsonReader reader = decoder_reader(whole, table);
   ModelConfig config;
   config.model_type = architecture.model_type;
   config.spellings = architecture.spellings;
   read_decoder_fields(reader, config);
+  // Of a decoder inside a larger model either may speak of it.
+  config.storage = read_weight_storage(reader.has("quantization_config") ? reader : whole);
+  if (table.longest_text != nullptr) {
+    const int64_t longest = reader.integer(table.longest_text, 1, INT64_MAX);
+    if (longest < config.max_positions) {
+      config.max_positions = longest;
+      config.max_positions_key = table.longest_text;
+    }
+  }
   config.attention = read_attention(reader, table, config.hidden_size);
   read_window(reader, table.window, config);
   for (const ConfigTable::OnlyValue& only : table.only) require_only_value(reader, only);

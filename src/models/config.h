@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "models/weights/checkpoint_format.h"
 #include "models/weights/weight_names.h"
+#include "nn/rotary.h"
 #include "trace/router_spec.h"
 
 namespace foregate::models {
@@ -25,15 +27,35 @@ struct GroupedQueryConfig {
   int64_t head_dim = 0;
   bool qkv_bias = false;
   QkNorm qk_norm = QkNorm::kNone;  ///< of query and key, before the rotation
-  double rope_theta = 0;
+  nn::Rotary rotary{};
+  std::optional<double> softmax_scale{};  ///< nothing: 1 / sqrt(head_dim)
 
   int64_t query_size() const { return num_heads * head_dim; }
   int64_t key_size() const { return num_kv_heads * head_dim; }  ///< and that of values
   int64_t qkv_size() const { return query_size() + 2 * key_size(); }
 };
 
+/// Multi-head latent attention: see nn::LatentShape.
+struct LatentConfig {
+  int64_t num_heads = 0;
+  int64_t query_rank =
+      0;  ///< of the latent that queries are made of; 0: of the hidden state itself
+  int64_t kv_rank = 0;
+  int64_t nope_dim = 0;
+  int64_t rope_dim = 0;
+  int64_t value_dim = 0;
+  double softmax_scale = 1;
+  double norm_epsilon = 0;  ///< of the latents' norms
+  nn::Rotary rotary{};      ///< of rope_dim elements
+
+  int64_t query_size() const { return num_heads * (nope_dim + rope_dim); }
+  int64_t latent_size() const { return kv_rank + rope_dim; }  ///< what a token leaves in the cache
+  int64_t expanded_size() const { return num_heads * (nope_dim + value_dim); }
+  int64_t mixed_size() const { return num_heads * value_dim; }
+};
+
 /// The kinds of attention that there are. Whatever differs between them visits it.
-using AttentionConfig = std::variant<GroupedQueryConfig>;
+using AttentionConfig = std::variant<GroupedQueryConfig, LatentConfig>;
 
 /// Geometry of a decoder-only MoE model: everything that config.json decides and the engine
 /// computes by. Architectures fill it; the decoder does not know which one did.
@@ -42,7 +64,8 @@ struct ModelConfig {
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
   int64_t num_layers = 0;
-  int64_t max_positions = 0;  ///< longest text
+  int64_t max_positions = 0;                                  ///< longest text
+  const char* max_positions_key = "max_position_embeddings";  ///< of config.json, that says so
   double rms_norm_epsilon = 0;
   bool tie_word_embeddings = false;
   CheckpointFormat storage;  ///< how the checkpoint keeps its matrices

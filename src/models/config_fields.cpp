@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -12,32 +13,6 @@ namespace {
 
 constexpr int64_t kMaxLayers = 4096;
 constexpr int64_t kMaxPositions = int64_t{1} << 31;
-
-// The rotation must be the plain one: no scaling, all of the head.
-void check_rope_kind(const JsonReader& rope) {
-  for (const char* key : {"rope_type", "type"}) {
-    if (rope.string(key, "default") != "default")
-      rope.fail(key, "\"default\", the only one supported");
-  }
-  if (rope.number("partial_rotary_factor", 0, 1, 1.0) != 1.0) {
-    rope.fail("partial_rotary_factor", "1, the only one supported");
-  }
-}
-
-// Either the old rope_theta beside an empty rope_scaling, or the new rope_parameters.
-double read_rope_theta(const JsonReader& reader) {
-  constexpr double kLargest = 1e12;
-  if (reader.has("rope_scaling")) check_rope_kind(reader.object("rope_scaling"));
-  if (!reader.has("rope_parameters")) return reader.number("rope_theta", 1, kLargest);
-  const JsonReader rope = reader.object("rope_parameters");
-  check_rope_kind(rope);
-  if (!rope.has("rope_theta")) return reader.number("rope_theta", 1, kLargest);
-  const double theta = rope.number("rope_theta", 1, kLargest);
-  if (reader.number("rope_theta", 1, kLargest, theta) != theta) {
-    reader.fail("rope_theta", fmt::format("{:g}, as in rope_parameters", theta));
-  }
-  return theta;
-}
 
 bool window_may_cut(const JsonReader& reader, const ModelConfig& config) {
   return reader.has("sliding_window") &&
@@ -64,7 +39,6 @@ void read_decoder_fields(const JsonReader& reader, ModelConfig& config) {
   if (reader.string("hidden_act") != "silu") {
     reader.fail("hidden_act", "\"silu\", the only one supported");
   }
-  config.storage = read_weight_storage(reader);
 }
 
 GroupedQueryConfig read_grouped_query_fields(const JsonReader& reader, int64_t hidden_size) {
@@ -85,7 +59,29 @@ GroupedQueryConfig read_grouped_query_fields(const JsonReader& reader, int64_t h
     reader.fail(reader.has("head_dim") ? "head_dim" : "num_attention_heads",
                 fmt::format("heads of an even size, not {}", attention.head_dim));
   }
-  attention.rope_theta = read_rope_theta(reader);
+  return attention;
+}
+
+LatentConfig read_latent_fields(const JsonReader& reader) {
+  LatentConfig attention;
+  attention.num_heads = reader.integer("num_attention_heads", 1, kMaxConfigSize);
+  if (reader.integer("num_key_value_heads", 1, kMaxConfigSize, attention.num_heads) !=
+      attention.num_heads) {
+    reader.fail("num_key_value_heads",
+                fmt::format("{}, as many as num_attention_heads", attention.num_heads));
+  }
+  // Null where queries are not compressed; the key itself must be there.
+  if (!reader.json().contains("q_lora_rank")) reader.integer("q_lora_rank", 1, kMaxConfigSize);
+  if (reader.has("q_lora_rank")) {
+    attention.query_rank = reader.integer("q_lora_rank", 1, kMaxConfigSize);
+  }
+  attention.kv_rank = reader.integer("kv_lora_rank", 1, kMaxConfigSize);
+  attention.nope_dim = reader.integer("qk_nope_head_dim", 1, kMaxConfigSize);
+  attention.rope_dim = reader.integer("qk_rope_head_dim", 2, kMaxConfigSize);
+  if (attention.rope_dim % 2 != 0) reader.fail("qk_rope_head_dim", "an even number");
+  attention.value_dim = reader.integer("v_head_dim", 1, kMaxConfigSize);
+  // transformers gives these norms the epsilon of their class, whatever rms_norm_eps says.
+  attention.norm_epsilon = 1e-6;
   return attention;
 }
 
@@ -104,6 +100,15 @@ void refuse_sliding_window(const JsonReader& reader, const ModelConfig& config) 
     if ((!slides && type != "full_attention") || (slides && window_may_cut(reader, config))) {
       reader.fail("layer_types", expected);
     }
+  }
+}
+
+void refuse_window_behind_layers(const JsonReader& reader, const ModelConfig& config) {
+  if (reader.has("layer_types")) {
+    refuse_sliding_window(reader, config);
+  } else if (window_may_cut(reader, config) &&
+             reader.integer("max_window_layers", 0, INT64_MAX) < config.num_layers) {
+    reader.fail("sliding_window", no_short_window(config));
   }
 }
 
@@ -132,14 +137,44 @@ void read_sparse_layers(const JsonReader& reader, ModelConfig& config) {
 }
 
 void read_layers_behind_dense(const JsonReader& reader, ModelConfig& config) {
-  const int64_t dense = reader.integer("first_k_dense_replace", 0, config.num_layers);
-  const int64_t step = reader.integer("moe_layer_freq", 1, config.num_layers);
-  for (int64_t layer = dense; layer < config.num_layers; ++layer) {
-    if (layer % step == 0) config.moe_layers.push_back(static_cast<int>(layer));
+  const bool listed = reader.has("mlp_layer_types");
+  if (listed) {
+    const std::vector<std::string> types = reader.strings("mlp_layer_types");
+    if (static_cast<int64_t>(types.size()) < config.num_layers) {
+      reader.fail("mlp_layer_types", fmt::format("one for each of {} layers", config.num_layers));
+    }
+    for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+      if (types[layer] == "sparse") {
+        config.moe_layers.push_back(static_cast<int>(layer));
+      } else if (types[layer] != "dense") {
+        reader.fail("mlp_layer_types", "\"dense\" and \"sparse\", the ones supported");
+      }
+    }
+  } else {
+    const int64_t dense = reader.integer("first_k_dense_replace", 0, config.num_layers);
+    const int64_t step = reader.integer("moe_layer_freq", 1, config.num_layers, 1);
+    for (int64_t layer = dense; layer < config.num_layers; ++layer) {
+      if (layer % step == 0) config.moe_layers.push_back(static_cast<int>(layer));
+    }
+  }
+  if (!config.moe_layers.empty()) return;
+  reader.fail(listed ? "mlp_layer_types" : "first_k_dense_replace",
+              fmt::format("what leaves an MoE layer among the {}", config.num_layers));
+}
+
+void read_layers_by_interval(const JsonReader& reader, ModelConfig& config) {
+  const int64_t last = config.num_layers - 1;
+  const int64_t start = reader.integer("moe_layer_start_index", 0, last);
+  int64_t end = reader.integer("moe_layer_end_index", -1, kMaxLayers);
+  if (end == -1) end = last;
+  const int64_t interval = reader.integer("moe_layer_interval", 1, config.num_layers);
+  for (int64_t layer = start; layer <= std::min(end, last); ++layer) {
+    if ((layer + 1) % interval == 0) config.moe_layers.push_back(static_cast<int>(layer));
   }
   if (config.moe_layers.empty()) {
-    reader.fail("first_k_dense_replace",
-                fmt::format("a number that, with moe_layer_freq, leaves an MoE layer among the {}",
+    reader.fail("moe_layer_interval",
+                fmt::format("what, with moe_layer_start_index and moe_layer_end_index, leaves an "
+                            "MoE layer among the {}",
                             config.num_layers));
   }
 }

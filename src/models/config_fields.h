@@ -9,11 +9,15 @@ namespace foregate::models {
 // value and what is supported.
 
 /// vocab_size, hidden_size, num_hidden_layers, max_position_embeddings, rms_norm_eps,
-/// tie_word_embeddings, quantization_config; refuses activations other than silu.
+/// tie_word_embeddings; refuses activations other than silu.
 void read_decoder_fields(const JsonReader& reader, ModelConfig& config);
 
-/// num_attention_heads, num_key_value_heads, head_dim, the rope fields.
+/// num_attention_heads, num_key_value_heads, head_dim.
 GroupedQueryConfig read_grouped_query_fields(const JsonReader& reader, int64_t hidden_size);
+
+/// num_attention_heads, q_lora_rank, kv_lora_rank and the sizes of heads: DeepSeek's latent
+/// attention, without its rotation and scale.
+LatentConfig read_latent_fields(const JsonReader& reader);
 
 /// Refuses sliding-window attention that would cut off any position the model allows. Needs
 /// max_positions.
@@ -23,12 +27,20 @@ void refuse_sliding_window(const JsonReader& reader, const ModelConfig& config);
 /// another key. Needs max_positions.
 void refuse_short_window(const JsonReader& reader, const ModelConfig& config);
 
+/// Refuses sliding windows that layer_types or, without it, max_window_layers give to any layer.
+/// Needs max_positions and num_layers.
+void refuse_window_behind_layers(const JsonReader& reader, const ModelConfig& config);
+
 /// Marks the layers that decoder_sparse_step and mlp_only_layers leave sparse. Needs num_layers.
 void read_sparse_layers(const JsonReader& reader, ModelConfig& config);
 
-/// Marks the layers from first_k_dense_replace on whose number moe_layer_freq divides. Needs
-/// num_layers.
+/// Marks the layers from first_k_dense_replace on whose number moe_layer_freq divides, or those
+/// that mlp_layer_types calls sparse. Needs num_layers.
 void read_layers_behind_dense(const JsonReader& reader, ModelConfig& config);
+
+/// Marks every moe_layer_interval-th of the layers from moe_layer_start_index to
+/// moe_layer_end_index. Needs num_layers.
+void read_layers_by_interval(const JsonReader& reader, ModelConfig& config);
 
 /// Largest size that config fields may have: products of two stay far from overflow.
 inline constexpr int64_t kMaxConfigSize = int64_t{1} << 24;

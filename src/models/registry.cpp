@@ -9,11 +9,22 @@
 // A line an architecture: the function that its file in architectures/ defines.
 // clang-format off
 #define FOREGATE_FOR_EACH_ARCHITECTURE(use) \
-  use(qwen2_moe) \
-  use(qwen3_moe) \
-  use(mixtral)   \
-  use(deepseek)  \
-  use(olmoe)
+  use(qwen2_moe)     \
+  use(qwen3_moe)     \
+  use(mixtral)       \
+  use(olmoe)         \
+  use(deepseek)      \
+  use(deepseek_v2)   \
+  use(deepseek_v3)   \
+  use(deepseek_v32)  \
+  use(kimi_k2)       \
+  use(kimi_k25)      \
+  use(glm4_moe)      \
+  use(glm4_moe_lite) \
+  use(glm_moe_dsa)   \
+  use(dots1)         \
+  use(minimax_m2)    \
+  use(ernie4_5_moe)
 // clang-format on
 
 namespace foregate::models {

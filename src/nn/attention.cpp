@@ -35,7 +35,7 @@ torch::Tensor attention_by_text(const torch::Tensor& qkv, std::span<const int32_
     const torch::Tensor value =
         heads(shape.num_heads * shape.head_dim + kv_size, kv_size).expand_as(query);
     const torch::Tensor mixed = at::scaled_dot_product_attention(
-        query, key, value, /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true);
+        query, key, value, /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true, shape.scale);
     result.narrow(0, first, count)
         .view({count, shape.num_kv_heads, group, shape.head_dim})
         .copy_(mixed.permute({2, 0, 1, 3}));

@@ -2,7 +2,9 @@
 
 #include <torch/types.h>
 
+#include <cmath>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 namespace foregate::nn {
@@ -13,6 +15,10 @@ struct AttentionShape {
   int64_t num_heads = 0;
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
+  std::optional<double> scale{};  ///< of scores; nothing: 1 / sqrt(D)
+  double score_scale() const {
+    return scale.value_or(1 / std::sqrt(static_cast<double>(head_dim)));
+  }
   int64_t qkv_size() const { return (num_heads + 2 * num_kv_heads) * head_dim; }
 };
 
@@ -26,9 +32,9 @@ struct PackedTexts {
   int64_t longest = 0;                  ///< tokens of the longest text
 };
 
-/// Causal softmax attention within each of the packed texts, scaled by 1 / sqrt(D). On a GPU in 16
-/// bits this is one flash attention over all texts (Dao 2023), our own for heads of 64 and 128,
-/// elsewhere one product a text.
+/// Causal softmax attention within each of the packed texts. On a GPU in 16 bits this is one flash
+/// attention over all texts (Dao 2023), our own for heads of 64 and 128, elsewhere one product a
+/// text.
 torch::Tensor attention(const torch::Tensor& qkv,  // [T, (num_heads + 2 num_kv_heads) * D]: q, k, v
                         const PackedTexts& texts,
                         const AttentionShape& shape);  // -> [T, num_heads * D]

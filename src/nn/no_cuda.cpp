@@ -37,8 +37,8 @@ torch::Tensor gather_rms_norm_cuda(const torch::Tensor& /*states*/, const torch:
   not_in_this_build("gather_rms_norm_cuda");
 }
 
-void rope_cuda(torch::Tensor& /*rows*/, const torch::Tensor& /*positions*/,
-               const torch::Tensor& /*cos*/, const torch::Tensor& /*sin*/, int64_t /*heads*/) {
+void rope_cuda(const torch::Tensor& /*heads*/, const torch::Tensor& /*positions*/,
+               const torch::Tensor& /*cos*/, const torch::Tensor& /*sin*/) {
   not_in_this_build("rope_cuda");
 }
 

@@ -26,10 +26,13 @@ torch::Tensor rotated_qkv(const torch::Tensor& x, const QkvWeights& weights,
                               .positions = positions,
                               .angles = rope.angles(max_position),
                               .heads = rotated_heads};
-  if (!has_norms && has_rotated_linear_cuda(x, rotated)) return rotated_linear_cuda(x, rotated);
+  if (!has_norms && rope.turns_halves_of(shape.head_dim) && has_rotated_linear_cuda(x, rotated))
+    return rotated_linear_cuda(x, rotated);
   torch::Tensor qkv = nn::linear(x, projection, weights.bias);
   if (has_norms) qk_norm(qkv, weights.query_norm, weights.key_norm, shape, weights.epsilon);
-  rope.apply(qkv, positions, rotated_heads, max_position);
+  rope.apply(qkv.narrow(1, 0, rotated_heads * shape.head_dim)
+                 .view({qkv.size(0), rotated_heads, shape.head_dim}),
+             positions, max_position);
   return qkv;
 }
 

@@ -4,36 +4,44 @@
 
 #include <cstdint>
 
+#include "nn/rotary.h"
+
 namespace foregate::nn {
 
 /// Cosines and sines of rotary positions.
 struct RotaryAngles {
-  torch::Tensor cos;  ///< [positions, D/2]
-  torch::Tensor sin;  ///< [positions, D/2]
+  torch::Tensor cos;  ///< [positions, width / 2]
+  torch::Tensor sin;  ///< [positions, width / 2]
 };
 
-/// Rotary position embedding (Su et al. 2021) in the halves layout of transformers: element i of a
-/// head is rotated together with element i + D/2 by the angle position * theta^(-2i/D).
+/// Rotary position embedding: applies a Rotary.
 class Rope {
  public:
-  Rope(int64_t head_dim, double theta, torch::Device device, torch::ScalarType dtype);
+  Rope(const Rotary& rotary, torch::Device device, torch::ScalarType dtype);
 
-  /// Rotates the first `heads` heads of each row in place; the rest of the row (values) stays.
-  /// Angles and their cosines are taken in float32, then rounded to the compute dtype.
-  void apply(torch::Tensor& rows,             // [T, >= heads * D] contiguous, compute dtype
-             const torch::Tensor& positions,  // [T] int64, on the rows' device
-             int64_t heads,
-             int64_t max_position);  // no position is larger
+  /// Rotates the first width() elements of each head in place; the rest of a head stays. Angles and
+  /// their cosines are taken in float32, multiplied by the factor, then rounded to the compute
+  /// dtype.
+  void apply(const torch::Tensor& heads,      // [T, n, >= width] compute dtype, the last dimension
+                                              // contiguous: may be a part of wider rows
+             const torch::Tensor& positions,  // [T] int64, on their device
+             int64_t max_position);           // no position is larger
 
   /// In the compute dtype, for positions up to this one at least.
   const RotaryAngles& angles(int64_t max_position);
+  /// Whether all of a head of this size turns, in halves: what kernels do that rotate by the way.
+  bool turns_halves_of(int64_t head_dim) const {
+    return pairs_ == Rotary::Pairs::kHalves && width_ == head_dim;
+  }
 
  private:
   void grow(int64_t positions);
 
-  int64_t head_dim_;
+  int64_t width_;
+  Rotary::Pairs pairs_;
+  double factor_;
   torch::ScalarType dtype_;
-  torch::Tensor inverse_frequency_;  ///< [D/2] float32
+  torch::Tensor inverse_frequency_;  ///< [width / 2] float32
   RotaryAngles angles_;              ///< of the positions so far
 };
 

@@ -15,7 +15,7 @@ namespace {
 using testing::error_of;
 using ::testing::HasSubstr;
 
-constexpr KvLayout kSmall{.layers = 2, .kv_heads = 1, .head_dim = 2};
+constexpr KvLayout kSmall{.layers = 2, .kv_heads = 1, .key_dim = 2, .value_dim = 2};
 constexpr int64_t kPage = 4 * 2 * 2 * 2 * 4;  // 4 tokens, 2 layers, keys and values, 2 float32
 
 KvCache small_cache(int64_t pages) {

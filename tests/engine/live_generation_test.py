@@ -17,7 +17,8 @@ transformers = pytest.importorskip("transformers")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/models"), str(ROOT / "tests/engine/goldens")]
 from make_generation_goldens import greedy  # noqa: E402
-from random_models import DEEPSEEK, MIXTRAL, OLMOE, QWEN2, QWEN3, load_reference, write_model  # noqa: E402
+from random_models import (DEEPSEEK, DEEPSEEK_V2, DEEPSEEK_V3, ERNIE, GLM4_MOE, MINIMAX_M2, MIXTRAL, OLMOE,  # noqa: E402
+                           QWEN2, QWEN3, load_reference, write_model)
 
 PROGRAM = os.environ.get("FOREGATE_BIN", str(ROOT / "build/cpu/apps/foregate/foregate"))
 LENGTHS = (1, 70, 9)
@@ -27,6 +28,11 @@ MODELS = {
     "olmoe": OLMOE | {"num_key_value_heads": 2},
     "qwen3_moe": QWEN3,
     "deepseek": DEEPSEEK | {"num_hidden_layers": 3},
+    "deepseek_v2": DEEPSEEK_V2,
+    "deepseek_v3": DEEPSEEK_V3,
+    "glm4_moe": GLM4_MOE,
+    "minimax_m2": MINIMAX_M2,
+    "ernie4_5_moe": ERNIE,
 }
 
 

@@ -86,9 +86,11 @@ TEST_P(ParityTest, HalfPrecisionMostlyAgrees) {
 
 INSTANTIATE_TEST_SUITE_P(Random, ParityTest,
                          ::testing::Values("plain", "mixed-dense", "tied-fused", "sharded",
-                                           "mixtral", "olmoe", "qwen3", "deepseek"),
+                                           "mixtral", "olmoe", "qwen3", "deepseek", "deepseek_v2",
+                                           "deepseek_v3", "glm4_moe", "minimax_m2", "ernie4_5_moe"),
                          testing::test_name);
-INSTANTIATE_TEST_SUITE_P(Trained, ParityTest, ::testing::Values("seed-geometry", "mini-qwen"),
+INSTANTIATE_TEST_SUITE_P(Trained, ParityTest,
+                         ::testing::Values("seed-geometry", "mini-qwen", "mini-deepseek"),
                          testing::test_name);
 
 }  // namespace

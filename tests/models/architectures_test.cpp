@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -74,6 +75,109 @@ Json deepseek() {
   return json;
 }
 
+Json latent(const char* model_type) {
+  Json json = common(model_type);
+  json.update({{"num_key_value_heads", 4},
+               {"q_lora_rank", 24},
+               {"kv_lora_rank", 16},
+               {"qk_nope_head_dim", 8},
+               {"qk_rope_head_dim", 4},
+               {"v_head_dim", 6},
+               {"n_routed_experts", 8},
+               {"n_shared_experts", 1},
+               {"moe_intermediate_size", 24},
+               {"intermediate_size", 48},
+               {"moe_layer_freq", 1},
+               {"first_k_dense_replace", 1}});
+  return json;
+}
+
+Json deepseek_v2() {
+  Json json = latent("deepseek_v2");
+  json.update({{"q_lora_rank", nullptr},
+               {"norm_topk_prob", false},
+               {"routed_scaling_factor", 16.0},
+               {"topk_method", "group_limited_greedy"},
+               {"n_group", 4},
+               {"topk_group", 2}});
+  return json;
+}
+
+Json deepseek_v3() {
+  Json json = latent("deepseek_v3");
+  json.update({{"norm_topk_prob", true},
+               {"routed_scaling_factor", 2.5},
+               {"scoring_func", "sigmoid"},
+               {"topk_method", "noaux_tc"},
+               {"n_group", 4},
+               {"topk_group", 2}});
+  return json;
+}
+
+Json glm_moe_dsa() {
+  Json json = deepseek_v3();
+  json.update({{"model_type", "glm_moe_dsa"}, {"index_topk", 16}});
+  return json;
+}
+
+Json kimi_k25() {
+  Json decoder = deepseek_v3();
+  decoder["model_type"] = "kimi_k2";
+  return {{"model_type", "kimi_k25"}, {"text_config", decoder}};
+}
+
+Json glm4_moe() {
+  Json json = common("glm4_moe");
+  json.update({{"n_routed_experts", 8},
+               {"n_shared_experts", 1},
+               {"moe_intermediate_size", 24},
+               {"intermediate_size", 48},
+               {"first_k_dense_replace", 1},
+               {"norm_topk_prob", true},
+               {"routed_scaling_factor", 2.5},
+               {"n_group", 1},
+               {"topk_group", 1},
+               {"head_dim", 16},
+               {"attention_bias", true},
+               {"use_qk_norm", true},
+               {"partial_rotary_factor", 0.5}});
+  return json;
+}
+
+Json minimax_m2() {
+  Json json = common("minimax_m2");
+  json.update({{"num_local_experts", 8},
+               {"intermediate_size", 24},
+               {"head_dim", 16},
+               {"rotary_dim", 8},
+               {"attn_type_list", {1, 1, 1, 1}}});
+  return json;
+}
+
+Json ernie4_5_moe() {
+  Json json = common("ernie4_5_moe");
+  json.erase("num_experts_per_tok");
+  json.update({{"moe_num_experts", 8},
+               {"moe_k", 3},
+               {"moe_num_shared_experts", 2},
+               {"moe_intermediate_size", 24},
+               {"intermediate_size", 48},
+               {"moe_layer_start_index", 1},
+               {"moe_layer_end_index", -1},
+               {"moe_layer_interval", 1}});
+  return json;
+}
+
+Json dots1() {
+  Json json = glm4_moe();
+  json.update({{"model_type", "dots1"},
+               {"attention_bias", false},
+               {"sliding_window", 8},
+               {"max_window_layers", 4}});
+  json.erase("partial_rotary_factor");
+  return json;
+}
+
 ModelConfig parse(const Json& json) {
   const JsonReader reader(json, "config.json");
   return parse_config(known_architectures().find(reader), reader);
@@ -124,6 +228,113 @@ TEST(Deepseek, DenseLayersFirstAndSharedExpertsAsOne) {
   EXPECT_EQ(parse(json).shared_intermediate_size, 0);
 }
 
+LatentConfig latent_of(const ModelConfig& config) {
+  return std::get<LatentConfig>(config.attention);
+}
+
+constexpr auto kSigmoid = trace::RouterSpec::Score::kSigmoid;
+constexpr auto kSumOfTopTwo = trace::RouterSpec::GroupScore::kSumOfTopTwo;
+
+TEST(DeepseekV3, LatentAttentionAndGroupsOfExperts) {
+  Json json = deepseek_v3();
+  const ModelConfig config = parse(json);
+  const LatentConfig attention = latent_of(config);
+  EXPECT_EQ(attention.query_rank, 24);
+  EXPECT_EQ(attention.latent_size(), 20);
+  EXPECT_EQ(attention.norm_epsilon, 1e-6);  // whatever rms_norm_eps says
+  EXPECT_EQ(attention.rotary.width(), 4);
+  EXPECT_EQ(attention.rotary.pairs, nn::Rotary::Pairs::kInterleaved);
+  EXPECT_DOUBLE_EQ(attention.softmax_scale, 1 / std::sqrt(12.0));
+  EXPECT_EQ(config.router, (trace::RouterSpec{.score = kSigmoid,
+                                              .norm_topk = true,
+                                              .epsilon = 1e-20,
+                                              .scale = 2.5,
+                                              .groups = 4,
+                                              .top_groups = 2,
+                                              .group_score = kSumOfTopTwo}));
+  EXPECT_TRUE(config.router_choice_bias);
+  EXPECT_THAT(config.moe_layers, ElementsAre(1, 2, 3));
+  json["rope_interleave"] = false;
+  EXPECT_EQ(latent_of(parse(json)).rotary.pairs, nn::Rotary::Pairs::kHalves);
+}
+
+// The softmax factors of DeepSeek-V3 and V2-Lite; cosines and sines keep their size.
+TEST(DeepseekV3, YarnSharpensTheSoftmax) {
+  Json json = deepseek_v3();
+  json["rope_scaling"] = {{"type", "yarn"},
+                          {"factor", 40},
+                          {"mscale", 1.0},
+                          {"mscale_all_dim", 1.0},
+                          {"beta_fast", 32},
+                          {"beta_slow", 1},
+                          {"original_max_position_embeddings", 4096}};
+  EXPECT_NEAR(latent_of(parse(json)).softmax_scale * std::sqrt(12.0), 1.873854, 1e-6);
+  EXPECT_EQ(latent_of(parse(json)).rotary.factor, 1);
+  json["rope_scaling"].update({{"mscale", 0.707}, {"mscale_all_dim", 0.707}});
+  EXPECT_NEAR(latent_of(parse(json)).softmax_scale * std::sqrt(12.0), 1.589626, 1e-6);
+}
+
+TEST(DeepseekV2, GroupsByMethod) {
+  Json json = deepseek_v2();
+  const trace::RouterSpec grouped{.scale = 16, .groups = 4, .top_groups = 2};
+  EXPECT_EQ(parse(json).router, grouped);
+  EXPECT_EQ(latent_of(parse(json)).query_rank, 0);
+  json["topk_method"] = "greedy";
+  EXPECT_EQ(parse(json).router, (trace::RouterSpec{.scale = 16}));
+}
+
+TEST(GlmMoeDsa, TextsThatTheIndexerKeepsWhole) {
+  const ModelConfig config = parse(glm_moe_dsa());
+  EXPECT_EQ(config.max_positions, 16);
+  EXPECT_STREQ(config.max_positions_key, "index_topk");
+}
+
+TEST(KimiK25, IsTheDecoderInside) {
+  const ModelConfig config = parse(kimi_k25());
+  EXPECT_EQ(config.model_type, "kimi_k25");
+  EXPECT_EQ(config.spellings.front().router, "language_model.model.layers.{L}.mlp.gate.weight");
+  EXPECT_EQ(config.spellings.front().lm_head, "language_model.lm_head.weight");
+  EXPECT_EQ(latent_of(config).kv_rank, 16);
+}
+
+TEST(Glm4Moe, TurnsAPartOfEachHead) {
+  Json json = glm4_moe();
+  EXPECT_EQ(attention_of(parse(json)).rotary, nn::plain_rotary(8, 1e4));
+  EXPECT_TRUE(attention_of(parse(json)).qkv_bias);
+  EXPECT_EQ(attention_of(parse(json)).qk_norm, QkNorm::kHead);
+  json["use_qk_norm"] = false;
+  json["attention_bias"] = false;
+  EXPECT_FALSE(attention_of(parse(json)).qkv_bias);
+  EXPECT_EQ(attention_of(parse(json)).qk_norm, QkNorm::kNone);
+  json["mlp_layer_types"] = {"dense", "sparse", "dense", "sparse"};
+  EXPECT_THAT(parse(json).moe_layers, ElementsAre(1, 3));
+}
+
+TEST(MinimaxM2, AlwaysDividesByTheSum) {
+  const ModelConfig config = parse(minimax_m2());
+  EXPECT_EQ(config.router, (trace::RouterSpec{.score = kSigmoid, .norm_topk = true}));
+  EXPECT_EQ(attention_of(config).rotary, nn::plain_rotary(8, 1e4));
+  EXPECT_EQ(attention_of(config).qk_norm, QkNorm::kProjection);
+}
+
+TEST(Ernie45Moe, LayersByInterval) {
+  Json json = ernie4_5_moe();
+  EXPECT_THAT(parse(json).moe_layers, ElementsAre(1, 2, 3));
+  EXPECT_EQ(parse(json).router, (trace::RouterSpec{.norm_topk = true, .min_sum = 1e-12}));
+  EXPECT_EQ(parse(json).shared_intermediate_size, 48);
+  json.update({{"moe_layer_interval", 2}, {"moe_layer_end_index", 2}, {"moe_norm_min", 0.5}});
+  EXPECT_THAT(parse(json).moe_layers, ElementsAre(1));
+  EXPECT_EQ(parse(json).router.min_sum, 0.5);
+}
+
+TEST(Dots1, WindowsBehindTheLastLayer) {
+  Json json = dots1();
+  EXPECT_EQ(attention_of(parse(json)).qk_norm, QkNorm::kHead);
+  json.erase("max_window_layers");
+  json["layer_types"] = {"full_attention", "full_attention"};
+  EXPECT_NO_THROW(parse(json));
+}
+
 struct WrongCase {
   const char* name;
   Json (*config)();
@@ -152,6 +363,46 @@ std::vector<WrongCase> wrong_cases() {
       {"deepseek_all_dense", deepseek, "first_k_dense_replace", 4, {"first_k_dense_replace", "4"}},
       {"deepseek_freq_zero", deepseek, "moe_layer_freq", 0, {"moe_layer_freq", "0"}},
       {"deepseek_no_experts", deepseek, "n_routed_experts", gone, {"n_routed_experts"}},
+      {"v2_norm", deepseek_v2, "norm_topk_prob", true, {"norm_topk_prob", "true", "false"}},
+      {"v2_method", deepseek_v2, "topk_method", "noaux_tc", {"topk_method", "noaux_tc", "greedy"}},
+      {"v2_no_method", deepseek_v2, "topk_method", gone, {"topk_method"}},
+      {"v2_no_query_rank", deepseek_v2, "q_lora_rank", gone, {"q_lora_rank"}},
+      {"v2_freq", deepseek_v2, "moe_layer_freq", 2, {"moe_layer_freq", "2", "1"}},
+      {"v3_softmax", deepseek_v3, "scoring_func", "softmax", {"scoring_func", "softmax"}},
+      {"v3_groups", deepseek_v3, "n_group", 3, {"groups", "3", "8"}},
+      {"v3_more_groups", deepseek_v3, "topk_group", 5, {"topk_group", "5"}},
+      {"v3_groups_of_one", deepseek_v3, "n_group", 8, {"group_score"}},
+      {"v3_no_scale", deepseek_v3, "routed_scaling_factor", gone, {"routed_scaling_factor"}},
+      {"v3_kv_heads", deepseek_v3, "num_key_value_heads", 2, {"num_key_value_heads", "2", "4"}},
+      {"v3_bias", deepseek_v3, "attention_bias", true, {"attention_bias", "true"}},
+      {"v3_odd_rotation", deepseek_v3, "qk_rope_head_dim", 5, {"qk_rope_head_dim", "5", "even"}},
+      {"v3_linear", deepseek_v3, "rope_scaling", {{"type", "linear"}}, {"type", "linear", "yarn"}},
+      {"v3_layer_types", deepseek_v3, "mlp_layer_types", {"dense"}, {"mlp_layer_types", "4"}},
+      {"dsa_no_limit", glm_moe_dsa, "index_topk", gone, {"index_topk"}},
+      {"dsa_halves", glm_moe_dsa, "rope_interleave", false, {"rope_interleave", "false"}},
+      {"kimi_no_decoder", kimi_k25, "text_config", gone, {"text_config"}},
+      {"kimi_other_decoder",
+       kimi_k25,
+       "text_config",
+       {{"model_type", "llama"}},
+       {"text_config", "model_type", "llama", "kimi_k2 or deepseek_v3"}},
+      {"glm_no_bias_key", glm4_moe, "attention_bias", gone, {"attention_bias"}},
+      {"glm_no_norm_key", glm4_moe, "use_qk_norm", gone, {"use_qk_norm"}},
+      {"glm_no_rotary_key", glm4_moe, "partial_rotary_factor", gone, {"partial_rotary_factor"}},
+      {"glm_odd_part", glm4_moe, "partial_rotary_factor", 0.3, {"partial_rotary_factor", "0.3"}},
+      {"minimax_linear_layers", minimax_m2, "attn_type_list", {1, 0}, {"attn_type_list", "ones"}},
+      {"minimax_shared", minimax_m2, "shared_intermediate_size", 8, {"shared_intermediate_size"}},
+      {"minimax_contradiction",
+       minimax_m2,
+       "partial_rotary_factor",
+       1.0,
+       {"rotary_dim", "8", "16", "partial_rotary_factor"}},
+      {"ernie_bias", ernie4_5_moe, "use_bias", true, {"use_bias", "true"}},
+      {"ernie_no_layers", ernie4_5_moe, "moe_layer_end_index", 0, {"moe_layer_interval"}},
+      {"ernie_top_k", ernie4_5_moe, "moe_k", 9, {"moe_k", "9"}},
+      {"dots_bias", dots1, "attention_bias", true, {"attention_bias"}},
+      {"dots_early_window", dots1, "max_window_layers", 3, {"sliding_window", "8", "64"}},
+      {"dots_window", dots1, "layer_types", {"sliding_attention"}, {"layer_types"}},
       {"deepseek_bias", deepseek, "attention_bias", true, {"attention_bias"}},
   };
 }
@@ -174,7 +425,10 @@ TEST_P(WrongArchitectureTest, IsADataErrorThatNamesKeyAndValue) {
 INSTANTIATE_TEST_SUITE_P(Table, WrongArchitectureTest, ::testing::ValuesIn(wrong_cases()),
                          [](const auto& test) { return test.param.name; });
 
-// Counts as the model cards state them, in billions.
+// Counts as the model cards and reports state them, in billions. Of the active ones some count the
+// embedding and the output layer, some only one of the two, some neither: where the published
+// number leaves one out (37, 32, 40 and 10 of DeepSeek-V3, GLM-4.7, GLM-5 and MiniMax-M2, 2.4 of
+// V2-Lite), this one is counted by hand with both.
 struct RealModel {
   const char* file;
   double total;
@@ -192,9 +446,14 @@ class RealConfigTest : public ::testing::TestWithParam<RealModel> {};
 
 TEST_P(RealConfigTest, HasTheParametersOfItsModelCard) {
   if (!std::filesystem::exists(real_configs())) GTEST_SKIP() << real_configs() << " is missing";
-  const ModelSummary summary = summarize(read_model_config(real_configs() / GetParam().file));
-  EXPECT_NEAR(static_cast<double>(summary.total) / 1e9, GetParam().total, 0.05);
-  EXPECT_NEAR(static_cast<double>(summary.active) / 1e9, GetParam().active, 0.05);
+  // How the file keeps its matrices changes nothing.
+  Json json = read_json(real_configs() / GetParam().file);
+  json.erase("quantization_config");
+  if (json.contains("text_config")) json["text_config"].erase("quantization_config");
+  const ModelSummary summary = summarize(parse(json));
+  EXPECT_NEAR(static_cast<double>(summary.total) / 1e9, GetParam().total, 0.01 * GetParam().total);
+  EXPECT_NEAR(static_cast<double>(summary.active) / 1e9, GetParam().active,
+              0.01 * GetParam().active);
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, RealConfigTest,
@@ -202,7 +461,16 @@ INSTANTIATE_TEST_SUITE_P(Table, RealConfigTest,
                                            RealModel{"OLMoE-1B-7B-0125.json", 6.92, 1.28},
                                            RealModel{"Qwen1.5-MoE-A2.7B.json", 14.3, 2.7},
                                            RealModel{"Qwen3-30B-A3B.json", 30.5, 3.35},
-                                           RealModel{"deepseek-moe-16b-base.json", 16.4, 2.8}));
+                                           RealModel{"deepseek-moe-16b-base.json", 16.4, 2.8},
+                                           RealModel{"DeepSeek-V2-Lite.json", 15.7, 2.66},
+                                           RealModel{"DeepSeek-V3.json", 671, 37.55},
+                                           RealModel{"DeepSeek-V3.2.json", 671, 37.55},
+                                           RealModel{"Kimi-K2-Instruct.json", 1026, 32.6},
+                                           RealModel{"Kimi-K2.5.json", 1026, 32.6},
+                                           RealModel{"GLM-4.7-Flash.json", 30, 3.90},
+                                           RealModel{"GLM-4.7.json", 355, 33.63},
+                                           RealModel{"GLM-5.json", 744, 41.05},
+                                           RealModel{"MiniMax-M2.7.json", 230, 11.03}));
 
 TEST(RealIndex, OfMixtralHasTheNamesOfThePlan) {
   if (!std::filesystem::exists(real_configs())) GTEST_SKIP() << real_configs() << " is missing";

@@ -35,12 +35,17 @@ GroupedQueryConfig attention_of(const ModelConfig& config) {
   return std::get<GroupedQueryConfig>(config.attention);
 }
 
+nn::Rotary rotary_of(const Json& json) {
+  return attention_of(parse(json)).rotary;
+}
+
 TEST(Qwen2MoeConfig, ReadsThePublishedForm) {
   const ModelConfig config = parse(valid_config());
   EXPECT_EQ(attention_of(config).head_dim, 8);
   EXPECT_EQ(attention_of(config).num_kv_heads, 2);
   EXPECT_TRUE(attention_of(config).qkv_bias);
-  EXPECT_EQ(attention_of(config).rope_theta, 1e6);
+  EXPECT_EQ(attention_of(config).rotary, nn::plain_rotary(8, 1e6));
+  EXPECT_FALSE(attention_of(config).softmax_scale.has_value());
   EXPECT_THAT(config.moe_layers, ElementsAre(0, 1, 2, 3, 4, 5));
   EXPECT_EQ(config.dense_intermediate_size, 0);
   EXPECT_FALSE(config.router.norm_topk);
@@ -62,13 +67,32 @@ TEST(Qwen2MoeConfig, BothRopeSpellings) {
   Json json = valid_config();
   json.erase("rope_theta");
   json["rope_parameters"] = {{"rope_theta", 5e5}, {"rope_type", "default"}};
-  EXPECT_EQ(attention_of(parse(json)).rope_theta, 5e5);
+  EXPECT_EQ(rotary_of(json), nn::plain_rotary(8, 5e5));
   json["rope_theta"] = 5e5;
   json["rope_scaling"] = nullptr;
-  EXPECT_EQ(attention_of(parse(json)).rope_theta, 5e5);
+  EXPECT_EQ(rotary_of(json), nn::plain_rotary(8, 5e5));
   json.erase("rope_parameters");
   json["rope_scaling"] = {{"type", "default"}};
-  EXPECT_EQ(attention_of(parse(json)).rope_theta, 5e5);
+  EXPECT_EQ(rotary_of(json), nn::plain_rotary(8, 5e5));
+}
+
+TEST(Qwen2MoeConfig, YarnInBothSpellings) {
+  Json json = valid_config();
+  json["rope_scaling"] = {
+      {"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32}};
+  nn::Rotary expected = nn::yarn_rotary(8, 1e6, {.scale = 4, .original_context = 32});
+  expected.factor = nn::yarn_magnitude(4);
+  EXPECT_EQ(rotary_of(json), expected);
+  json["rope_parameters"] = json["rope_scaling"];
+  json["rope_parameters"]["rope_theta"] = 1e6;
+  EXPECT_EQ(rotary_of(json), expected);
+  json.erase("rope_scaling");
+  json["rope_parameters"].update({{"mscale", 0.5}, {"mscale_all_dim", 1.0}});
+  expected.factor = nn::yarn_magnitude(4, 0.5) / nn::yarn_magnitude(4);
+  EXPECT_EQ(rotary_of(json), expected);
+  json["rope_parameters"]["attention_factor"] = 1.5;
+  expected.factor = 1.5;
+  EXPECT_EQ(rotary_of(json), expected);
 }
 
 TEST(Qwen2MoeConfig, WindowsThatCannotMatter) {
@@ -118,7 +142,17 @@ std::vector<WrongCase> wrong_cases() {
       {"odd_head_dim", "head_dim", 7, {"head_dim", "7", "even"}},
       {"gelu", "hidden_act", "gelu", {"hidden_act", "gelu", "silu"}},
       {"epsilon_text", "rms_norm_eps", "small", {"rms_norm_eps"}},
-      {"yarn", "rope_scaling", {{"rope_type", "yarn"}}, {"rope_scaling", "yarn", "default"}},
+      {"yarn", "rope_scaling", {{"rope_type", "yarn"}}, {"rope_scaling", "factor"}},
+      {"dynamic", "rope_scaling", {{"rope_type", "dynamic"}}, {"rope_type", "dynamic", "yarn"}},
+      {"two_types",
+       "rope_scaling",
+       {{"rope_type", "default"}, {"type", "yarn"}},
+       {"type", "yarn", "default"}},
+      {"rotary_dim", "rotary_dim", 4, {"rotary_dim", "4", "8"}},
+      {"partial_rotation_outside",
+       "partial_rotary_factor",
+       0.5,
+       {"partial_rotary_factor", "0.5", "1"}},
       {"linear", "rope_scaling", {{"type", "linear"}, {"factor", 2}}, {"rope_scaling", "linear"}},
       {"rope_contradiction", "rope_parameters", {{"rope_theta", 1e4}}, {"rope_theta", "10000"}},
       {"partial_rotation",

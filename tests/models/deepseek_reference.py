@@ -5,7 +5,6 @@ paper (arXiv 2401.06066): y = sum of shared experts + sum over the top-k of gate
 over all routed experts, divided by their sum only if norm_topk_prob.
 """
 import copy
-import types
 
 import torch
 from torch import nn
@@ -19,11 +18,23 @@ def mlp_of(config, size):
     return LlamaMLP(config)
 
 
+class DeepseekTopKRouter(nn.Linear):
+    """Returns what transformers' routers return: logits, gate weights, experts."""
+
+    def __init__(self, config):
+        super().__init__(config.hidden_size, config.n_routed_experts, bias=False)
+        self.top_k, self.normalise = config.num_experts_per_tok, config.norm_topk_prob
+
+    def forward(self, rows):
+        logits = super().forward(rows)
+        gates, chosen = logits.softmax(-1).topk(self.top_k, -1)
+        return logits, gates / gates.sum(-1, keepdim=True) if self.normalise else gates, chosen
+
+
 class SparseMlp(nn.Module):
     def __init__(self, config):
         super().__init__()
-        self.top_k, self.normalise = config.num_experts_per_tok, config.norm_topk_prob
-        self.gate = nn.Linear(config.hidden_size, config.n_routed_experts, bias=False)
+        self.gate = DeepseekTopKRouter(config)
         self.experts = nn.ModuleList(mlp_of(config, config.moe_intermediate_size)
                                      for _ in range(config.n_routed_experts))
         if config.n_shared_experts:
@@ -31,10 +42,7 @@ class SparseMlp(nn.Module):
 
     def forward(self, x):
         rows = x.view(-1, x.shape[-1])
-        self.router_logits = self.gate(rows)
-        gates, chosen = self.router_logits.softmax(-1).topk(self.top_k, -1)
-        if self.normalise:
-            gates = gates / gates.sum(-1, keepdim=True)
+        _, gates, chosen = self.gate(rows)
         out = torch.zeros_like(rows)
         for token, (experts, weights) in enumerate(zip(chosen.tolist(), gates)):
             out[token] = sum(w * self.experts[e](rows[token]) for e, w in zip(experts, weights))
@@ -57,6 +65,4 @@ class DeepseekForCausalLM(LlamaForCausalLM):
         return cls(config)
 
     def forward(self, input_ids, **_ignored):
-        out = super().forward(input_ids=input_ids, use_cache=False)
-        sparse = [layer.mlp for layer in self.model.layers if isinstance(layer.mlp, SparseMlp)]
-        return types.SimpleNamespace(logits=out.logits, router_logits=[mlp.router_logits for mlp in sparse])
+        return super().forward(input_ids=input_ids, use_cache=False)

@@ -206,6 +206,15 @@ TEST_F(WeightPlanTest, WhatRoutingDoesNotNeedIsPassedOver) {
                     HasSubstr("lm_head.bias"), HasSubstr("and 6 more")));
 }
 
+// DeepSeek-V3.2's indexer is known, and nothing else in the layers.
+TEST_F(WeightPlanTest, WhatAnArchitectureLeavesUnreadIsPassedOver) {
+  config_.spellings.front().unread = {"model.layers.{L}.self_attn.indexer."};
+  tensors_.emplace_back("model.layers.1.self_attn.indexer.wk.weight", torch::ones({2}));
+  EXPECT_EQ(load_error(), "no error");
+  tensors_.emplace_back("model.layers.1.self_attn.index.wk.weight", torch::ones({2}));
+  EXPECT_THAT(load_error(), HasSubstr("1 unexpected: model.layers.1.self_attn.index.wk.weight"));
+}
+
 TEST_F(WeightPlanTest, WhatMayConcernRoutingIsRefused) {
   const Tensors complete = tensors_;
   for (const std::string name :

@@ -21,7 +21,7 @@ struct QkvCase {
     const auto moved = [&](const torch::Tensor& weight) {
       return weight.defined() ? weight.to(x.device(), x.scalar_type()) : weight;
     };
-    nn::Rope rope(shape.head_dim, 1e4, x.device(), x.scalar_type());
+    nn::Rope rope(nn::plain_rotary(shape.head_dim, 1e4), x.device(), x.scalar_type());
     const int64_t last = positions.numel() == 0 ? 0 : positions.max().item<int64_t>();
     return nn::rotated_qkv(
         x, {moved(projection), moved(bias), moved(query_norm), moved(key_norm), 1e-6}, shape, rope,

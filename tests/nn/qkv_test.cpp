@@ -19,8 +19,11 @@ class QkvTest : public testing::DtypeTest {
     if (layer.query_norm.defined()) {
       nn::qk_norm(qkv, layer.query_norm, layer.key_norm, layer.shape, 1e-6);
     }
-    nn::Rope rope(layer.shape.head_dim, 1e4, torch::kCPU, torch::kFloat64);
-    rope.apply(qkv, positions, layer.shape.num_heads + layer.shape.num_kv_heads, 599);
+    nn::Rope rope(nn::plain_rotary(layer.shape.head_dim, 1e4), torch::kCPU, torch::kFloat64);
+    const int64_t rotated = layer.shape.num_heads + layer.shape.num_kv_heads;
+    rope.apply(qkv.narrow(1, 0, rotated * layer.shape.head_dim)
+                   .view({qkv.size(0), rotated, layer.shape.head_dim}),
+               positions, 599);
     return qkv;
   }
 };

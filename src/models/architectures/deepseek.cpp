@@ -8,9 +8,7 @@ Architecture deepseek() {
   WeightNames names = llama_weight_names();
   add_dense_mlp_names(names);
   add_mlp_expert_names(names);
-  names.shared_gate = "model.layers.{L}.mlp.shared_experts.gate_proj.weight";
-  names.shared_up = "model.layers.{L}.mlp.shared_experts.up_proj.weight";
-  names.shared_down = "model.layers.{L}.mlp.shared_experts.down_proj.weight";
+  add_shared_experts_names(names);
   return {.model_type = "deepseek",
           .config = {.layers = ConfigTable::Layers::kDenseFirst,
                      .only = {{"scoring_func", "softmax"}},

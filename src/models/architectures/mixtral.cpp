@@ -6,11 +6,6 @@ namespace foregate::models {
 /// are called as published (block_sparse_moe, w1, w3, w2), or as transformers 5 names them in
 /// memory.
 Architecture mixtral() {
-  WeightNames published = llama_weight_names();
-  published.router = "model.layers.{L}.block_sparse_moe.gate.weight";
-  published.expert_gate = "model.layers.{L}.block_sparse_moe.experts.{E}.w1.weight";
-  published.expert_up = "model.layers.{L}.block_sparse_moe.experts.{E}.w3.weight";
-  published.expert_down = "model.layers.{L}.block_sparse_moe.experts.{E}.w2.weight";
   WeightNames in_memory = llama_weight_names();
   add_mlp_expert_names(in_memory);
   return {.model_type = "mixtral",
@@ -19,7 +14,7 @@ Architecture mixtral() {
                      .expert_size = "intermediate_size",
                      .router = {.norm_topk = true},  // by the architecture; there is no key
                      .norm_topk = nullptr},
-          .spellings = {published, in_memory}};
+          .spellings = {mixtral_weight_names(), in_memory}};
 }
 
 }  // namespace foregate::models

@@ -16,6 +16,7 @@ Architecture qwen2_moe() {
           .config = {.window = ConfigTable::Window::kWhenUsed,
                      // Published checkpoints are older than the key, and have the biases.
                      .qkv_bias = "qkv_bias",
+                     .qkv_bias_if_absent = true,
                      .layers = ConfigTable::Layers::kBySparseStep,
                      .shared_size = "shared_expert_intermediate_size",
                      .shared_gate = true},

@@ -29,11 +29,22 @@ struct GroupedQueryAttention {
   tensor::Weight output;     ///< [H, heads * D]
 };
 
+/// Weights of LatentConfig.
+struct LatentAttention {
+  tensor::Weight query_down;  ///< [R, H]; undefined: queries are made of the hidden state
+  torch::Tensor query_norm;   ///< [R]; undefined without query_down
+  tensor::Weight query;       ///< [heads * (nope + rope), R or H]
+  tensor::Weight latent;      ///< [kv_rank + rope, H]
+  torch::Tensor latent_norm;  ///< [kv_rank]
+  tensor::Weight expand;      ///< [heads * (nope + value), kv_rank]
+  tensor::Weight output;      ///< [H, heads * value]
+};
+
 /// One decoder layer. Tensors are in the compute dtype.
 struct LayerWeights {
-  torch::Tensor input_norm;                       ///< [H]
-  std::variant<GroupedQueryAttention> attention;  ///< of the kind of the config's
-  torch::Tensor post_attention_norm;              ///< [H]
+  torch::Tensor input_norm;                                        ///< [H]
+  std::variant<GroupedQueryAttention, LatentAttention> attention;  ///< of the kind of the config's
+  torch::Tensor post_attention_norm;                               ///< [H]
   std::variant<nn::MlpWeights, MoeWeights> mlp;
 
   /// Null in dense layers.

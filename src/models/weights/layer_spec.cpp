@@ -34,6 +34,10 @@ GroupedQueryAttention& grouped_query_of(LayerWeights& layer) {
   return held<GroupedQueryAttention>(layer.attention);
 }
 
+LatentAttention& latent_of(LayerWeights& layer) {
+  return held<LatentAttention>(layer.attention);
+}
+
 constexpr MlpSlots kDenseSlots = {
     [](LayerWeights& layer, tensor::Weight w) { dense_of(layer).gate_up = std::move(w); },
     [](LayerWeights& layer, tensor::Weight w) { dense_of(layer).down = std::move(w); }};
@@ -93,6 +97,36 @@ class LayerDescription {
     specs_.push_back(std::move(output));
   }
 
+  void add_attention(const LatentConfig& attention) {
+    const int64_t hidden = config_.hidden_size;
+    const bool low_rank = attention.query_rank > 0;
+    if (low_rank) {
+      add_matrix(names_.query_down, attention.query_rank, hidden,
+                 [](LayerWeights& layer, tensor::Weight w) {
+                   latent_of(layer).query_down = std::move(w);
+                 });
+      add_norm(
+          names_.query_down_norm, attention.query_rank,
+          [](LayerWeights& layer, tensor::Weight w) { latent_of(layer).query_norm = w.dense(); });
+    }
+    add_matrix(low_rank ? names_.query_up : names_.query + ".weight", attention.query_size(),
+               low_rank ? attention.query_rank : hidden, [](LayerWeights& layer, tensor::Weight w) {
+                 latent_of(layer).query = std::move(w);
+               });
+    add_matrix(
+        names_.latent, attention.latent_size(), hidden,
+        [](LayerWeights& layer, tensor::Weight w) { latent_of(layer).latent = std::move(w); });
+    add_norm(names_.latent_norm, attention.kv_rank, [](LayerWeights& layer, tensor::Weight w) {
+      latent_of(layer).latent_norm = w.dense();
+    });
+    add_matrix(
+        names_.latent_expand, attention.expanded_size(), attention.kv_rank,
+        [](LayerWeights& layer, tensor::Weight w) { latent_of(layer).expand = std::move(w); });
+    add_matrix(
+        names_.attention_output + ".weight", hidden, attention.mixed_size(),
+        [](LayerWeights& layer, tensor::Weight w) { latent_of(layer).output = std::move(w); });
+  }
+
   void add_qk_norms(const GroupedQueryConfig& attention) {
     const bool by_head = attention.qk_norm == QkNorm::kHead;
     add_norm(names_.query_norm, by_head ? attention.head_dim : attention.query_size(),
@@ -128,10 +162,12 @@ class LayerDescription {
   }
 
   void add_router_biases() {
-    const auto add = [&](const std::string& pattern, Setter set) {
-      WeightSpec bias = vector({config_.num_experts}, Start::kZeros, set);
+    const auto add = [&](const std::string& pattern, Setter set, bool is_row = false) {
+      const int64_t rows = is_row ? 1 : config_.num_experts;
+      WeightSpec bias = vector(is_row ? Shape{1, config_.num_experts} : Shape{config_.num_experts},
+                               Start::kZeros, set);
       bias.keep = Keep::kFloat32;
-      extend(bias, pattern, config_.num_experts);
+      extend(bias, pattern, rows);
       specs_.push_back(std::move(bias));
     };
     if (config_.router_logit_bias) {
@@ -140,9 +176,12 @@ class LayerDescription {
       });
     }
     if (config_.router_choice_bias) {
-      add(names_.router_choice_bias, [](LayerWeights& layer, tensor::Weight w) {
-        moe_of(layer).router_biases.choice = w.dense();
-      });
+      add(
+          names_.router_choice_bias,
+          [](LayerWeights& layer, tensor::Weight w) {
+            moe_of(layer).router_biases.choice = w.dense().flatten();
+          },
+          names_.router_choice_bias_is_row);
     }
   }
 
@@ -178,6 +217,12 @@ class LayerDescription {
     gate_up.role = down.role = role;
     specs_.push_back(std::move(gate_up));
     specs_.push_back(std::move(down));
+  }
+
+  void add_matrix(const std::string& pattern, int64_t rows, int64_t columns, Setter set) {
+    WeightSpec spec = matrix({rows, columns}, set);
+    extend(spec, pattern, rows);
+    specs_.push_back(std::move(spec));
   }
 
   void add_norm(const std::string& pattern, int64_t size, Setter set) {

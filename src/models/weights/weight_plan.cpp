@@ -70,10 +70,15 @@ bool concerns_decoder(const std::string& name, int64_t num_layers, const WeightN
   if (name.starts_with(layers)) {
     const std::string number =
         name.substr(layers.size(), name.find('.', layers.size()) - layers.size());
-    const bool is_number =
-        !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
+    const bool is_number = !number.empty() && number.size() <= 6 &&
+                           number.find_first_not_of("0123456789") == std::string::npos;
+    if (is_number && std::ranges::any_of(names.unread, [&](const std::string& pattern) {
+          return name.starts_with(weight_name(pattern, std::stoll(number)));
+        })) {
+      return false;
+    }
     // Layers behind the last one predict further tokens (MTP), or were cut off by hand.
-    return !is_number || number.size() > 6 || std::stoll(number) < num_layers;
+    return !is_number || std::stoll(number) < num_layers;
   }
   const std::string decoder = layers.substr(0, layers.find('.') + 1);
   if (!name.starts_with(decoder)) return false;

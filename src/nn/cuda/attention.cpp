@@ -44,7 +44,7 @@ bool has_flash_attention(const torch::Tensor& qkv, const AttentionShape& shape) 
 bool has_packed_attention_cuda(const torch::Tensor& qkv, const PackedTexts& texts,
                                const AttentionShape& shape) {
   const bool half = qkv.scalar_type() == torch::kBFloat16 || qkv.scalar_type() == torch::kFloat16;
-  return half && qkv.is_cuda() && qkv.is_contiguous() &&
+  return half && !shape.scale && qkv.is_cuda() && qkv.is_contiguous() &&
          kernels::can_run(packed_attention_of(qkv, texts, shape), kernel_dtype(qkv));
 }
 
@@ -59,7 +59,7 @@ torch::Tensor flash_attention_cuda(const torch::Tensor& qkv, const PackedTexts& 
       heads(0, shape.num_heads), heads(shape.num_heads, shape.num_kv_heads),
       heads(shape.num_heads + shape.num_kv_heads, shape.num_kv_heads), texts.cu_seqlens_on_device,
       texts.cu_seqlens_on_device, texts.longest, texts.longest, /*dropout_p=*/0.0,
-      /*is_causal=*/true, /*return_debug_mask=*/false));
+      /*is_causal=*/true, /*return_debug_mask=*/false, shape.scale));
   return mixed.reshape({tokens, shape.num_heads * shape.head_dim});
 }
 

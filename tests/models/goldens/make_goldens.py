@@ -28,8 +28,8 @@ from transformers.utils import logging
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from random_models import (DEEPSEEK, MIXTRAL, OLMOE, QWEN2, QWEN3, load_reference, normalises, route,  # noqa: E402
-                           write_model)
+from random_models import (DEEPSEEK, DEEPSEEK_V2, DEEPSEEK_V3, ERNIE, GLM4_MOE, MINIMAX_M2, MIXTRAL, OLMOE,  # noqa: E402
+                           QWEN2, QWEN3, YARN, load_reference, route, write_model)
 MIN_GAP = 2e-4
 LENGTHS = [1, 2, 31, 7, 18]
 BASE = {"architectures": ["Qwen2MoeForCausalLM"], "torch_dtype": "float32"} | {
@@ -57,6 +57,13 @@ MODELS = {
     "olmoe": (OLMOE | {"num_hidden_layers": 2}, torch.float16, False, 1),
     "qwen3": (QWEN3 | {"num_hidden_layers": 2}, torch.float16, False, 1),
     "deepseek": (DEEPSEEK | {"num_hidden_layers": 3}, torch.float16, False, 1),
+    # Latent attention, groups of experts, a choice bias; the longest text goes past the original context.
+    "deepseek_v3": (DEEPSEEK_V3 | YARN | {"num_hidden_layers": 2, "rope_scaling": YARN["rope_scaling"] | {
+        "original_max_position_embeddings": 16}}, torch.float16, False, 1),
+    "deepseek_v2": (DEEPSEEK_V2 | {"num_hidden_layers": 2}, torch.float16, False, 1),
+    "glm4_moe": (GLM4_MOE | {"num_hidden_layers": 2}, torch.float16, False, 1),
+    "minimax_m2": (MINIMAX_M2 | {"num_hidden_layers": 2}, torch.float16, False, 1),
+    "ernie4_5_moe": (ERNIE | {"num_hidden_layers": 2}, torch.float16, False, 1),
 }
 TEXTS = [
     "The harbour was quiet before dawn, and the gulls had not yet begun to quarrel.",
@@ -67,18 +74,21 @@ TEXTS = [
 
 def golden_of(folder, texts):
     """The golden tensors of a model, and its closest decision relative to its layer's logits."""
-    config = json.loads((folder / "config.json").read_text())
-    logits, last = route(load_reference(folder), texts)
-    k = config["num_experts_per_tok"]
-    gates, experts = logits.softmax(-1).topk(k, -1)
-    if normalises(config):
-        gates = gates / gates.sum(-1, keepdim=True)
-    ranked = logits.sort(-1, descending=True).values
-    gap = ((ranked[..., k - 1] - ranked[..., k]).amin(1) / logits.abs().amax((1, 2))).min().item()
+    model = load_reference(folder)
+    routed = route(model, texts)
+    k = routed.experts.shape[-1]
+    highest = routed.logits.topk(k, -1).indices.sort(-1).values
+    if (highest == routed.experts.sort(-1).values).all():
+        ranked = routed.logits.sort(-1, descending=True).values
+        gap = ((ranked[..., k - 1] - ranked[..., k]).amin(1) / routed.logits.abs().amax((1, 2))).min().item()
+    else:  # groups and biases have a say
+        gap = next((gap for gap in (MIN_GAP, 1e-5, 1e-6) if route(model, texts, gap).clear.all()), 0)
+    order = routed.gates.argsort(-1, descending=True)
     lengths = torch.tensor([0] + [len(t) for t in texts])
     return {"token_ids": torch.tensor(sum(texts, []), dtype=torch.int32),
-            "cu_seqlens": lengths.cumsum(0).to(torch.int32), "logits": logits, "experts": experts,
-            "gate_weights": gates, "next_token_logits": last}, gap
+            "cu_seqlens": lengths.cumsum(0).to(torch.int32), "logits": routed.logits,
+            "experts": routed.experts.gather(-1, order), "gate_weights": routed.gates.gather(-1, order),
+            "next_token_logits": routed.last}, gap
 
 
 def save_golden(path, tensors, gap):
@@ -116,5 +126,5 @@ if __name__ == "__main__":
     for golden in MODELS:
         make_random(golden)
     shared = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else HERE.parents[3] / "shared")
-    for golden in ("seed-geometry", "mini-qwen"):
+    for golden in ("seed-geometry", "mini-qwen", "mini-deepseek"):
         make_trained(golden, shared / "models" / golden)

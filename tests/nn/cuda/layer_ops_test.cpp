@@ -67,14 +67,18 @@ TEST_P(LayerOps, GatherRmsNormOfUnalignedStates) {
 TEST_P(LayerOps, RopeRotatesOnlyTheFirstHeads) {
   for (const int64_t tokens : testing::kRowCounts) {
     for (const int64_t head_dim : {2, 34, 64, 128}) {
-      nn::Rope on_cpu(head_dim, 1e4, torch::kCPU, torch::kFloat32);
-      nn::Rope on_gpu(head_dim, 1e4, torch::kCUDA, GetParam());
+      const nn::Rotary rotary = nn::plain_rotary(head_dim, 1e4);
+      nn::Rope on_cpu(rotary, torch::kCPU, torch::kFloat32);
+      nn::Rope on_gpu(rotary, torch::kCUDA, GetParam());
+      const auto first_heads = [&](const torch::Tensor& rows) {
+        return rows.narrow(1, 0, 3 * head_dim).view({tokens, 3, head_dim});
+      };
       const torch::Tensor rows = random({tokens, 5 * head_dim});
       const torch::Tensor positions = torch::arange(tokens) % 700;
       torch::Tensor expected = rows.to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true);
-      on_cpu.apply(expected, positions, 3, 699);
+      on_cpu.apply(first_heads(expected), positions, 699);
       torch::Tensor actual = gpu(rows);
-      on_gpu.apply(actual, gpu(positions), 3, 699);
+      on_gpu.apply(first_heads(actual), gpu(positions), 699);
       expect_close(actual.cpu(), expected, tolerance());
       EXPECT_TRUE(torch::equal(actual.cpu().narrow(1, 3 * head_dim, 2 * head_dim),
                                rows.narrow(1, 3 * head_dim, 2 * head_dim)));

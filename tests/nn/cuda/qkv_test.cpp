@@ -44,7 +44,7 @@ TEST_P(QkvOnGpu, MatchesTheCpu) {
 TEST_P(QkvOnGpu, HopperRotatesHeadsOf128InTheProduct) {
   const torch::Tensor x = gpu(random({4, kHidden}));
   const auto takes = [&](int64_t head_dim) {
-    nn::Rope rope(head_dim, 1e4, torch::kCUDA, GetParam());
+    nn::Rope rope(nn::plain_rotary(head_dim, 1e4), torch::kCUDA, GetParam());
     return nn::has_rotated_linear_cuda(x, {.weight = gpu(random({3 * head_dim, kHidden})),
                                            .bias = {},
                                            .positions = {},

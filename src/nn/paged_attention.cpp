@@ -1,0 +1,201 @@
+#include "nn/paged_attention.h"
+
+#include <ATen/Parallel.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace foregate::nn {
+namespace {
+
+constexpr int64_t kDotLanes = 16;
+// Queries that meet the same rows and are computed by one thread.
+constexpr int64_t kQueriesAtOnce = 8;
+
+// Several partial sums, so that the compiler may use vector registers.
+template <typename Scalar>
+float dot(const float* query, const Scalar* key, int64_t size) {
+  std::array<float, kDotLanes> sum{};
+  const int64_t whole = size / kDotLanes * kDotLanes;
+  for (int64_t d = 0; d < whole; d += kDotLanes) {
+    for (int64_t i = 0; i < kDotLanes; ++i) {
+      sum[i] += query[d + i] * static_cast<float>(key[d + i]);
+    }
+  }
+  for (int64_t d = whole; d < size; ++d) sum[d - whole] += query[d] * static_cast<float>(key[d]);
+  float total = 0;
+  for (const float lane : sum) total += lane;
+  return total;
+}
+
+// exp(scores - largest), normalised.
+void softmax_in_place(float* scores, int64_t count) {
+  const float largest = *std::max_element(scores, scores + count);
+  float sum = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    scores[i] = std::exp(scores[i] - largest);
+    sum += scores[i];
+  }
+  for (int64_t i = 0; i < count; ++i) scores[i] /= sum;
+}
+
+// Rows of one key-value head of one sequence.
+template <typename Scalar>
+struct HeadRows {
+  HeadRows(const torch::Tensor& paged, int64_t head, const int32_t* sequence_pages)
+      : first(paged.const_data_ptr<Scalar>() + head * paged.stride(2)),
+        pages(sequence_pages),
+        page_tokens(paged.size(1)),
+        page_stride(paged.stride(0)),
+        row_stride(paged.stride(1)),
+        size(paged.size(3)) {}
+
+  const Scalar* first;   // row 0 of page 0
+  const int32_t* pages;  // of the sequence
+  int64_t page_tokens;   // P
+  int64_t page_stride;
+  int64_t row_stride;
+  int64_t size;  // of a row
+
+  // work(token, its row), for the first `count` tokens, page by page.
+  template <typename Work>
+  void for_each(int64_t count, const Work& work) const {
+    for (int64_t token = 0, index = 0; token < count; ++index) {
+      const Scalar* row = first + static_cast<int64_t>(pages[index]) * page_stride;
+      const int64_t end = std::min(count, token + page_tokens);
+      for (; token < end; ++token, row += row_stride) work(token, row);
+    }
+  }
+};
+
+// Scratch of one thread.
+struct HeadScratch {
+  std::vector<float> query, scores, mixed;
+};
+
+// Queries of one token that share a key-value head, over the first `length` rows. Keys and values
+// are read once for all of them.
+template <typename Scalar>
+void attend_group(const Scalar* query, const HeadRows<Scalar>& keys, const HeadRows<Scalar>& values,
+                  int64_t length, int64_t group, float scale, HeadScratch& scratch,
+                  Scalar* result) {
+  const int64_t key_dim = keys.size;
+  const int64_t value_dim = values.size;
+  scratch.query.resize(group * key_dim);
+  scratch.scores.resize(group * length);
+  scratch.mixed.assign(group * value_dim, 0.0F);
+  for (int64_t i = 0; i < group * key_dim; ++i) {
+    scratch.query[i] = scale * static_cast<float>(query[i]);
+  }
+  keys.for_each(length, [&](int64_t token, const Scalar* row) {
+    for (int64_t g = 0; g < group; ++g) {
+      scratch.scores[g * length + token] = dot(&scratch.query[g * key_dim], row, key_dim);
+    }
+  });
+  for (int64_t g = 0; g < group; ++g) softmax_in_place(&scratch.scores[g * length], length);
+  values.for_each(length, [&](int64_t token, const Scalar* row) {
+    for (int64_t g = 0; g < group; ++g) {
+      const float weight = scratch.scores[g * length + token];
+      float* mixed = &scratch.mixed[g * value_dim];
+      for (int64_t d = 0; d < value_dim; ++d) mixed[d] += weight * static_cast<float>(row[d]);
+    }
+  });
+  for (int64_t i = 0; i < group * value_dim; ++i) result[i] = static_cast<Scalar>(scratch.mixed[i]);
+}
+
+struct PagedProblem {
+  const torch::Tensor& query;
+  const torch::Tensor& keys;
+  const torch::Tensor& values;
+  const PagedStep& step;
+  const std::vector<int64_t>& sequences;
+  float scale;
+  const torch::Tensor& result;
+};
+
+// Sequences, key-value heads and parts of their groups are shared among the threads.
+template <typename Scalar>
+void attend_all(const PagedProblem& problem) {
+  const int64_t kv_heads = problem.keys.size(2);
+  const int64_t group = problem.query.size(1) / kv_heads;
+  const int64_t parts = (group + kQueriesAtOnce - 1) / kQueriesAtOnce;
+  const auto* query = problem.query.const_data_ptr<Scalar>();
+  auto* result = problem.result.mutable_data_ptr<Scalar>();
+  const torch::Tensor& pages = problem.step.where.pages;
+  const int64_t shares = static_cast<int64_t>(problem.sequences.size()) * kv_heads * parts;
+  at::parallel_for(0, shares, 1, [&](int64_t begin, int64_t end) {
+    HeadScratch scratch;
+    for (int64_t share = begin; share < end; ++share) {
+      const int64_t sequence = problem.sequences[share / (kv_heads * parts)];
+      const int64_t kv_head = share / parts % kv_heads;
+      const int64_t first = share % parts * kQueriesAtOnce;
+      const int64_t head = kv_head * group + first;
+      const int32_t* table = pages.const_data_ptr<int32_t>() + sequence * pages.size(1);
+      const HeadRows<Scalar> keys(problem.keys, kv_head, table);
+      const HeadRows<Scalar> values(problem.values, kv_head, table);
+      for (int64_t i = 0; i < problem.step.count(sequence); ++i) {
+        const int64_t token = problem.step.first(sequence) + i;
+        attend_group(query + token * problem.query.stride(0) + head * problem.query.stride(1), keys,
+                     values, problem.step.past(sequence) + i + 1,
+                     std::min(kQueriesAtOnce, group - first), problem.scale, scratch,
+                     result + token * problem.result.stride(0) + head * problem.result.stride(1));
+      }
+    }
+  });
+}
+
+}  // namespace
+
+bool PagedStep::any_past() const {
+  for (int64_t s = 0; s < sequences(); ++s) {
+    if (past(s) > 0) return true;
+  }
+  return false;
+}
+
+void PagedStep::check(int64_t tokens, const torch::Tensor& paged) const {
+  const auto expected = static_cast<int64_t>(texts.cu_seqlens.size()) - 1;
+  TORCH_CHECK(where.pages.dim() == 2 && where.pages.scalar_type() == torch::kInt32 &&
+                  where.pages.is_contiguous() && where.pages.size(0) == expected &&
+                  sequences() == expected && where.slots.dim() == 1 &&
+                  where.slots.size(0) == tokens,
+              "cached attention: pages are ", where.pages.sizes(), ", slots ", where.slots.sizes(),
+              "; expected [", expected, ", N] and [", tokens, "]");
+  for (int64_t s = 0; s < sequences(); ++s) {
+    TORCH_CHECK(past(s) >= 0 && where.lengths[s] <= where.pages.size(1) * paged.size(1),
+                "cached attention: sequence ", s, " has ", where.lengths[s], " tokens, ", count(s),
+                " of them new, in ", where.pages.size(1), " pages");
+  }
+}
+
+void store_rows(const torch::Tensor& paged, const torch::Tensor& rows, const PagedStep& step) {
+  paged.view({-1, rows.size(1)}).index_copy_(0, step.where.slots, rows);
+}
+
+torch::Tensor gather_rows(const torch::Tensor& paged, const PagedStep& step, int64_t sequence) {
+  const int64_t length = step.where.lengths[sequence];
+  const int64_t page_tokens = paged.size(1);
+  const torch::Tensor table =
+      step.where.pages[sequence].narrow(0, 0, (length + page_tokens - 1) / page_tokens);
+  return paged.index_select(0, table).view({-1, paged.size(2), paged.size(3)}).narrow(0, 0, length);
+}
+
+std::optional<torch::Tensor> causal_mask(int64_t count, int64_t length, torch::Device device) {
+  if (count == 1) return std::nullopt;
+  return torch::ones({count, length}, torch::dtype(torch::kBool).device(device))
+      .tril(length - count);
+}
+
+void attend_paged(const torch::Tensor& query, const torch::Tensor& keys,
+                  const torch::Tensor& values, const PagedStep& step,
+                  const std::vector<int64_t>& sequences, double scale,
+                  const torch::Tensor& result) {
+  const PagedProblem problem{query, keys, values, step, sequences, static_cast<float>(scale),
+                             result};
+  AT_DISPATCH_FLOATING_TYPES_AND2(torch::kBFloat16, torch::kFloat16, query.scalar_type(),
+                                  "attend_paged", [&] { attend_all<scalar_t>(problem); });
+}
+
+}  // namespace foregate::nn
