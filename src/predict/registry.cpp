@@ -34,12 +34,6 @@ std::unique_ptr<Predictor> mixed(const char* name, scoring::Lead lead,
 }
 
 template <typename Kind>
-std::unique_ptr<Predictor> plain(const char* name, scoring::Lead lead,
-                                 const trace::Geometry& geometry, const JsonReader& /*settings*/) {
-  return std::make_unique<Kind>(name, lead, geometry);
-}
-
-template <typename Kind>
 std::unique_ptr<Predictor> with_settings(const char* name, scoring::Lead lead,
                                          const trace::Geometry& geometry,
                                          const JsonReader& settings) {
@@ -102,7 +96,7 @@ const std::vector<PredictorKind>& predictor_kinds() {
       {core("transformer"), "a trained sequence model of ids and routing", kYes, kYes,
        with_settings<TransformerPredictor>, transformer_cost},
       {core("next-gate"), "the target layer's router on the state at hand", kNo, kNo,
-       plain<NextGatePredictor>, dense_cost},
+       with_settings<NextGatePredictor>, dense_cost},
       {core("gate-adapter"), "next-gate with a trained correction", kYes, kYes,
        with_settings<GateAdapterPredictor>, dense_cost},
       {core("gate-mlp"),

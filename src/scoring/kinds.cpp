@@ -27,7 +27,7 @@ constexpr std::array<Kind, 11> kKinds = {{
     {"transition", kNo, kYes, kNo, kNo, kNo, from_tensors<make_transition_scorer>},
     {"statistics", kYes, kYes, kNo, kNo, kYes, from_tensors<make_statistics_scorer>},
     {"transformer", kYes, kYes, kNo, kNo, kYes, make_transformer_scorer},
-    {"next-gate", kNo, kYes, kYes, kYes, kNo, from_tensors<make_next_gate_scorer>},
+    {"next-gate", kNo, kYes, kYes, kYes, kNo, make_next_gate_scorer},
     {"gate-adapter", kNo, kYes, kYes, kYes, kNo, from_tensors<make_gate_adapter_scorer>},
     {"gate-mlp", kNo, kYes, kYes, kYes, kYes, from_tensors<make_gate_mlp_scorer>},
     {"mlp", kNo, kYes, kYes, kYes, kNo, from_tensors<make_mlp_scorer>},

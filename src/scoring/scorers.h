@@ -17,7 +17,9 @@ std::unique_ptr<Scorer> make_previous_token_scorer(PredictorIdentity identity,
 std::unique_ptr<Scorer> make_token_table_scorer(PredictorIdentity identity, const Weights& weights);
 std::unique_ptr<Scorer> make_transition_scorer(PredictorIdentity identity, const Weights& weights);
 std::unique_ptr<Scorer> make_statistics_scorer(PredictorIdentity identity, const Weights& weights);
-std::unique_ptr<Scorer> make_next_gate_scorer(PredictorIdentity identity, const Weights& weights);
+/// Also takes how the routers choose out of the predictor's settings.
+std::unique_ptr<Scorer> make_next_gate_scorer(PredictorIdentity identity, const Weights& weights,
+                                              const JsonReader& settings);
 std::unique_ptr<Scorer> make_gate_adapter_scorer(PredictorIdentity identity,
                                                  const Weights& weights);
 std::unique_ptr<Scorer> make_gate_mlp_scorer(PredictorIdentity identity, const Weights& weights);

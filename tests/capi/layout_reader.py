@@ -273,7 +273,28 @@ class LayoutReader:
         return values / np.sqrt((values ** 2).mean(1, keepdims=True) + 1e-6)
 
     def next_gate(self, text, layer):
-        return self.state(text, layer) @ self.t["router"][layer - self.first].T
+        row, settings = layer - self.first, self.json["settings"]
+        logits = self.state(text, layer) @ self.t["router"][row].T
+        if "score" not in settings:
+            return logits
+        if "logit_bias" in self.t:
+            logits = logits + self.t["logit_bias"][row]
+        scores = {"softmax": lambda x: np.exp(x - x.max(1, keepdims=True)) / np.exp(x - x.max(1, keepdims=True)).sum(
+            1, keepdims=True), "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "softmax-of-chosen": lambda x: x}
+        choice = scores[settings["score"]](logits)
+        if "choice_bias" in self.t:
+            choice = choice + self.t["choice_bias"][row]
+        groups, kept = settings["groups"], settings["top_groups"]
+        if groups == kept:
+            return choice
+        best = np.sort(choice.reshape(len(choice), groups, -1), -1)[..., ::-1]
+        by_group = best[..., 0] + (best[..., 1] if settings["group_score"] == "sum-of-top-two" else 0)
+        dropped = np.ones(by_group.shape, bool)
+        np.put_along_axis(dropped, np.argsort(-by_group, 1, kind="stable")[:, :kept], False, 1)
+        dropped = np.repeat(dropped, self.experts // groups, 1)
+        lowest = np.where(dropped, np.inf, choice).min(1, keepdims=True)
+        highest = np.where(dropped, choice, -np.inf).max(1, keepdims=True)
+        return choice - dropped * (np.maximum(highest - lowest, 0) + 1)
 
     def gated(self, text, layer):
         row = layer - self.first

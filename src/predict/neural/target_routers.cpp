@@ -45,6 +45,29 @@ Init target_gain(const Predictor& predictor) {
   };
 }
 
+Init target_router_at_scale(const Predictor& predictor) {
+  return [&predictor](at::IntArrayRef /*shape*/, InitSource& source) {
+    const torch::Tensor router =
+        router_weight(predictor, source) * gain_of(predictor, source).unsqueeze(1);
+    if (predictor.lead().kind == scoring::Lead::Kind::kPreAttention) return router;
+    const torch::Tensor norms =
+        routers_of(predictor, source).norm_weight.slice(0, 0, predictor.num_layers());  // of l - h
+    return router * norms.square().mean(1).sqrt().view({-1, 1, 1});
+  };
+}
+
+Init target_logit_bias(const Predictor& predictor) {
+  return [&predictor](at::IntArrayRef /*shape*/, InitSource& source) {
+    return routers_of(predictor, source).logit_bias.slice(0, predictor.first_layer()).clone();
+  };
+}
+
+Init target_choice_bias(const Predictor& predictor) {
+  return [&predictor](at::IntArrayRef /*shape*/, InitSource& source) {
+    return routers_of(predictor, source).choice_bias.slice(0, predictor.first_layer()).clone();
+  };
+}
+
 Init scaled_target_router(const Predictor& predictor) {
   return [&predictor](at::IntArrayRef /*shape*/, InitSource& source) {
     return router_weight(predictor, source) * gain_of(predictor, source).unsqueeze(1);

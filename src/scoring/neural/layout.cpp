@@ -21,10 +21,14 @@ const std::vector<int64_t>& Layout::shape(std::string_view name) const {
   throw std::out_of_range(fmt::format("no tensor \"{}\" in this layout", name));
 }
 
-Layout next_gate_layout(const trace::Geometry& geometry, const Lead& lead) {
-  return Layout(
-      {{"router",
-        {predictable_layers(geometry, lead), geometry.num_experts, geometry.hidden_size}}});
+Layout next_gate_layout(const trace::Geometry& geometry, const Lead& lead,
+                        const RouterBiasSet& biases) {
+  const int64_t layers = predictable_layers(geometry, lead);
+  const int64_t experts = geometry.num_experts;
+  std::vector<TensorSpec> tensors = {{"router", {layers, experts, geometry.hidden_size}}};
+  if (biases.logit) tensors.push_back({"logit_bias", {layers, experts}});
+  if (biases.choice) tensors.push_back({"choice_bias", {layers, experts}});
+  return Layout(std::move(tensors));
 }
 
 Layout gate_adapter_layout(const trace::Geometry& geometry, const Lead& lead, int64_t rank) {

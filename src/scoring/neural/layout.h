@@ -32,7 +32,13 @@ class Layout {
   std::vector<TensorSpec> tensors_;
 };
 
-Layout next_gate_layout(const trace::Geometry& geometry, const Lead& lead);
+/// Which biases the routers have, that next-gate follows.
+struct RouterBiasSet {
+  bool logit = false;
+  bool choice = false;
+};
+Layout next_gate_layout(const trace::Geometry& geometry, const Lead& lead,
+                        const RouterBiasSet& biases);
 
 Layout gate_adapter_layout(const trace::Geometry& geometry, const Lead& lead, int64_t rank);
 
