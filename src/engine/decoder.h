@@ -52,6 +52,13 @@ class Decoder {
   /// Routes one MoE layer and, if its experts are there, adds their output to the residual stream.
   void run_moe(const models::MoeWeights& moe, int moe_layer, const torch::Tensor& input,
                torch::Tensor& residual, EngineObserver& observer);
+  /// The config's kind of norm.
+  torch::Tensor normalized(const torch::Tensor& x,       // [T, H]
+                           const torch::Tensor& weight,  // [H]
+                           const torch::Tensor& bias) const;
+  /// Lets `work` add a branch to the residual stream, times the config's multiplier.
+  template <typename Work>
+  void add_branch(torch::Tensor& residual, const Work& work) const;
   /// Logits of each text's last token.
   torch::Tensor next_token_logits(const torch::Tensor& residual, const Batch& batch) const;
 

@@ -29,6 +29,22 @@ models::DecoderWeights load(const std::filesystem::path& directory,
   });
 }
 
+void require_code_for(const models::ModelConfig& config, torch::Device device) {
+  const auto* attention = std::get_if<models::GroupedQueryConfig>(&config.attention);
+  if (device.is_cpu() || attention == nullptr || !attention->sinks) return;
+  throw DeviceError(fmt::format(
+      "{} runs on the CPU only so far: there is no CUDA code for attention sinks; use --device cpu",
+      config.model_type));
+}
+
+models::ModelConfig read_config(const std::filesystem::path& directory, torch::Device device,
+                                const models::Registry& architectures) {
+  const models::ModelConfig config =
+      models::read_model_config(directory / "config.json", architectures);
+  require_code_for(config, device);
+  return config;
+}
+
 }  // namespace
 
 void StepBatch::add(std::span<const int32_t> ids) {
@@ -45,7 +61,7 @@ struct Engine::Impl {
   Impl(const std::filesystem::path& directory, const models::LoadOptions& load_options,
        const models::Registry& architectures)
       : options(load_options),
-        config(models::read_model_config(directory / "config.json", architectures)),
+        config(read_config(directory, options.device, architectures)),
         geometry(geometry_of(config)),
         decoder(config, load(directory, config, options), options.device, options.dtype) {}
 
@@ -179,6 +195,13 @@ const nn::RouterSpec& Engine::router_spec() const {
 }
 
 nn::Routers Engine::routers() const {
+  if (impl_->config.norm != models::NormKind::kRms) {
+    throw DataError(
+        fmt::format("the routers of {} stand behind LayerNorms, and predictors from hidden states "
+                    "know RMSNorms "
+                    "only; collect without features, and train predictors of the routing history",
+                    impl_->config.model_type));
+  }
   std::vector<torch::Tensor> weights;
   std::vector<torch::Tensor> norms;
   std::vector<torch::Tensor> logit_biases;

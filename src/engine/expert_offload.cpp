@@ -17,8 +17,8 @@ ExpertOffload::ExpertOffload(const std::vector<models::LayerWeights>& layers, to
   }
   if (hosted_.empty()) return;
   for (Slot& slot : slots_) {
-    slot.weights = {hosted_.front()->gate_up.empty_like(device),
-                    hosted_.front()->down.empty_like(device)};
+    slot.gate_up = hosted_.front()->gate_up.empty_like(device);
+    slot.down = hosted_.front()->down.empty_like(device);
   }
   copies_ = tensor::new_stream(device);
 }
@@ -27,8 +27,8 @@ ExpertOffload::Slot& ExpertOffload::fill(Slot& slot, size_t hosted) {
   if (slot.holds == hosted) return slot;
   const c10::StreamGuard guard(*copies_);
   tensor::wait_on_stream(slot.used, device_);
-  slot.weights.gate_up.copy_from(hosted_[hosted]->gate_up);
-  slot.weights.down.copy_from(hosted_[hosted]->down);
+  slot.gate_up.copy_from(hosted_[hosted]->gate_up);
+  slot.down.copy_from(hosted_[hosted]->down);
   slot.filled = tensor::record_event(device_);
   slot.holds = hosted;
   return slot;
@@ -46,7 +46,10 @@ void ExpertOffload::use(int moe_layer, const nn::ExpertWeights& experts,
   // What comes after the last is the first of the next batch.
   fill(slots_[1 - place], (hosted + 1) % hosted_.size());
   tensor::wait_on_stream(slot.filled, device_);
-  work(slot.weights);
+  nn::ExpertWeights here = experts;
+  here.gate_up = slot.gate_up;
+  here.down = slot.down;
+  work(here);
   slot.used = tensor::record_event(device_);
 }
 

@@ -29,7 +29,8 @@ class ExpertOffload {
  private:
   static constexpr size_t kNone = SIZE_MAX;
   struct Slot {
-    nn::ExpertWeights weights;
+    tensor::Weight gate_up;
+    tensor::Weight down;
     size_t holds = kNone;  // of hosted_
     tensor::DeviceEvent filled;
     tensor::DeviceEvent used;

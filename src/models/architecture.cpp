@@ -6,6 +6,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include <algorithm>
+
 #include "models/config_fields.h"
 #include "models/rotary_fields.h"
 #include "trace/geometry.h"
@@ -49,10 +51,19 @@ GroupedQueryConfig read_grouped_query(const JsonReader& reader, const ConfigTabl
   if (table.qk_norm_switch == nullptr || reader.boolean(table.qk_norm_switch)) {
     attention.qk_norm = table.qk_norm;
   }
+  attention.output_bias = table.output_bias && attention.qkv_bias;
+  attention.sinks = table.sinks;
+  if (table.multipliers) attention.softmax_scale = read_multiplier(reader, "attention_multiplier");
+  if (table.spelled_rotary && !reader.has("rope_scaling") && !reader.has("rope_parameters")) {
+    reader.fail("rope_scaling",
+                "how the rotation is scaled, {\"rope_type\": \"default\"} if it is not: here its "
+                "absence means different things to different programs");
+  }
   if (!table.partial_rotary) refuse_partial_rotary(reader, attention.head_dim);
-  attention.rotary =
-      read_rotary(reader, table.partial_rotary ? read_rotary_width(reader, attention.head_dim)
-                                               : attention.head_dim);
+  attention.rotary = read_rotary(
+      reader,
+      table.partial_rotary ? read_rotary_width(reader, attention.head_dim) : attention.head_dim,
+      table.longrope);
   attention.rotary.pairs = table.rotary_pairs;
   return attention;
 }
@@ -82,7 +93,7 @@ AttentionConfig read_attention(const JsonReader& reader, const ConfigTable& tabl
   throw std::logic_error("an attention of no kind");
 }
 
-void read_window(const JsonReader& reader, ConfigTable::Window window, const ModelConfig& config) {
+void read_window(const JsonReader& reader, ConfigTable::Window window, ModelConfig& config) {
   switch (window) {
     case ConfigTable::Window::kNever:
       break;
@@ -94,6 +105,9 @@ void read_window(const JsonReader& reader, ConfigTable::Window window, const Mod
       break;
     case ConfigTable::Window::kWhenUsed:
       refuse_sliding_window(reader, config);
+      break;
+    case ConfigTable::Window::kByLayer:
+      std::get<GroupedQueryConfig>(config.attention).windows = read_layer_windows(reader, config);
       break;
   }
 }
@@ -142,6 +156,7 @@ trace::RouterSpec read_router(const JsonReader& reader, const ConfigTable& table
   if (table.min_sum != nullptr) {
     router.min_sum = reader.number(table.min_sum, 0, 1, router.min_sum);
   }
+  if (table.jitter != nullptr) router.jitter = reader.number(table.jitter, 0, 1, router.jitter);
   if (table.scale != nullptr) router.scale = reader.number(table.scale, 0, kLargestScale);
   if (has_groups(reader, table.groups)) {
     router.groups = reader.integer("n_group", 1, num_experts);
@@ -178,6 +193,14 @@ void read_experts(const JsonReader& reader, const ConfigTable& table, ModelConfi
                                       config.expert_intermediate_size;
   }
   config.shared_expert_gate = table.shared_gate;
+  config.expert_bias = table.expert_bias;
+  if (table.clamped_swiglu) config.expert_activation = read_clamped_swiglu(reader);
+}
+
+void limit_texts(ModelConfig& config, int64_t longest, const char* key) {
+  if (longest >= config.max_positions) return;
+  config.max_positions = longest;
+  config.max_positions_key = key;
 }
 
 // The decoder's part of config.json.
@@ -204,15 +227,18 @@ ModelConfig parse_config(const Architecture& architecture, const JsonReader& who
   // Of a decoder inside a larger model either may speak of it.
   config.storage = read_weight_storage(reader.has("quantization_config") ? reader : whole);
   if (table.longest_text != nullptr) {
-    const int64_t longest = reader.integer(table.longest_text, 1, INT64_MAX);
-    if (longest < config.max_positions) {
-      config.max_positions = longest;
-      config.max_positions_key = table.longest_text;
-    }
+    limit_texts(config, reader.integer(table.longest_text, 1, INT64_MAX), table.longest_text);
   }
+  if (const std::optional<int64_t> longest = read_longest_rotation(reader)) {
+    limit_texts(config, *longest, "original_max_position_embeddings");
+  }
+  if (table.multipliers) config.multipliers = read_multipliers(reader);
+  config.norm = table.norm;
+  config.lm_head_bias = table.lm_head_bias && reader.boolean("lm_head_bias", false);
   config.attention = read_attention(reader, table, config.hidden_size);
   read_window(reader, table.window, config);
   for (const ConfigTable::OnlyValue& only : table.only) require_only_value(reader, only);
+  if (!table.silu_unless_said || reader.has("hidden_act")) require_silu(reader);
   read_layers(reader, table.layers, config);
   read_experts(reader, table, config);
   return config;

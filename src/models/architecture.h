@@ -13,12 +13,14 @@ namespace foregate::models {
 /// What sets one architecture's config.json apart from the others'. What all have alike (sizes,
 /// heads, rotation, activation, experts per token) is not in it.
 struct ConfigTable {
-  /// How a sliding window that would cut off positions is asked for. It is refused.
+  /// How a sliding window that would cut off positions is asked for. It is refused, unless it is
+  /// by layer.
   enum class Window : uint8_t {
     kNever,         ///< there is no such key
     kWhenGiven,     ///< by sliding_window alone
     kBehindLayers,  ///< from layer max_window_layers on, or by layer_types, with sliding_window
     kWhenUsed,      ///< by use_sliding_window or layer_types, with sliding_window
+    kByLayer,       ///< by layer_types, or every second layer from the first on: not refused
   };
   /// Which layers are MoE layers.
   enum class Layers : uint8_t {
@@ -53,6 +55,14 @@ struct ConfigTable {
   /// a key there are none, and attention_bias must not ask for them.
   const char* qkv_bias = nullptr;
   std::optional<bool> qkv_bias_if_absent{};
+  bool output_bias = false;  ///< where there are these biases the output projection has one, too
+  bool sinks = false;
+  bool multipliers = false;  ///< as Granite has them: see Multipliers, and attention_multiplier
+  bool silu_unless_said = false;  ///< hidden_act may be absent
+  NormKind norm = NormKind::kRms;
+  bool lm_head_bias = false;    ///< by lm_head_bias; else there is none
+  bool longrope = false;        ///< there may be one: see read_rotary
+  bool spelled_rotary = false;  ///< rope_scaling or rope_parameters must be there
   QkNorm qk_norm = QkNorm::kNone;
   const char* qk_norm_switch = nullptr;  ///< key without which there is no such norm
   nn::Rotary::Pairs rotary_pairs = nn::Rotary::Pairs::kHalves;
@@ -67,9 +77,12 @@ struct ConfigTable {
   std::vector<const char*> num_experts{"num_experts"};  ///< keys; the first that is there counts
   const char* expert_size = "moe_intermediate_size";
   const char* top_k = "num_experts_per_tok";
+  bool expert_bias = false;
+  bool clamped_swiglu = false;  ///< by swiglu_limit and swiglu_alpha
   trace::RouterSpec router{};
   const char* norm_topk = "norm_topk_prob";  ///< key; nullptr: as in `router`
   const char* min_sum = nullptr;             ///< keys of the spec's fields; absent: as in `router`
+  const char* jitter = nullptr;
   const char* scale = nullptr;
   Groups groups = Groups::kNever;
   bool router_logit_bias = false;  ///< see nn::RouterBiases

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -12,6 +13,7 @@ namespace foregate::models {
 namespace {
 
 constexpr int64_t kMaxLayers = 4096;
+constexpr double kLargestMultiplier = 1e6;
 constexpr int64_t kMaxPositions = int64_t{1} << 31;
 
 bool window_may_cut(const JsonReader& reader, const ModelConfig& config) {
@@ -36,9 +38,6 @@ void read_decoder_fields(const JsonReader& reader, ModelConfig& config) {
   config.rms_norm_epsilon = reader.number("rms_norm_eps", 0, 1);
   // Absent means false; if that is wrong, loading says that lm_head.weight is missing.
   config.tie_word_embeddings = reader.boolean("tie_word_embeddings", false);
-  if (reader.string("hidden_act") != "silu") {
-    reader.fail("hidden_act", "\"silu\", the only one supported");
-  }
 }
 
 GroupedQueryConfig read_grouped_query_fields(const JsonReader& reader, int64_t hidden_size) {
@@ -110,6 +109,56 @@ void refuse_window_behind_layers(const JsonReader& reader, const ModelConfig& co
              reader.integer("max_window_layers", 0, INT64_MAX) < config.num_layers) {
     reader.fail("sliding_window", no_short_window(config));
   }
+}
+
+void require_silu(const JsonReader& reader) {
+  if (reader.string("hidden_act") != "silu") {
+    reader.fail("hidden_act", "\"silu\", the only one supported");
+  }
+}
+
+Multipliers read_multipliers(const JsonReader& reader) {
+  constexpr double kLeastScaling = 1e-6;
+  return {.embedding = read_multiplier(reader, "embedding_multiplier"),
+          .residual = read_multiplier(reader, "residual_multiplier"),
+          .logits = 1 / reader.number("logits_scaling", kLeastScaling, kLargestMultiplier, 1.0)};
+}
+
+double read_multiplier(const JsonReader& reader, const char* key) {
+  return reader.number(key, -kLargestMultiplier, kLargestMultiplier, 1.0);
+}
+
+std::vector<int64_t> read_layer_windows(const JsonReader& reader, const ModelConfig& config) {
+  const auto layers = static_cast<size_t>(config.num_layers);
+  std::vector<bool> slides(layers);
+  for (size_t layer = 0; layer < layers; ++layer) slides[layer] = layer % 2 == 0;
+  if (reader.has("layer_types")) {
+    const std::vector<std::string> types = reader.strings("layer_types");
+    if (types.size() != layers) {
+      reader.fail("layer_types", fmt::format("one type for each of the {} layers", layers));
+    }
+    for (size_t layer = 0; layer < layers; ++layer) {
+      slides[layer] = types[layer] == "sliding_attention";
+      if (!slides[layer] && types[layer] != "full_attention") {
+        reader.fail("layer_types", "sliding_attention and full_attention only");
+      }
+    }
+  }
+  if (std::ranges::none_of(slides, std::identity())) return {};
+  const int64_t window = reader.integer("sliding_window", 1, INT64_MAX);
+  if (window >= config.max_positions) return {};
+  std::vector<int64_t> windows(layers);
+  for (size_t layer = 0; layer < layers; ++layer) windows[layer] = slides[layer] ? window : 0;
+  return windows;
+}
+
+nn::GatedActivation read_clamped_swiglu(const JsonReader& reader) {
+  constexpr double kLargest = 1e6;
+  constexpr double kUsualLimit = 7.0;
+  constexpr double kUsualAlpha = 1.702;
+  return {.kind = nn::GatedActivation::Kind::kClampedSwiglu,
+          .limit = reader.number("swiglu_limit", 0, kLargest, kUsualLimit),
+          .alpha = reader.number("swiglu_alpha", 0, kLargest, kUsualAlpha)};
 }
 
 void read_sparse_layers(const JsonReader& reader, ModelConfig& config) {

@@ -24,7 +24,10 @@
   use(glm_moe_dsa)   \
   use(dots1)         \
   use(minimax_m2)    \
-  use(ernie4_5_moe)
+  use(ernie4_5_moe)  \
+  use(gpt_oss)       \
+  use(granitemoe)    \
+  use(phimoe)
 // clang-format on
 
 namespace foregate::models {

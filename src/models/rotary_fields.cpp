@@ -17,6 +17,7 @@ constexpr double kLargestContext = 1e12;
 struct Base {
   int64_t width;
   double theta;
+  bool longrope;  // there may be one
 };
 
 nn::Rotary plain(const JsonReader& /*rope*/, const Base& base) {
@@ -50,12 +51,46 @@ nn::Rotary yarn(const JsonReader& rope, const Base& base) {
   return rotary;
 }
 
+nn::Rotary llama3(const JsonReader& rope, const Base& base) {
+  const nn::Llama3Scaling scaling{
+      .scale = rope.number("factor", 1, kLargestScale),
+      .original_context = rope.number("original_max_position_embeddings", 1, kLargestContext),
+      .low = rope.number("low_freq_factor", 1e-6, kLargestScale),
+      .high = rope.number("high_freq_factor", 1e-6, kLargestScale)};
+  if (scaling.high <= scaling.low) {
+    rope.fail("high_freq_factor", fmt::format("more than low_freq_factor, {:g}", scaling.low));
+  }
+  return nn::llama3_rotary(base.width, base.theta, scaling);
+}
+
+// Phi-3.5-MoE's, for texts of the original context: what follows that is read_longest_rotation's.
+nn::Rotary longrope(const JsonReader& rope, const Base& base) {
+  if (!base.longrope) {
+    rope.fail(rope.has("rope_type") ? "rope_type" : "type",
+              "another scaling: of this architecture longrope is not supported");
+  }
+  std::vector<double> factors;
+  for (const Json& factor : rope.array("short_factor")) {
+    if (!factor.is_number() || factor.get<double>() <= 0) {
+      rope.fail("short_factor", "positive numbers");
+    }
+    factors.push_back(factor.get<double>());
+  }
+  if (2 * static_cast<int64_t>(factors.size()) != base.width) {
+    rope.fail("short_factor", fmt::format("{} numbers, half a head's size", base.width / 2));
+  }
+  nn::Rotary rotary = nn::longrope_rotary(base.width, base.theta, factors);
+  rotary.factor = rope.number("short_mscale", 0, kLargestScale);
+  return rotary;
+}
+
 /// What rope_type may be.
 struct RopeType {
   const char* name;
   nn::Rotary (*make)(const JsonReader& rope, const Base& base);
 };
-constexpr std::array kRopeTypes = {RopeType{"default", plain}, RopeType{"yarn", yarn}};
+constexpr std::array kRopeTypes = {RopeType{"default", plain}, RopeType{"yarn", yarn},
+                                   RopeType{"llama3", llama3}, RopeType{"longrope", longrope}};
 
 // Old configs call it type.
 std::string rope_type(const JsonReader& rope) {
@@ -95,8 +130,15 @@ std::optional<JsonReader> scaling_of(const JsonReader& reader) {
 
 }  // namespace
 
-nn::Rotary read_rotary(const JsonReader& reader, int64_t width) {
-  const Base base{width, read_theta(reader)};
+std::optional<int64_t> read_longest_rotation(const JsonReader& reader) {
+  const std::optional<JsonReader> scaling = scaling_of(reader);
+  if (!scaling || rope_type(*scaling) != "longrope") return std::nullopt;
+  constexpr const char* kKey = "original_max_position_embeddings";
+  return (reader.has(kKey) ? reader : *scaling).integer(kKey, 1, INT32_MAX);
+}
+
+nn::Rotary read_rotary(const JsonReader& reader, int64_t width, bool longrope) {
+  const Base base{width, read_theta(reader), longrope};
   const std::optional<JsonReader> scaling = scaling_of(reader);
   if (!scaling) return nn::plain_rotary(base.width, base.theta);
   const nn::Rotary rotary = make_rotary(*scaling, base);

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "base/json.h"
 #include "nn/rotary.h"
 
@@ -9,8 +12,12 @@ namespace foregate::models {
 // or rope_parameters with all of it. They throw DataError naming file, key, value and what is
 // supported.
 
-/// How `width` elements of a head turn, as rope_type says. Needs max_positions.
-nn::Rotary read_rotary(const JsonReader& reader, int64_t width);
+/// How `width` elements of a head turn, as rope_type says. Only where `longrope` says so may it be
+/// Phi-3.5-MoE's longrope, of which the factors for short texts are read.
+nn::Rotary read_rotary(const JsonReader& reader, int64_t width, bool longrope = false);
+
+/// The longest text that read_rotary's is for; nothing: any. Of a longrope the original context.
+std::optional<int64_t> read_longest_rotation(const JsonReader& reader);
 
 /// Of a head's elements, those that turn: `head_dim` times partial_rotary_factor, or rotary_dim.
 /// One of the two must be there.

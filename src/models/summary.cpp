@@ -10,6 +10,9 @@ ModelSummary summarize(const ModelConfig& config) {
   ModelSummary summary;
   int64_t beside_experts = outer.embedding.size() + outer.final_norm.size();
   if (!config.tie_word_embeddings) beside_experts += outer.lm_head.size();
+  for (const std::optional<WeightSpec>& bias : {outer.final_norm_bias, outer.lm_head_bias}) {
+    if (bias) beside_experts += bias->size();
+  }
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
     int64_t experts = 0;
     for (const WeightSpec& spec : describe_layer(config, unnamed, layer)) {

@@ -5,15 +5,16 @@
 #include <algorithm>
 
 #include "nn/cuda/attention.h"
+#include "nn/text_attention.h"
 #include "tensor/device/transfer.h"
 
 namespace foregate::nn {
 namespace {
 
-// By a library's attention, one text after another: on a CPU, and on a GPU in float32 or with heads
-// of unusual sizes.
+// By a library's attention, one text after another: on a CPU, and on a GPU in float32, with heads
+// of unusual sizes or a window.
 torch::Tensor attention_by_text(const torch::Tensor& qkv, std::span<const int32_t> cu_seqlens,
-                                const AttentionShape& shape) {
+                                const AttentionShape& shape, const LayerAttention& layer) {
   const int64_t tokens = qkv.size(0);
   const int64_t group = shape.num_heads / shape.num_kv_heads;
   const int64_t kv_size = shape.num_kv_heads * shape.head_dim;
@@ -34,8 +35,7 @@ torch::Tensor attention_by_text(const torch::Tensor& qkv, std::span<const int32_
     const torch::Tensor key = heads(shape.num_heads * shape.head_dim, kv_size).expand_as(query);
     const torch::Tensor value =
         heads(shape.num_heads * shape.head_dim + kv_size, kv_size).expand_as(query);
-    const torch::Tensor mixed = at::scaled_dot_product_attention(
-        query, key, value, /*attn_mask=*/{}, /*dropout_p=*/0.0, /*is_causal=*/true, shape.scale);
+    const torch::Tensor mixed = text_attention(query, key, value, shape, layer);
     result.narrow(0, first, count)
         .view({count, shape.num_kv_heads, group, shape.head_dim})
         .copy_(mixed.permute({2, 0, 1, 3}));
@@ -56,15 +56,17 @@ PackedTexts::PackedTexts(std::span<const int32_t> bounds, torch::Device device)
 }
 
 torch::Tensor attention(const torch::Tensor& qkv, const PackedTexts& texts,
-                        const AttentionShape& shape) {
+                        const AttentionShape& shape, const LayerAttention& layer) {
   const std::span<const int32_t> cu_seqlens = texts.cu_seqlens;
   const int64_t tokens = qkv.size(0);
   TORCH_CHECK(qkv.dim() == 2 && qkv.size(1) == shape.qkv_size(), "attention: qkv is ", qkv.sizes(),
               "; expected [T, ", shape.qkv_size(), "]");
   TORCH_CHECK(!cu_seqlens.empty() && cu_seqlens.front() == 0 && cu_seqlens.back() == tokens,
               "attention: cu_seqlens must run from 0 to ", tokens);
-  if (has_attention_cuda(qkv, texts, shape)) return attention_cuda(qkv, texts, shape);
-  return attention_by_text(qkv, cu_seqlens, shape);
+  if (layer.is_plain() && has_attention_cuda(qkv, texts, shape)) {
+    return attention_cuda(qkv, texts, shape);
+  }
+  return attention_by_text(qkv, cu_seqlens, shape, layer);
 }
 
 }  // namespace foregate::nn

@@ -22,6 +22,14 @@ struct AttentionShape {
   int64_t qkv_size() const { return (num_heads + 2 * num_kv_heads) * head_dim; }
 };
 
+/// What the attention of one layer has of its own.
+struct LayerAttention {
+  int64_t window = 0;     ///< tokens that one sees, itself among them; 0: all before it
+  torch::Tensor sinks{};  ///< [num_heads] float32: a score a head that takes its share of the
+                          ///< softmax and gives nothing (gpt-oss); undefined without
+  bool is_plain() const { return window == 0 && !sinks.defined(); }
+};
+
 /// Where packed texts begin and end.
 struct PackedTexts {
   /// `cu_seqlens` outlives this.
@@ -33,10 +41,10 @@ struct PackedTexts {
 };
 
 /// Causal softmax attention within each of the packed texts. On a GPU in 16 bits this is one flash
-/// attention over all texts (Dao 2023), our own for heads of 64 and 128, elsewhere one product a
-/// text.
+/// attention over all texts (Dao 2023), our own for heads of 64 and 128, elsewhere, and with a
+/// window or sinks, one product a text. Sinks need tensors on the CPU.
 torch::Tensor attention(const torch::Tensor& qkv,  // [T, (num_heads + 2 num_kv_heads) * D]: q, k, v
-                        const PackedTexts& texts,
-                        const AttentionShape& shape);  // -> [T, num_heads * D]
+                        const PackedTexts& texts, const AttentionShape& shape,
+                        const LayerAttention& layer = {});  // -> [T, num_heads * D]
 
 }  // namespace foregate::nn

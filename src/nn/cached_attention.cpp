@@ -2,8 +2,9 @@
 
 #include <torch/types.h>
 
-#include <optional>
 #include <vector>
+
+#include "nn/text_attention.h"
 
 namespace foregate::nn {
 namespace {
@@ -11,6 +12,7 @@ namespace {
 // One sequence by a library's attention, its keys and values gathered from their pages.
 torch::Tensor attend_gathered(const torch::Tensor& query,  // [count, heads * D]
                               const PagedStep& step, int64_t sequence, const AttentionShape& shape,
+                              const LayerAttention& layer,
                               const PagedKv& cache) {  // -> [count, heads * D]
   const int64_t count = query.size(0);
   const int64_t group = shape.num_heads / shape.num_kv_heads;
@@ -20,11 +22,9 @@ torch::Tensor attend_gathered(const torch::Tensor& query,  // [count, heads * D]
         .unsqueeze(1)
         .expand({-1, group, -1, -1});  // [kv heads, group, length, D]
   };
-  const torch::Tensor mixed = at::scaled_dot_product_attention(
+  const torch::Tensor mixed = text_attention(
       query.view({count, shape.num_kv_heads, group, shape.head_dim}).permute({1, 2, 0, 3}),
-      gather(cache.keys), gather(cache.values),
-      causal_mask(count, step.where.lengths[sequence], query.device()),
-      /*dropout_p=*/0.0, /*is_causal=*/false, shape.scale);
+      gather(cache.keys), gather(cache.values), shape, layer);
   return mixed.permute({2, 0, 1, 3}).reshape({count, shape.num_heads * shape.head_dim});
 }
 
@@ -44,7 +44,7 @@ void check_cache(const torch::Tensor& qkv, const AttentionShape& shape, const Pa
 
 torch::Tensor cached_attention(const torch::Tensor& qkv, const PackedTexts& texts,
                                const SequencePages& where, const AttentionShape& shape,
-                               PagedKv& cache) {
+                               PagedKv& cache, const LayerAttention& layer) {
   const PagedStep step{texts, where};
   check_cache(qkv, shape, cache);
   step.check(qkv.size(0), cache.keys);
@@ -53,7 +53,7 @@ torch::Tensor cached_attention(const torch::Tensor& qkv, const PackedTexts& text
   if (qkv.size(0) == 0) return torch::empty({0, query_size}, qkv.options());
   store_rows(cache.keys, qkv.narrow(1, query_size, key_size), step);
   store_rows(cache.values, qkv.narrow(1, query_size + key_size, key_size), step);
-  if (!step.any_past()) return attention(qkv, texts, shape);
+  if (!step.any_past()) return attention(qkv, texts, shape, layer);
 
   torch::Tensor result = torch::empty({qkv.size(0), query_size}, qkv.options());
   const torch::Tensor query = qkv.narrow(1, 0, query_size);
@@ -65,12 +65,12 @@ torch::Tensor cached_attention(const torch::Tensor& qkv, const PackedTexts& text
     if (step.past(s) == 0) {
       const std::vector<int32_t> alone = {0, static_cast<int32_t>(count)};
       result.narrow(0, first, count)
-          .copy_(attention(qkv.narrow(0, first, count), {alone, qkv.device()}, shape));
+          .copy_(attention(qkv.narrow(0, first, count), {alone, qkv.device()}, shape, layer));
     } else if (qkv.is_cpu() && count < kLibraryTokens) {
       few.push_back(s);
     } else {
       result.narrow(0, first, count)
-          .copy_(attend_gathered(query.narrow(0, first, count), step, s, shape, cache));
+          .copy_(attend_gathered(query.narrow(0, first, count), step, s, shape, layer, cache));
     }
   }
   if (few.empty()) return result;
@@ -78,7 +78,7 @@ torch::Tensor cached_attention(const torch::Tensor& qkv, const PackedTexts& text
     return rows.view({rows.size(0), shape.num_heads, shape.head_dim});
   };
   attend_paged(heads(query), cache.keys, cache.values, step, few, shape.score_scale(),
-               heads(result));
+               heads(result), layer);
   return result;
 }
 

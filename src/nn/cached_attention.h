@@ -13,7 +13,7 @@ namespace foregate::nn {
 torch::Tensor cached_attention(const torch::Tensor& qkv,    // [T, (heads + 2 kv heads) * D]
                                const PackedTexts& texts,    // the new tokens of each sequence
                                const SequencePages& where,  // on qkv's device
-                               const AttentionShape& shape,
-                               PagedKv& cache);  // -> [T, heads * D]
+                               const AttentionShape& shape, PagedKv& cache,
+                               const LayerAttention& layer = {});  // -> [T, heads * D]
 
 }  // namespace foregate::nn

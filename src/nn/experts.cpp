@@ -11,7 +11,6 @@
 #include "nn/cuda/available.h"
 #include "nn/cuda/experts.h"
 #include "nn/linear.h"
-#include "nn/mlp.h"
 
 namespace foregate::nn {
 namespace {
@@ -54,14 +53,26 @@ std::vector<int64_t> by_falling_load(const std::vector<int64_t>& offsets) {
   return order;
 }
 
+// x * weight^T, plus the expert's row of biases if there are any.
+void product_out(torch::Tensor& result, const torch::Tensor& x, const tensor::Weight& weight,
+                 const torch::Tensor& biases, int64_t expert) {
+  const torch::Tensor matrix = compute_weight(weight[expert], x.scalar_type()).t();
+  if (biases.defined()) {
+    at::addmm_out(result, biases[expert], x, matrix);
+  } else {
+    at::mm_out(result, x, matrix);
+  }
+}
+
 // One expert on its tokens. Runs on one thread: its products are too small to share. Quantised
 // weights are dequantised here, so that each thread holds one matrix in the compute dtype at a
 // time.
-void run_expert(const torch::Tensor& x, const torch::Tensor& tokens, const tensor::Weight& gate_up,
-                const tensor::Weight& down, torch::Tensor result) {
-  const torch::Tensor inner = silu_and_multiply(
-      at::mm(x.index_select(0, tokens), compute_weight(gate_up, x.scalar_type()).t()));
-  at::mm_out(result, inner, compute_weight(down, x.scalar_type()).t());
+void run_expert(const torch::Tensor& x, const torch::Tensor& tokens, const ExpertWeights& weights,
+                int64_t expert, torch::Tensor result) {
+  torch::Tensor gate_up = torch::empty({tokens.size(0), weights.gate_up.size(1)}, x.options());
+  product_out(gate_up, x.index_select(0, tokens), weights.gate_up, weights.gate_up_bias, expert);
+  product_out(result, gated_product(gate_up, weights.activation), weights.down, weights.down_bias,
+              expert);
 }
 
 // Experts on their tokens, one slot a row; threads take the next expert when they are free.
@@ -77,8 +88,8 @@ torch::Tensor run_experts(const torch::Tensor& x, const Grouping& grouping,
       const int64_t first = grouping.offsets[expert];
       const int64_t count = grouping.offsets[expert + 1] - first;
       if (count == 0) return;  // and so are all that follow
-      run_expert(x, grouping.tokens.narrow(0, first, count), weights.gate_up[expert],
-                 weights.down[expert], outputs.narrow(0, first, count));
+      run_expert(x, grouping.tokens.narrow(0, first, count), weights, expert,
+                 outputs.narrow(0, first, count));
     }
   });
   return outputs;

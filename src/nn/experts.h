@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include "nn/gated_activation.h"
 #include "nn/router.h"
 #include "tensor/weight/weight.h"
 
@@ -9,8 +10,13 @@ namespace foregate::nn {
 
 /// The routed experts of one MoE layer, each a gated MLP (see MlpWeights).
 struct ExpertWeights {
-  tensor::Weight gate_up;  ///< [E, 2I, H]: gate rows, then up rows
-  tensor::Weight down;     ///< [E, H, I]
+  tensor::Weight gate_up;        ///< [E, 2I, H]: gate rows, then up rows
+  tensor::Weight down;           ///< [E, H, I]
+  torch::Tensor gate_up_bias{};  ///< [E, 2I] compute dtype; undefined without biases
+  torch::Tensor down_bias{};     ///< [E, H]; undefined without biases
+  GatedActivation activation{};
+  /// Whether the kernels that multiply and activate at once compute it.
+  bool is_plain() const { return !gate_up_bias.defined() && activation == GatedActivation{}; }
 };
 
 /// residual += the sum over each token's chosen experts of gate weight times expert output. The sum

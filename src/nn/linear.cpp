@@ -18,11 +18,13 @@ torch::Tensor linear(const torch::Tensor& x, const tensor::Weight& weight,
   return at::linear(x, compute_weight(weight, x.scalar_type()), bias);
 }
 
-void add_linear(torch::Tensor& residual, const torch::Tensor& x, const tensor::Weight& weight) {
+void add_linear(torch::Tensor& residual, const torch::Tensor& x, const tensor::Weight& weight,
+                const torch::Tensor& bias) {
   if (x.is_cuda()) {
     residual.addmm_(x, compute_weight(weight, x.scalar_type()).t());
+    if (bias.defined()) residual.add_(bias);
   } else {
-    residual.add_(linear(x, weight));
+    residual.add_(linear(x, weight, bias));
   }
 }
 

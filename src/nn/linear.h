@@ -17,10 +17,11 @@ torch::Tensor linear(const torch::Tensor& x,           // [T, N] compute dtype
                      const tensor::Weight& weight,     // [M, N]
                      const torch::Tensor& bias = {});  // [M], or undefined -> [T, M]
 
-/// residual += x * weight^T. On a GPU the addition is part of the product, so that the residual
-/// stream is read and written once.
-void add_linear(torch::Tensor& residual,        // [T, M] compute dtype
-                const torch::Tensor& x,         // [T, N]
-                const tensor::Weight& weight);  // [M, N]
+/// residual += x * weight^T + bias. On a GPU the addition is part of the product, so that the
+/// residual stream is read and written once.
+void add_linear(torch::Tensor& residual,          // [T, M] compute dtype
+                const torch::Tensor& x,           // [T, N]
+                const tensor::Weight& weight,     // [M, N]
+                const torch::Tensor& bias = {});  // [M], or undefined
 
 }  // namespace foregate::nn

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 namespace foregate::nn {
 namespace {
@@ -30,10 +31,12 @@ float dot(const float* query, const Scalar* key, int64_t size) {
   return total;
 }
 
-// exp(scores - largest), normalised.
-void softmax_in_place(float* scores, int64_t count) {
-  const float largest = *std::max_element(scores, scores + count);
-  float sum = 0;
+constexpr float kNoSink = -std::numeric_limits<float>::infinity();
+
+// exp(scores - largest), normalised; a sink is a score that is counted and left out.
+void softmax_in_place(float* scores, int64_t count, float sink) {
+  const float largest = std::max(sink, *std::max_element(scores, scores + count));
+  float sum = std::exp(sink - largest);
   for (int64_t i = 0; i < count; ++i) {
     scores[i] = std::exp(scores[i] - largest);
     sum += scores[i];
@@ -59,13 +62,15 @@ struct HeadRows {
   int64_t row_stride;
   int64_t size;  // of a row
 
-  // work(token, its row), for the first `count` tokens, page by page.
+  // work(token, its row), for the tokens from `begin` to `end`, page by page.
   template <typename Work>
-  void for_each(int64_t count, const Work& work) const {
-    for (int64_t token = 0, index = 0; token < count; ++index) {
-      const Scalar* row = first + static_cast<int64_t>(pages[index]) * page_stride;
-      const int64_t end = std::min(count, token + page_tokens);
-      for (; token < end; ++token, row += row_stride) work(token, row);
+  void for_each(int64_t begin, int64_t end, const Work& work) const {
+    for (int64_t token = begin; token < end;) {
+      const int64_t index = token / page_tokens;
+      const Scalar* row = first + static_cast<int64_t>(pages[index]) * page_stride +
+                          (token - index * page_tokens) * row_stride;
+      const int64_t page_end = std::min(end, (index + 1) * page_tokens);
+      for (; token < page_end; ++token, row += row_stride) work(token, row);
     }
   }
 };
@@ -75,29 +80,43 @@ struct HeadScratch {
   std::vector<float> query, scores, mixed;
 };
 
-// Queries of one token that share a key-value head, over the first `length` rows. Keys and values
-// are read once for all of them.
+// Queries of one token that share a key-value head.
+struct GroupScope {
+  int64_t begin;       // of the rows that they see
+  int64_t end;         // behind the last of them
+  int64_t queries;     // of the group
+  float scale;         // of scores
+  const float* sinks;  // [queries], or null
+};
+
+// Keys and values are read once for all queries.
 template <typename Scalar>
 void attend_group(const Scalar* query, const HeadRows<Scalar>& keys, const HeadRows<Scalar>& values,
-                  int64_t length, int64_t group, float scale, HeadScratch& scratch,
-                  Scalar* result) {
+                  const GroupScope& scope, HeadScratch& scratch, Scalar* result) {
   const int64_t key_dim = keys.size;
   const int64_t value_dim = values.size;
+  const int64_t group = scope.queries;
+  const int64_t length = scope.end - scope.begin;
   scratch.query.resize(group * key_dim);
   scratch.scores.resize(group * length);
   scratch.mixed.assign(group * value_dim, 0.0F);
   for (int64_t i = 0; i < group * key_dim; ++i) {
-    scratch.query[i] = scale * static_cast<float>(query[i]);
+    scratch.query[i] = scope.scale * static_cast<float>(query[i]);
   }
-  keys.for_each(length, [&](int64_t token, const Scalar* row) {
+  keys.for_each(scope.begin, scope.end, [&](int64_t token, const Scalar* row) {
+    float* scores = &scratch.scores[token - scope.begin];
     for (int64_t g = 0; g < group; ++g) {
-      scratch.scores[g * length + token] = dot(&scratch.query[g * key_dim], row, key_dim);
+      scores[g * length] = dot(&scratch.query[g * key_dim], row, key_dim);
     }
   });
-  for (int64_t g = 0; g < group; ++g) softmax_in_place(&scratch.scores[g * length], length);
-  values.for_each(length, [&](int64_t token, const Scalar* row) {
+  for (int64_t g = 0; g < group; ++g) {
+    softmax_in_place(&scratch.scores[g * length], length,
+                     scope.sinks == nullptr ? kNoSink : scope.sinks[g]);
+  }
+  values.for_each(scope.begin, scope.end, [&](int64_t token, const Scalar* row) {
+    const float* weights = &scratch.scores[token - scope.begin];
     for (int64_t g = 0; g < group; ++g) {
-      const float weight = scratch.scores[g * length + token];
+      const float weight = weights[g * length];
       float* mixed = &scratch.mixed[g * value_dim];
       for (int64_t d = 0; d < value_dim; ++d) mixed[d] += weight * static_cast<float>(row[d]);
     }
@@ -113,6 +132,11 @@ struct PagedProblem {
   const std::vector<int64_t>& sequences;
   float scale;
   const torch::Tensor& result;
+  const LayerAttention& layer;
+
+  const float* sinks(int64_t head) const {
+    return layer.sinks.defined() ? layer.sinks.const_data_ptr<float>() + head : nullptr;
+  }
 };
 
 // Sequences, key-value heads and parts of their groups are shared among the threads.
@@ -137,9 +161,15 @@ void attend_all(const PagedProblem& problem) {
       const HeadRows<Scalar> values(problem.values, kv_head, table);
       for (int64_t i = 0; i < problem.step.count(sequence); ++i) {
         const int64_t token = problem.step.first(sequence) + i;
+        const int64_t length = problem.step.past(sequence) + i + 1;
+        const int64_t window = problem.layer.window > 0 ? problem.layer.window : length;
+        const GroupScope scope{.begin = std::max<int64_t>(0, length - window),
+                               .end = length,
+                               .queries = std::min(kQueriesAtOnce, group - first),
+                               .scale = problem.scale,
+                               .sinks = problem.sinks(head)};
         attend_group(query + token * problem.query.stride(0) + head * problem.query.stride(1), keys,
-                     values, problem.step.past(sequence) + i + 1,
-                     std::min(kQueriesAtOnce, group - first), problem.scale, scratch,
+                     values, scope, scratch,
                      result + token * problem.result.stride(0) + head * problem.result.stride(1));
       }
     }
@@ -190,10 +220,10 @@ std::optional<torch::Tensor> causal_mask(int64_t count, int64_t length, torch::D
 
 void attend_paged(const torch::Tensor& query, const torch::Tensor& keys,
                   const torch::Tensor& values, const PagedStep& step,
-                  const std::vector<int64_t>& sequences, double scale,
-                  const torch::Tensor& result) {
-  const PagedProblem problem{query, keys, values, step, sequences, static_cast<float>(scale),
-                             result};
+                  const std::vector<int64_t>& sequences, double scale, const torch::Tensor& result,
+                  const LayerAttention& layer) {
+  const PagedProblem problem{query,  keys, values, step, sequences, static_cast<float>(scale),
+                             result, layer};
   AT_DISPATCH_FLOATING_TYPES_AND2(torch::kBFloat16, torch::kFloat16, query.scalar_type(),
                                   "attend_paged", [&] { attend_all<scalar_t>(problem); });
 }

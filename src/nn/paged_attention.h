@@ -65,6 +65,7 @@ void attend_paged(const torch::Tensor& query,             // [T, heads, D]
                   const PagedStep& step,                  //
                   const std::vector<int64_t>& sequences,  // of the step
                   double scale,                           // of scores
-                  const torch::Tensor& result);           // [T, heads, Dv]
+                  const torch::Tensor& result,            // [T, heads, Dv]
+                  const LayerAttention& layer = {});
 
 }  // namespace foregate::nn

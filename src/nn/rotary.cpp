@@ -52,6 +52,26 @@ Rotary yarn_rotary(int64_t width, double theta, const YarnScaling& yarn) {
   return with_frequencies(1.0 / (yarn.scale * wavelength) * (1 - kept) + 1.0 / wavelength * kept);
 }
 
+Rotary llama3_rotary(int64_t width, double theta, const Llama3Scaling& llama) {
+  const torch::Tensor plain = 1.0 / wavelengths(width, theta);
+  const torch::Tensor wavelength = 2 * std::numbers::pi / plain;
+  const double longest = llama.original_context / llama.low;
+  const double shortest = llama.original_context / llama.high;
+  const torch::Tensor scaled = torch::where(wavelength > longest, plain / llama.scale, plain);
+  const torch::Tensor kept =
+      (llama.original_context / wavelength - llama.low) / (llama.high - llama.low);
+  const torch::Tensor between = (1 - kept) * scaled / llama.scale + kept * scaled;
+  return with_frequencies(
+      torch::where((wavelength >= shortest).logical_and(wavelength <= longest), between, scaled));
+}
+
+Rotary longrope_rotary(int64_t width, double theta, const std::vector<double>& factors) {
+  TORCH_CHECK(2 * static_cast<int64_t>(factors.size()) == width, "rotary: ", factors.size(),
+              " factors; expected ", width / 2);
+  return with_frequencies(1.0 /
+                          (torch::tensor(factors).to(torch::kFloat32) * wavelengths(width, theta)));
+}
+
 double yarn_magnitude(double scale, double weight) {
   return scale <= 1 ? 1.0 : 0.1 * weight * std::log(scale) + 1.0;
 }

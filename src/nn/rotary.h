@@ -38,6 +38,18 @@ struct YarnScaling {
 /// `factor` stays 1: it depends on the architecture.
 Rotary yarn_rotary(int64_t width, double theta, const YarnScaling& yarn);
 
+/// What Llama 3.1 is told, as there.
+struct Llama3Scaling {
+  double scale = 1;             ///< of wavelengths beyond original_context / low
+  double original_context = 0;  ///< tokens
+  double low = 1;               ///< wavelengths from here ...
+  double high = 4;              ///< ... to original_context / high are scaled by a ramp
+};
+Rotary llama3_rotary(int64_t width, double theta, const Llama3Scaling& llama);
+
+/// LongRoPE (Ding et al. 2024, arXiv 2402.13753): a factor on every wavelength, [width / 2].
+Rotary longrope_rotary(int64_t width, double theta, const std::vector<double>& factors);
+
 /// 0.1 * weight * ln(scale) + 1, which YaRN sharpens a softmax with; 1 if nothing is stretched.
 double yarn_magnitude(double scale, double weight = 1);
 

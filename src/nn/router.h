@@ -37,17 +37,17 @@ struct Routing {
 /// Picks each token's k experts, as `spec` says:
 ///   1. Logits get the logit bias.
 ///   2. Experts rank by choice score, the higher the better, ties by lowest index, NaN last. It is
-///      the score (softmax, sigmoid, or the logit itself for softmax of the chosen) plus the choice
+///      the score (softmax, sigmoid, or the logit itself for the other two) plus the choice
 ///      bias. Where that ranks as the logits do (softmax without choice bias and without sums of
 ///      two), it is the logits that are compared, so that rounding makes no ties. Scores that
 ///      choose are computed in float64 and rounded to float32: they do not depend on whose exp it
 ///      is.
 ///   3. Of `groups` groups the `top_groups` best stay, ranked in the same way; the k best experts
 ///      of these are chosen.
-///   4. Gate weights are the scores without choice bias, or the softmax over the chosen logits;
-///      divided by their sum plus epsilon, min_sum at least, if `norm_topk`; times scale. The
-///      softmax is float32, its sum in order of the experts, the sum of gate weights in order of
-///      rank.
+///   4. Gate weights are the scores without choice bias, the softmax over the chosen logits, or
+///      what a sparsemixer gives; divided by their sum plus epsilon, min_sum at least, if
+///      `norm_topk`; times scale. The softmax is float32, its sum in order of the experts, the sum
+///      of gate weights in order of rank.
 ///
 /// The CUDA kernel does what is needed today: softmax, norm_topk or not, no biases. Anything else
 /// is decided on the CPU for tensors on a GPU, too, with the same result.

@@ -51,6 +51,7 @@ RouterDecision::RouterDecision(const RouterSpec& spec, const RouterBiasSpans& bi
       top_k_(top_k),
       ranks_logits_(
           spec.score == RouterSpec::Score::kSoftmaxOfChosen ||
+          spec.score == RouterSpec::Score::kSparsemixer ||
           (spec.score == RouterSpec::Score::kSoftmax && biases.choice.empty() &&
            !(spec.groups > 1 && spec.group_score == RouterSpec::GroupScore::kSumOfTopTwo))) {}
 
@@ -67,6 +68,9 @@ void RouterDecision::decide(const float* logits, int64_t* chosen, float* gates) 
       break;
     case RouterSpec::Score::kSoftmaxOfChosen:
       softmax_of_chosen_gates(logits, chosen, gates);
+      break;
+    case RouterSpec::Score::kSparsemixer:
+      sparsemixer_gates(logits, chosen, gates);
       break;
   }
   finish(gates);
@@ -171,6 +175,22 @@ void RouterDecision::softmax_of_chosen_gates(const float* logits, const int64_t*
   float total = 0;
   for (int64_t i = 0; i < top_k_; ++i) total += gates[i] = std::exp(logits[chosen[i]] - highest);
   for (int64_t i = 0; i < top_k_; ++i) gates[i] /= total;
+}
+
+// The first chosen has no part in the second's softmax.
+void RouterDecision::sparsemixer_gates(const float* logits, const int64_t* chosen,
+                                       float* gates) const {
+  const auto threshold = static_cast<float>(2 * spec_.jitter);
+  for (int64_t i = 0; i < top_k_; ++i) {
+    const float highest = logits[chosen[i]];
+    float total = 0;
+    for (int64_t e = 0; e < num_experts_; ++e) {
+      if (std::find(chosen, chosen + i, e) != chosen + i) continue;
+      const float below = (highest - logits[e]) / std::max(std::abs(logits[e]), highest);
+      if (!(below > threshold)) total += std::exp(logits[e] - highest);
+    }
+    gates[i] = 1 / total;
+  }
 }
 
 void RouterDecision::finish(float* gates) const {

@@ -44,6 +44,7 @@ class RouterDecision {
   float group_score(const float* choice, int64_t first, int64_t size) const;
   void softmax_gates(const float* logits, const int64_t* chosen, float* gates) const;
   void softmax_of_chosen_gates(const float* logits, const int64_t* chosen, float* gates) const;
+  void sparsemixer_gates(const float* logits, const int64_t* chosen, float* gates) const;
   void finish(float* gates) const;
 
   const RouterSpec& spec_;

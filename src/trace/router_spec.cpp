@@ -22,7 +22,8 @@ SpecName(Value, const char*)->SpecName<Value>;
 constexpr std::array kScoreNames = {
     SpecName{RouterSpec::Score::kSoftmax, "softmax"},
     SpecName{RouterSpec::Score::kSigmoid, "sigmoid"},
-    SpecName{RouterSpec::Score::kSoftmaxOfChosen, "softmax-of-chosen"}};
+    SpecName{RouterSpec::Score::kSoftmaxOfChosen, "softmax-of-chosen"},
+    SpecName{RouterSpec::Score::kSparsemixer, "sparsemixer"}};
 constexpr std::array kGroupScoreNames = {
     SpecName{RouterSpec::GroupScore::kMax, "max"},
     SpecName{RouterSpec::GroupScore::kSumOfTopTwo, "sum-of-top-two"}};
@@ -55,6 +56,7 @@ Json router_spec_to_json(const RouterSpec& spec) {
   json["norm_topk"] = spec.norm_topk;
   json["epsilon"] = spec.epsilon;
   if (spec.min_sum != 0) json["min_sum"] = spec.min_sum;
+  if (spec.jitter != 0) json["jitter"] = spec.jitter;
   json["scale"] = spec.scale;
   json["groups"] = spec.groups;
   json["top_groups"] = spec.top_groups;
@@ -69,6 +71,7 @@ RouterSpec router_spec_from_json(const JsonReader& reader) {
   spec.norm_topk = reader.boolean("norm_topk");
   spec.epsilon = reader.number("epsilon", 0, 1);
   spec.min_sum = reader.number("min_sum", 0, 1, 0);
+  spec.jitter = reader.number("jitter", 0, 1, 0);
   spec.scale = reader.number("scale", 0, kLargestScale);
   spec.groups = reader.integer("groups", 1, kMaxExperts);
   spec.top_groups = reader.integer("top_groups", 1, spec.groups);
@@ -87,6 +90,9 @@ void check_router_spec(const RouterSpec& spec, int64_t num_experts, int64_t top_
   require(spec.top_groups >= 1 && spec.top_groups <= spec.groups,
           fmt::format("'top_groups' is {}; expected 1 to {}, the groups there are", spec.top_groups,
                       spec.groups));
+  require(spec.score != RouterSpec::Score::kSparsemixer || (top_k == 2 && num_experts > 1),
+          fmt::format("{} of {} experts are to be chosen; expected 2 by a sparsemixer", top_k,
+                      num_experts));
   const int64_t size = num_experts / spec.groups;
   require(top_k <= spec.top_groups * size,
           fmt::format("{} experts are to be chosen; expected at most {}, those of {} groups of {}",

@@ -19,11 +19,15 @@ namespace foregate::trace {
 /// | MiniMax-M2 | sigmoid, choice bias, norm_topk |
 /// | ERNIE 4.5 | softmax, choice bias, norm_topk with min_sum |
 /// | gpt-oss, Granite | softmax of the chosen; gpt-oss with a logit bias |
+/// | Phi-3.5-MoE | sparsemixer |
 struct RouterSpec {
   enum class Score : uint8_t {
     kSoftmax,          ///< over all experts
     kSigmoid,          ///< of each expert by itself
     kSoftmaxOfChosen,  ///< the logits choose; the softmax is over the k chosen
+    kSparsemixer,      ///< the logits choose two; each is the highest of a softmax over what is not
+                       ///< far below it, the second without the first (Liu et al. 2024,
+                       ///< arXiv 2409.12136)
   };
   enum class GroupScore : uint8_t {
     kMax,          ///< a group is as good as its best expert
@@ -33,6 +37,9 @@ struct RouterSpec {
   bool norm_topk = false;  ///< gate weights are divided by their sum
   double epsilon = 0;      ///< that is added to this sum
   double min_sum = 0;      ///< the sum counts as this much at least
+  /// Of kSparsemixer: logit s is far below the highest one, m, if (m - s) / max(|s|, m) is more
+  /// than twice this.
+  double jitter = 0;
   double scale = 1;        ///< that gate weights are multiplied by in the end
   int64_t groups = 1;      ///< experts are in so many groups of neighbours, all of one size
   int64_t top_groups = 1;  ///< of which so many, the best, may be chosen from

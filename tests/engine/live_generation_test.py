@@ -17,8 +17,9 @@ transformers = pytest.importorskip("transformers")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/models"), str(ROOT / "tests/engine/goldens")]
 from make_generation_goldens import greedy  # noqa: E402
-from random_models import (DEEPSEEK, DEEPSEEK_V2, DEEPSEEK_V3, ERNIE, GLM4_MOE, MINIMAX_M2, MIXTRAL, OLMOE,  # noqa: E402
-                           QWEN2, QWEN3, load_reference, write_model)
+from random_models import (DEEPSEEK, DEEPSEEK_V2, DEEPSEEK_V3, ERNIE, GLM4_MOE, GPT_OSS, GPT_OSS_YARN,  # noqa: E402
+                           GRANITE, MINIMAX_M2, MIXTRAL, OLMOE, PHI, PLAIN_ROPE, QWEN2, QWEN3, load_reference,
+                           write_model)
 
 PROGRAM = os.environ.get("FOREGATE_BIN", str(ROOT / "build/cpu/apps/foregate/foregate"))
 LENGTHS = (1, 70, 9)
@@ -33,6 +34,11 @@ MODELS = {
     "glm4_moe": GLM4_MOE,
     "minimax_m2": MINIMAX_M2,
     "ernie4_5_moe": ERNIE,
+    # Windows shorter than a page of the cache and longer than one.
+    "gpt_oss": GPT_OSS | {"rope_scaling": GPT_OSS_YARN},
+    "gpt_oss-long-window": GPT_OSS | PLAIN_ROPE | {"sliding_window": 100},
+    "granitemoe": GRANITE,
+    "phimoe": PHI,
 }
 
 

@@ -19,12 +19,12 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/models"))
-from random_models import LIVE, decoder_of, load_reference, route, write_model  # noqa: E402
+from random_models import GPT_OSS, LIVE, PLAIN_ROPE, decoder_of, in_mxfp4, load_reference, route, write_model  # noqa: E402
 
 GOLDENS = ROOT / "tests/models/goldens"
 SHARED = pathlib.Path(os.environ.get("FOREGATE_SHARED", ROOT.parent / "shared"))
 MODELS = sorted(p.parent for p in GOLDENS.glob("*/config.json")) + [
-    SHARED / "models" / name for name in ("seed-geometry", "mini-qwen", "mini-deepseek")]
+    SHARED / "models" / name for name in ("seed-geometry", "mini-qwen", "mini-deepseek", "mini-gpt-oss")]
 
 
 def relative_error(actual, expected):
@@ -40,10 +40,10 @@ def run_engine(directory, texts, tmp_path):
     return load_file(tmp_path / "out.safetensors")
 
 
-def check(directory, texts, tmp_path, tolerance=1e-5):
+def check(directory, texts, tmp_path, tolerance=1e-5, reference=None):
     transformers.utils.logging.set_verbosity_error()
     ours = run_engine(directory, texts, tmp_path)
-    theirs = route(load_reference(directory), texts)
+    theirs = route(load_reference(reference or directory), texts)
     assert ours["logits"].shape == theirs.logits.shape
     for layer, (actual, expected) in enumerate(zip(ours["logits"], theirs.logits)):
         assert relative_error(actual, expected) < tolerance, f"layer {layer}"
@@ -83,13 +83,28 @@ def test_models_on_disk(directory, tmp_path):
     check(directory, random_texts(directory), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["mini-deepseek"])
+@pytest.mark.parametrize("name", ["mini-deepseek", "mini-gpt-oss"])
 def test_real_texts(name, tmp_path):
     if not (SHARED / "models" / name).exists() or not (SHARED / "data").exists():
         pytest.skip(f"{name} or the data is missing in {SHARED}")
     texts = real_texts(SHARED / "models" / name)
     assert len(texts) == 300
     check(SHARED / "models" / name, texts, tmp_path, tolerance=1e-4)
+
+
+@pytest.mark.parametrize("inner", [32, 64])
+def test_gpt_oss_in_mxfp4(inner, tmp_path):
+    """As published: codes and scales of experts, everything else in bfloat16."""
+    config = GPT_OSS | PLAIN_ROPE | {"intermediate_size": inner}
+    write_model(tmp_path / "dense", config, torch.bfloat16, fused=True, shards=1, seed=inner)
+    packed, dense = in_mxfp4(load_file(tmp_path / "dense/model.safetensors"), inner)
+    save_file(dense, tmp_path / "dense/model.safetensors", metadata={"format": "pt"})
+    (tmp_path / "packed").mkdir()
+    save_file(packed, tmp_path / "packed/model.safetensors", metadata={"format": "pt"})
+    config |= {"quantization_config": {"quant_method": "mxfp4", "modules_to_not_convert": [
+        "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]}}
+    (tmp_path / "packed/config.json").write_text(json.dumps(config))
+    check(tmp_path / "packed", random_texts(tmp_path / "packed"), tmp_path, reference=tmp_path / "dense")
 
 
 @pytest.mark.parametrize("name", LIVE)

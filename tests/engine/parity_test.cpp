@@ -87,7 +87,8 @@ TEST_P(ParityTest, HalfPrecisionMostlyAgrees) {
 INSTANTIATE_TEST_SUITE_P(Random, ParityTest,
                          ::testing::Values("plain", "mixed-dense", "tied-fused", "sharded",
                                            "mixtral", "olmoe", "qwen3", "deepseek", "deepseek_v2",
-                                           "deepseek_v3", "glm4_moe", "minimax_m2", "ernie4_5_moe"),
+                                           "deepseek_v3", "glm4_moe", "minimax_m2", "ernie4_5_moe",
+                                           "gpt-oss"),
                          testing::test_name);
 INSTANTIATE_TEST_SUITE_P(Trained, ParityTest,
                          ::testing::Values("seed-geometry", "mini-qwen", "mini-deepseek"),

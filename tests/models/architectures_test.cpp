@@ -178,6 +178,45 @@ Json dots1() {
   return json;
 }
 
+Json gpt_oss() {
+  Json json = common("gpt_oss");
+  json.update({{"num_local_experts", 8},
+               {"intermediate_size", 24},
+               {"head_dim", 16},
+               {"sliding_window", 16},
+               {"swiglu_limit", 7.0},
+               {"rope_scaling", {{"rope_type", "default"}}}});
+  return json;
+}
+
+Json granitemoe() {
+  Json json = common("granitemoe");
+  json.update({{"num_local_experts", 8},
+               {"intermediate_size", 24},
+               {"embedding_multiplier", 12.0},
+               {"residual_multiplier", 0.25},
+               {"attention_multiplier", 0.0625},
+               {"logits_scaling", 8.0}});
+  return json;
+}
+
+Json phimoe() {
+  Json json = common("phimoe");
+  json.update({{"num_local_experts", 8},
+               {"intermediate_size", 24},
+               {"attention_bias", true},
+               {"lm_head_bias", true},
+               {"max_position_embeddings", 512},
+               {"rope_scaling",
+                {{"type", "longrope"},
+                 {"short_factor", {1.0, 1.0, 1.5, 2.0}},
+                 {"long_factor", {1.0, 2.0, 4.0, 8.0}},
+                 {"short_mscale", 1.25},
+                 {"long_mscale", 1.5},
+                 {"original_max_position_embeddings", 64}}}});
+  return json;
+}
+
 ModelConfig parse(const Json& json) {
   const JsonReader reader(json, "config.json");
   return parse_config(known_architectures().find(reader), reader);
@@ -335,6 +374,53 @@ TEST(Dots1, WindowsBehindTheLastLayer) {
   EXPECT_NO_THROW(parse(json));
 }
 
+TEST(GptOss, WindowsEverySecondLayer) {
+  Json json = gpt_oss();
+  const ModelConfig config = parse(json);
+  EXPECT_THAT(attention_of(config).windows, ElementsAre(16, 0, 16, 0));
+  EXPECT_TRUE(attention_of(config).sinks);
+  EXPECT_TRUE(attention_of(config).qkv_bias);
+  EXPECT_TRUE(attention_of(config).output_bias);
+  EXPECT_EQ(config.router.score, trace::RouterSpec::Score::kSoftmaxOfChosen);
+  EXPECT_TRUE(config.router_logit_bias);
+  EXPECT_TRUE(config.expert_bias);
+  EXPECT_EQ(config.expert_activation,
+            (nn::GatedActivation{nn::GatedActivation::Kind::kClampedSwiglu, 7.0, 1.702}));
+  json["layer_types"] = {"full_attention", "full_attention", "full_attention", "sliding_attention"};
+  json["attention_bias"] = false;
+  EXPECT_THAT(attention_of(parse(json)).windows, ElementsAre(0, 0, 0, 16));
+  EXPECT_FALSE(attention_of(parse(json)).output_bias);
+  json["sliding_window"] = 64;  // as long as the longest text
+  EXPECT_THAT(attention_of(parse(json)).windows, ElementsAre());
+}
+
+TEST(GraniteMoe, HasMultipliers) {
+  Json json = granitemoe();
+  ModelConfig config = parse(json);
+  EXPECT_EQ(config.multipliers.embedding, 12);
+  EXPECT_EQ(config.multipliers.residual, 0.25);
+  EXPECT_EQ(config.multipliers.logits, 0.125);
+  EXPECT_EQ(attention_of(config).softmax_scale, 0.0625);
+  EXPECT_FALSE(attention_of(config).qkv_bias);
+  // As PowerMoE-3b has it.
+  json.erase("hidden_act");
+  json["activation_function"] = "silu";
+  json["rope_scaling"] = nullptr;
+  EXPECT_NO_THROW(parse(json));
+}
+
+TEST(PhiMoe, RunsTheShortFactors) {
+  const ModelConfig config = parse(phimoe());
+  EXPECT_EQ(config.max_positions, 64);
+  EXPECT_EQ(config.norm, NormKind::kLayer);
+  EXPECT_TRUE(config.lm_head_bias);
+  EXPECT_EQ(config.router.jitter, 0.01);
+  const nn::Rotary& rotary = attention_of(config).rotary;
+  EXPECT_EQ(rotary.factor, 1.25);
+  const nn::Rotary plain = nn::plain_rotary(8, 1e4);
+  EXPECT_FLOAT_EQ(rotary.inverse_frequencies[3], plain.inverse_frequencies[3] / 2);
+}
+
 struct WrongCase {
   const char* name;
   Json (*config)();
@@ -403,6 +489,40 @@ std::vector<WrongCase> wrong_cases() {
       {"dots_bias", dots1, "attention_bias", true, {"attention_bias"}},
       {"dots_early_window", dots1, "max_window_layers", 3, {"sliding_window", "8", "64"}},
       {"dots_window", dots1, "layer_types", {"sliding_attention"}, {"layer_types"}},
+      {"gpt_oss_layers", gpt_oss, "layer_types", {"full_attention"}, {"layer_types", "4 layers"}},
+      {"gpt_oss_layer",
+       gpt_oss,
+       "layer_types",
+       {"linear_attention", "full_attention", "full_attention", "full_attention"},
+       {"layer_types", "linear_attention"}},
+      {"gpt_oss_no_rotation", gpt_oss, "rope_scaling", gone, {"rope_scaling", "rope_type"}},
+      {"gpt_oss_no_window", gpt_oss, "sliding_window", gone, {"sliding_window"}},
+      {"gpt_oss_window_zero", gpt_oss, "sliding_window", 0, {"sliding_window", "0"}},
+      {"gpt_oss_limit", gpt_oss, "swiglu_limit", -1, {"swiglu_limit", "-1"}},
+      {"gpt_oss_experts", gpt_oss, "num_experts", 9, {"num_experts", "9", "num_local_experts"}},
+      {"gpt_oss_longrope",
+       gpt_oss,
+       "rope_scaling",
+       {{"rope_type", "longrope"}},
+       {"rope_scaling", "rope_type", "longrope"}},
+      {"granite_gelu", granitemoe, "hidden_act", "gelu", {"hidden_act", "gelu"}},
+      {"granite_scaling", granitemoe, "logits_scaling", 0, {"logits_scaling", "0"}},
+      {"granite_llama3",
+       granitemoe,
+       "rope_scaling",
+       {{"rope_type", "llama3"},
+        {"factor", 8},
+        {"low_freq_factor", 4},
+        {"high_freq_factor", 4},
+        {"original_max_position_embeddings", 64}},
+       {"high_freq_factor", "4"}},
+      {"phi_top_k", phimoe, "num_experts_per_tok", 1, {"1 of 8 experts", "2"}},
+      {"phi_factors",
+       phimoe,
+       "rope_scaling",
+       {{"type", "longrope"}, {"short_factor", {1.0}}},
+       {"rope_scaling", "short_factor", "4 numbers"}},
+      {"phi_window", phimoe, "sliding_window", 32, {"sliding_window", "32"}},
       {"deepseek_bias", deepseek, "attention_bias", true, {"attention_bias"}},
   };
 }
@@ -462,6 +582,11 @@ INSTANTIATE_TEST_SUITE_P(Table, RealConfigTest,
                                            RealModel{"Qwen1.5-MoE-A2.7B.json", 14.3, 2.7},
                                            RealModel{"Qwen3-30B-A3B.json", 30.5, 3.35},
                                            RealModel{"deepseek-moe-16b-base.json", 16.4, 2.8},
+                                           RealModel{"Phi-3.5-MoE-instruct.json", 41.9, 6.6},
+                                           // Its card leaves the embedding, 0.58, out of the
+                                           // active ones.
+                                           RealModel{"gpt-oss-20b.json", 20.9, 3.61 + 0.58},
+                                           RealModel{"gpt-oss-120b.json", 116.8, 5.13 + 0.58},
                                            RealModel{"DeepSeek-V2-Lite.json", 15.7, 2.66},
                                            RealModel{"DeepSeek-V3.json", 671, 37.55},
                                            RealModel{"DeepSeek-V3.2.json", 671, 37.55},

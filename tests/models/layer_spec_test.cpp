@@ -83,7 +83,7 @@ TEST(DescribeLayer, DenseLayersHaveOneMlp) {
 
 TEST(DescribeLayer, FusedExpertsAreTwoTensors) {
   const std::vector<WeightSpec> specs =
-      describe_layer(rich_config(), rich_names(), 1, ExpertLayout::kFused);
+      describe_layer(rich_config(), rich_names(), 1, {.fused = true});
   std::vector<std::vector<int64_t>> shapes;
   for (const PartTensor& tensor : tensors_of(specs)) {
     if (tensor.weight->role == Role::kRoutedExperts) shapes.push_back(tensor.shape());
@@ -91,12 +91,30 @@ TEST(DescribeLayer, FusedExpertsAreTwoTensors) {
   EXPECT_THAT(shapes, ElementsAre(ElementsAre(3, 10, 8), ElementsAre(3, 8, 5)));
 }
 
+TEST(DescribeLayer, FusedExpertsMayLieTransposed) {
+  ModelConfig config = rich_config();
+  config.expert_bias = true;
+  const std::vector<WeightSpec> specs = describe_layer(
+      config, rich_names(), 1,
+      {.fused = true, .transposed = true, .interleaved = true, .bias_interleaved = true});
+  std::vector<std::vector<int64_t>> shapes;
+  std::vector<bool> interleaved;
+  for (const PartTensor& tensor : tensors_of(specs)) {
+    if (tensor.weight->role != Role::kRoutedExperts) continue;
+    shapes.push_back(tensor.shape());
+    interleaved.push_back(tensor.part->arrangement.interleaved);
+  }
+  EXPECT_THAT(shapes, ElementsAre(ElementsAre(3, 8, 10), ElementsAre(3, 5, 8), ElementsAre(3, 10),
+                                  ElementsAre(3, 8)));
+  EXPECT_THAT(interleaved, ElementsAre(true, false, true, false));
+}
+
 // However a checkpoint is cut up: all of every weight comes from somewhere, nothing twice.
 TEST(DescribeLayer, TensorsFillTheirWeightsExactly) {
   for (const int64_t layer : {0, 1}) {
-    for (const ExpertLayout layout : {ExpertLayout::kEach, ExpertLayout::kFused}) {
+    for (const bool fused : {false, true}) {
       const std::vector<WeightSpec> specs =
-          describe_layer(rich_config(), rich_names(), layer, layout);
+          describe_layer(rich_config(), rich_names(), layer, {.fused = fused});
       for (const WeightSpec& spec : specs) {
         const torch::Tensor filled = torch::zeros(spec.shape);
         for (const PartTensor& tensor : tensors_of({&spec, 1})) {

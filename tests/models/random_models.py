@@ -7,6 +7,7 @@ import torch
 from deepseek_reference import DeepseekForCausalLM
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 COMMON = {
     "hidden_act": "silu", "vocab_size": 96, "hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 4,
@@ -27,6 +28,25 @@ QWEN3 = COMMON | {"model_type": "qwen3_moe", "num_hidden_layers": 3, "num_expert
 DEEPSEEK = COMMON | {"model_type": "deepseek", "num_hidden_layers": 4, "n_routed_experts": 8, "n_shared_experts": 2,
                      "intermediate_size": 48, "moe_intermediate_size": 16, "first_k_dense_replace": 1,
                      "moe_layer_freq": 1, "norm_topk_prob": False, "scoring_func": "softmax"}
+GPT_OSS = COMMON | {"model_type": "gpt_oss", "num_hidden_layers": 4, "num_key_value_heads": 2, "head_dim": 16,
+                    "num_local_experts": 8, "intermediate_size": 24, "attention_bias": True, "swiglu_limit": 1.5,
+                    "max_position_embeddings": 512, "sliding_window": 24}
+# Without either, transformers takes a scaled rotation.
+PLAIN_ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4}}
+# As gpt-oss scales its rotation, from texts shorter than those that are run.
+GPT_OSS_YARN = {"rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False,
+                "original_max_position_embeddings": 48}
+GRANITE = COMMON | {"model_type": "granitemoe", "num_hidden_layers": 3, "num_key_value_heads": 2,
+                    "num_local_experts": 8, "intermediate_size": 24, "attention_bias": False,
+                    "embedding_multiplier": 12.0, "residual_multiplier": 0.22, "attention_multiplier": 0.125,
+                    "logits_scaling": 6.0}
+PHI = COMMON | {"model_type": "phimoe", "num_hidden_layers": 3, "num_key_value_heads": 2, "num_local_experts": 8,
+                "intermediate_size": 24, "attention_bias": True, "lm_head_bias": True, "router_jitter_noise": 0.01,
+                "sliding_window": None}
+PHI_ROPE = {"type": "longrope", "short_factor": [1.0, 1.1, 1.3, 2.5], "long_factor": [1.0, 2.0, 4.0, 8.0],
+            "short_mscale": 1.2, "long_mscale": 1.3, "original_max_position_embeddings": 210}
+LLAMA3_ROPE = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+               "original_max_position_embeddings": 64}
 
 # Latent attention and the routers of DeepSeek-V3. Choice biases are large enough that biased scores go below zero, where
 # a mask of zeros instead of minus infinity would choose among dropped groups.
@@ -148,6 +168,31 @@ LIVE = {
                                        "moe_layer_start_index": 0}, False),
     "ernie4_5_moe-no-shared": (ERNIE | {"moe_num_shared_experts": 0, "tie_word_embeddings": False}, False),
     "ernie4_5_moe-large-sum": (ERNIE | {"moe_norm_min": 0.75, "moe_num_experts": 24, "moe_k": 6}, False),
+    "gpt_oss": (GPT_OSS | PLAIN_ROPE | {"layer_types": ["sliding_attention", "full_attention"] * 2}, True),
+    "gpt_oss-yarn": (GPT_OSS | {"rope_theta": 150000.0, "rope_scaling": GPT_OSS_YARN, "sliding_window": 150}, True),
+    # As many inner values as hidden ones: no shape tells a transposition.
+    "gpt_oss-square": (GPT_OSS | {"intermediate_size": 32, "num_experts_per_tok": 4, "num_local_experts": 32,
+                                  "rope_parameters": GPT_OSS_YARN | {"rope_theta": 1e4, "truncate": True},
+                                  "layer_types": ["full_attention"] * 3 + ["sliding_attention"]}, True),
+    "gpt_oss-no-bias": (GPT_OSS | PLAIN_ROPE | {
+        "attention_bias": False, "num_experts_per_tok": 1, "tie_word_embeddings": True, "num_key_value_heads": 1,
+        "sliding_window": 1, "swiglu_limit": 7.0}, True),
+    "granitemoe": (GRANITE | {"tie_word_embeddings": True}, False),
+    "granitemoe-fused": (GRANITE | {"num_local_experts": 40, "num_experts_per_tok": 8}, True),
+    "granitemoe-bias": (GRANITE | {"attention_bias": True, "embedding_multiplier": 1.0, "head_dim": 16,
+                                   "residual_multiplier": 1.0, "num_experts_per_tok": 1}, False),
+    "granitemoe-yarn": (GRANITE | {"max_position_embeddings": 256, "num_key_value_heads": 4, "rope_parameters": {
+        "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "rope_theta": 1e4}}, False),
+    "granitemoe-llama3": (GRANITE | {"max_position_embeddings": 512, "rope_theta": 1e4, "rope_scaling": LLAMA3_ROPE},
+                          False),
+    "qwen3-llama3": (QWEN3 | {"max_position_embeddings": 512, "head_dim": 32, "rope_theta": 5e5,
+                              "rope_parameters": LLAMA3_ROPE | {"rope_theta": 5e5}}, False),
+    "phimoe": (PHI, False),
+    "phimoe-fused": (PHI | {"num_local_experts": 16, "router_jitter_noise": 0.2, "lm_head_bias": False}, True),
+    "phimoe-longrope": (PHI | {"max_position_embeddings": 4096, "original_max_position_embeddings": 210,
+                               "rope_scaling": PHI_ROPE, "sliding_window": 4096}, False),
+    "phimoe-no-bias": (PHI | {"attention_bias": False, "num_key_value_heads": 4, "tie_word_embeddings": True,
+                              "lm_head_bias": False, "router_jitter_noise": 0.05}, False),
 }
 
 
@@ -196,10 +241,37 @@ def fuse_experts(state):
     return fused
 
 
+def in_mxfp4(state, seed):
+    """A gpt_oss whose experts are random MXFP4: as published, and dequantised by transformers."""
+    generator = torch.Generator().manual_seed(seed)
+    packed, dense = dict(state), dict(state)
+    for name, tensor in state.items():
+        if not name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+            continue
+        experts, inputs, outputs = packed.pop(name).shape
+        blocks = torch.randint(256, (experts, outputs, inputs // 32, 16), generator=generator, dtype=torch.uint8)
+        scales = torch.randint(121, 125, (experts, outputs, inputs // 32), generator=generator, dtype=torch.uint8)
+        packed |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
+        dense[name] = convert_moe_packed_tensors(blocks, scales, dtype=torch.float32).contiguous()
+    return packed, dense
+
+
+def as_granite(name):
+    """The published name of what transformers 5 holds under another."""
+    for new, old in (("router.weight", "router.layer.weight"), ("experts.gate_up_proj", "input_linear.weight"),
+                     ("experts.down_proj", "output_linear.weight")):
+        name = name.replace(new, old)
+    return name
+
+
 def published_names(state, config):
     """The tensors under the names of published checkpoints."""
     if config["model_type"] in ("mixtral", "minimax_m2"):
         return {as_mixtral(k): v for k, v in state.items()}
+    if config["model_type"] == "phimoe":
+        return {as_mixtral(k.replace(".router.", ".gate.")): v for k, v in state.items()}
+    if config["model_type"] == "granitemoe":
+        return {as_granite(k): v for k, v in fuse_experts(state).items()}
     if config["model_type"] == "ernie4_5_moe":
         return {k.replace("mlp.gate.moe_statics", "mlp.moe_statics"): v for k, v in state.items()}
     if config["model_type"] == "kimi_k25":
@@ -213,10 +285,12 @@ def randomise(model, seed):
     biases = [(name, buffer) for name, buffer in model.named_buffers() if name.endswith("correction_bias")]
     for name, weight in [*model.named_parameters(), *biases]:
         noise = torch.randn(weight.shape, generator=generator)
-        if "norm" in name:
+        if "norm" in name and name.endswith("weight"):
             weight.data = 1 + 0.2 * noise
-        elif name.endswith("mlp.gate.weight"):
+        elif name.endswith(("mlp.gate.weight", "router.weight")):
             weight.data = 0.6 * noise
+        elif name.endswith("sinks"):
+            weight.data = 2 * noise
         elif name.endswith("correction_bias"):
             # A softmax over the experts leaves each little.
             weight.data = (0.05 if "moe_statics" in name else 0.4) * noise
@@ -264,7 +338,7 @@ def write_model(folder, config, dtype, fused, shards, seed):
     state = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items()}
     if decoder_of(config)["tie_word_embeddings"]:
         del state["lm_head.weight"]
-    if not fused:
+    if not fused and config["model_type"] != "gpt_oss":  # whose experts are published fused
         state = published_names({k: v.clone() for k, v in split_experts(state).items()}, config)
     for old in folder.glob("model*"):
         old.unlink()
@@ -306,6 +380,8 @@ def route(model, texts, gap=1e-5):
             near = rows + gap * rows.abs().amax() * torch.randn(rows.shape, generator=noise)
             again = router.forward(near, *others)[2]
             clear &= (again.sort(-1).values == experts.sort(-1).values).all(-1)
+        if getattr(router, "bias", None) is not None:
+            logits = logits - router.bias  # recorded logits are without it
         calls.append((logits.float(), experts, gates.float(), clear))
 
     routers = [module for module in model.modules() if re.search("Top[kK]Router$", type(module).__name__)]

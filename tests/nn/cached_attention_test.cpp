@@ -10,27 +10,30 @@ using testing::expect_close;
 
 // Sequences that are fed to a cache of keys and values.
 struct Feed {
-  Feed(const nn::AttentionShape& heads, std::vector<torch::Tensor> rows, int64_t page_tokens)
-      : shape(heads), feed(std::move(rows), page_tokens) {
+  Feed(const nn::AttentionShape& heads, std::vector<torch::Tensor> rows, int64_t page_tokens,
+       nn::LayerAttention of_layer = {})
+      : shape(heads), layer(std::move(of_layer)), feed(std::move(rows), page_tokens) {
     cache.keys = feed.empty_pages(shape.num_kv_heads, shape.head_dim);
     cache.values = cache.keys.clone();
   }
 
   torch::Tensor attend(const testing::PagedFeed::Step& step) {
-    return nn::cached_attention(step.rows, {step.cu_seqlens, torch::kCPU}, step.pages, shape,
-                                cache);
+    return nn::cached_attention(step.rows, {step.cu_seqlens, torch::kCPU}, step.pages, shape, cache,
+                                layer);
   }
   // Adds so many tokens to each sequence; returns what attention makes of them.
   torch::Tensor step(const std::vector<int64_t>& counts) { return attend(feed.step(counts)); }
 
   nn::AttentionShape shape;
+  nn::LayerAttention layer;
   testing::PagedFeed feed;
   nn::PagedKv cache;
 };
 
-torch::Tensor whole(const torch::Tensor& rows, const nn::AttentionShape& shape) {
+torch::Tensor whole(const torch::Tensor& rows, const nn::AttentionShape& shape,
+                    const nn::LayerAttention& layer = {}) {
   const std::vector<int32_t> bounds = {0, static_cast<int32_t>(rows.size(0))};
-  return nn::attention(rows, {bounds, torch::kCPU}, shape);
+  return nn::attention(rows, {bounds, torch::kCPU}, shape, layer);
 }
 
 class CachedAttentionTest : public testing::DtypeTest {
@@ -52,6 +55,21 @@ TEST_P(CachedAttentionTest, StepsMatchWholeSequences) {
           testing::grow(feed.feed, [&](const auto& step) { return feed.attend(step); });
       for (size_t s = 0; s < 4; ++s) {
         expect_close(mixed[s], whole(feed.feed.rows[s], shape), tolerance());
+      }
+    }
+  }
+}
+
+TEST_P(CachedAttentionTest, StepsWithWindowsAndSinksMatchWholeSequences) {
+  const nn::AttentionShape shape{18, 2, 8};
+  for (const int64_t window : {0, 1, 3, 32, 1000}) {
+    for (const bool sinks : {false, true}) {
+      const nn::LayerAttention layer{window, sinks ? torch::randn({18}) * 2 : torch::Tensor()};
+      Feed feed(shape, sequences(testing::grown_lengths(), shape), /*page_tokens=*/4, layer);
+      const std::vector<torch::Tensor> mixed =
+          testing::grow(feed.feed, [&](const auto& step) { return feed.attend(step); });
+      for (size_t s = 0; s < 4; ++s) {
+        expect_close(mixed[s], whole(feed.feed.rows[s], shape, layer), tolerance());
       }
     }
   }

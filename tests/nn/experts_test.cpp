@@ -14,6 +14,14 @@ class ExpertsTest : public testing::DtypeTest {
     return {random({experts, 2 * kInner, kHidden}) * 0.2, random({experts, kHidden, kInner}) * 0.2};
   }
 
+  static torch::Tensor activated(const torch::Tensor& gate, const torch::Tensor& up,
+                                 const nn::GatedActivation& activation) {
+    if (activation.kind == nn::GatedActivation::Kind::kSwiglu) return torch::silu(gate) * up;
+    const torch::Tensor low = gate.clamp_max(activation.limit);
+    return (up.clamp(-activation.limit, activation.limit) + 1) * low *
+           torch::sigmoid(activation.alpha * low);
+  }
+
   // Token by token, expert by expert, in float64.
   static torch::Tensor reference(const torch::Tensor& x, const nn::Routing& routing,
                                  const nn::ExpertWeights& weights) {
@@ -21,11 +29,14 @@ class ExpertsTest : public testing::DtypeTest {
     for (int64_t t = 0; t < x.size(0); ++t) {
       for (int64_t rank = 0; rank < routing.experts.size(1); ++rank) {
         const int64_t e = routing.experts[t][rank].item<int64_t>();
-        const torch::Tensor rows =
+        torch::Tensor rows =
             torch::mv(weights.gate_up.dense()[e].to(torch::kFloat64), x[t].to(torch::kFloat64));
-        const torch::Tensor inner = torch::silu(rows.slice(0, 0, kInner)) * rows.slice(0, kInner);
-        result[t] += torch::mv(weights.down.dense()[e].to(torch::kFloat64), inner) *
-                     routing.gate_weights[t][rank].item<double>();
+        if (weights.gate_up_bias.defined()) rows += weights.gate_up_bias[e];
+        const torch::Tensor inner =
+            activated(rows.slice(0, 0, kInner), rows.slice(0, kInner), weights.activation);
+        torch::Tensor output = torch::mv(weights.down.dense()[e].to(torch::kFloat64), inner);
+        if (weights.down_bias.defined()) output += weights.down_bias[e];
+        result[t] += output * routing.gate_weights[t][rank].item<double>();
       }
     }
     return result;
@@ -51,6 +62,19 @@ TEST_P(ExpertsTest, MatchesTheFormula) {
       const nn::Routing routing = nn::route(torch::randn({tokens, 7}), {}, {}, k);
       expect_close(experts(x, routing, layer), reference(x, routing, layer), tolerance());
     }
+  }
+}
+
+// As in gpt-oss. The limit is low enough to cut off gates and ups.
+TEST_P(ExpertsTest, BiasesAndClampedSwiglu) {
+  nn::ExpertWeights layer = weights(7);
+  layer.gate_up_bias = random({7, 2 * kInner});
+  layer.down_bias = random({7, kHidden});
+  layer.activation = {nn::GatedActivation::Kind::kClampedSwiglu, 0.7, 1.702};
+  for (const int64_t tokens : {1, 33}) {
+    const torch::Tensor x = random({tokens, kHidden});
+    const nn::Routing routing = nn::route(torch::randn({tokens, 7}), {}, {}, 3);
+    expect_close(experts(x, routing, layer), reference(x, routing, layer), tolerance());
   }
 }
 

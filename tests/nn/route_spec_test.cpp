@@ -40,6 +40,24 @@ std::vector<int64_t> ranked(const std::vector<double>& values) {
   return order;
 }
 
+// As transformers' sparsemixer words it, by masks: `scores` of all experts, `open` those that may
+// still be chosen.
+double sparsemixer_gate(const std::vector<double>& scores, const std::vector<bool>& open,
+                        double jitter) {
+  double highest = -std::numeric_limits<double>::infinity();
+  for (size_t e = 0; e < scores.size(); ++e) {
+    if (open[e]) highest = std::max(highest, scores[e]);
+  }
+  std::vector<double> kept;
+  for (size_t e = 0; e < scores.size(); ++e) {
+    const double factor = std::max(std::abs(scores[e]), highest);
+    const bool masked = (highest - scores[e]) / factor > 2 * jitter;
+    if (open[e] && !masked) kept.push_back(scores[e]);
+  }
+  const std::vector<double> gates = softmax(kept);
+  return *std::max_element(gates.begin(), gates.end());
+}
+
 // As the modelling code of DeepSeek-V2, DeepSeek-V3 and gpt-oss words it, one token at a time.
 Decision reference(std::vector<double> logits, const RouterSpec& spec,
                    const std::vector<double>& logit_bias, const std::vector<double>& choice_bias,
@@ -74,6 +92,13 @@ Decision reference(std::vector<double> logits, const RouterSpec& spec,
   decision.experts.resize(static_cast<size_t>(k));
   for (const int64_t e : decision.experts) decision.gates.push_back(scores[e]);
   if (spec.score == RouterSpec::Score::kSoftmaxOfChosen) decision.gates = softmax(decision.gates);
+  if (spec.score == RouterSpec::Score::kSparsemixer) {
+    std::vector<bool> open(scores.size(), true);
+    for (size_t i = 0; i < decision.gates.size(); ++i) {
+      decision.gates[i] = sparsemixer_gate(scores, open, spec.jitter);
+      open[static_cast<size_t>(decision.experts[i])] = false;
+    }
+  }
   const double sum = std::accumulate(decision.gates.begin(), decision.gates.end(), 0.0);
   const double total = spec.norm_topk ? std::max(sum + spec.epsilon, spec.min_sum) : 1;
   for (double& gate : decision.gates) gate = gate / total * spec.scale;
@@ -190,6 +215,19 @@ INSTANTIATE_TEST_SUITE_P(
                                  false,
                                  true}),
     [](const auto& test) { return test.param.name; });
+
+// With a jitter that large some gates share their softmax and some stand alone.
+TEST(RouterSpecs, SparsemixerMatchesTheReference) {
+  torch::manual_seed(11);
+  for (const double jitter : {0.0, 0.01, 0.2}) {
+    for (const int64_t tokens : {0, 1, 33, 200}) {
+      expect_as_reference(torch::randn({tokens, 16}) - 0.5,
+                          {.score = RouterSpec::Score::kSparsemixer, .jitter = jitter}, {}, 2);
+    }
+  }
+  EXPECT_THROW(nn::route(torch::zeros({1, 4}), {.score = RouterSpec::Score::kSparsemixer}, {}, 3),
+               DataError);
+}
 
 TEST(RouterSpecs, NotANumberRanksLast) {
   const float nan = std::numeric_limits<float>::quiet_NaN();

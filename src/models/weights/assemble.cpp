@@ -3,14 +3,15 @@
 namespace foregate::models {
 namespace {
 
-LayerWeights assemble_layer(std::vector<WeightSpec> specs, bool with_experts,
-                            const MakeWeights& make) {
+LayerWeights assemble_layer(const ModelConfig& config, std::vector<WeightSpec> specs,
+                            bool with_experts, const MakeWeights& make) {
   if (!with_experts) {
     std::erase_if(specs, [](const WeightSpec& spec) { return spec.role != Role::kRouting; });
   }
   LayerWeights layer;
   std::vector<tensor::Weight> weights = make(specs);
   for (size_t i = 0; i < specs.size(); ++i) specs[i].set(layer, std::move(weights[i]));
+  if (MoeWeights* moe = layer.moe()) moe->experts.activation = config.expert_activation;
   return layer;
 }
 
@@ -25,11 +26,12 @@ std::vector<LayerWeights> assemble_layers(const ModelConfig& config, const LoadO
   std::vector<LayerWeights> layers;
   for (int64_t index = 0; index < count; ++index) {
     LayerWeights layer =
-        assemble_layer(describe(index), !options.routing_only || index != last_moe, make);
+        assemble_layer(config, describe(index), !options.routing_only || index != last_moe, make);
     if (MoeWeights* moe = layer.moe(); moe != nullptr && moe->experts.gate_up.defined()) {
       nn::ExpertWeights& experts = moe->experts;
       if (offloaded_before(made + 1) > offloaded_before(made)) {
-        experts = {experts.gate_up.pinned(), experts.down.pinned()};
+        experts.gate_up = experts.gate_up.pinned();
+        experts.down = experts.down.pinned();
       }
       ++made;
     }
@@ -49,6 +51,8 @@ DecoderWeights assemble_weights(const ModelConfig& config, const LoadOptions& op
   weights.layers = assemble_layers(config, options, describe, make);
   if (options.routing_only) return weights;
   weights.final_norm = make_one(outer.final_norm);
+  if (outer.final_norm_bias) weights.final_norm_bias = make_one(*outer.final_norm_bias);
+  if (outer.lm_head_bias) weights.lm_head_bias = make_one(*outer.lm_head_bias);
   weights.lm_head = config.tie_word_embeddings ? weights.embedding : make_one(outer.lm_head);
   return weights;
 }

@@ -22,11 +22,13 @@ struct MoeWeights {
 
 /// Weights of GroupedQueryConfig.
 struct GroupedQueryAttention {
-  tensor::Weight qkv;        ///< [(heads + 2 kv heads) * D, H]
-  torch::Tensor qkv_bias;    ///< [(heads + 2 kv heads) * D]; undefined without biases
-  torch::Tensor query_norm;  ///< [D] or [heads * D]; undefined without one
-  torch::Tensor key_norm;    ///< [D] or [kv heads * D]; undefined without one
-  tensor::Weight output;     ///< [H, heads * D]
+  tensor::Weight qkv;         ///< [(heads + 2 kv heads) * D, H]
+  torch::Tensor qkv_bias;     ///< [(heads + 2 kv heads) * D]; undefined without biases
+  torch::Tensor query_norm;   ///< [D] or [heads * D]; undefined without one
+  torch::Tensor key_norm;     ///< [D] or [kv heads * D]; undefined without one
+  tensor::Weight output;      ///< [H, heads * D]
+  torch::Tensor output_bias;  ///< [H]; undefined without one
+  torch::Tensor sinks;        ///< [heads] float32; undefined without
 };
 
 /// Weights of LatentConfig.
@@ -43,8 +45,10 @@ struct LatentAttention {
 /// One decoder layer. Tensors are in the compute dtype.
 struct LayerWeights {
   torch::Tensor input_norm;                                        ///< [H]
+  torch::Tensor input_norm_bias;                                   ///< [H]; undefined of an RMSNorm
   std::variant<GroupedQueryAttention, LatentAttention> attention;  ///< of the kind of the config's
   torch::Tensor post_attention_norm;                               ///< [H]
+  torch::Tensor post_attention_norm_bias;                          ///< [H]; undefined of an RMSNorm
   std::variant<nn::MlpWeights, MoeWeights> mlp;
 
   /// Null in dense layers.
@@ -55,8 +59,11 @@ struct LayerWeights {
 struct DecoderWeights {
   torch::Tensor embedding;           ///< [V, H]
   std::vector<LayerWeights> layers;  ///< those that are run
-  torch::Tensor final_norm;          ///< [H]; undefined if only routing is wanted
-  torch::Tensor lm_head;             ///< [V, H]; undefined if only routing is wanted
+  // Undefined if only routing is wanted.
+  torch::Tensor final_norm;       ///< [H]
+  torch::Tensor final_norm_bias;  ///< [H]; undefined of an RMSNorm
+  torch::Tensor lm_head;          ///< [V, H]
+  torch::Tensor lm_head_bias;     ///< [V]; undefined without one
 };
 
 }  // namespace foregate::models

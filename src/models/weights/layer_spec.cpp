@@ -54,12 +54,17 @@ class LayerDescription {
   LayerDescription(const ModelConfig& config, const WeightNames& names, int64_t layer)
       : config_(config), names_(names), layer_(layer) {}
 
-  std::vector<WeightSpec> describe(ExpertLayout layout) {
+  std::vector<WeightSpec> describe(const ExpertLayout& layout) {
     add_norm(names_.input_norm, config_.hidden_size,
              [](LayerWeights& layer, tensor::Weight w) { layer.input_norm = w.dense(); });
+    add_norm_bias(names_.input_norm_bias,
+                  [](LayerWeights& layer, tensor::Weight w) { layer.input_norm_bias = w.dense(); });
     std::visit([&](const auto& attention) { add_attention(attention); }, config_.attention);
     add_norm(names_.post_attention_norm, config_.hidden_size,
              [](LayerWeights& layer, tensor::Weight w) { layer.post_attention_norm = w.dense(); });
+    add_norm_bias(names_.post_attention_norm_bias, [](LayerWeights& layer, tensor::Weight w) {
+      layer.post_attention_norm_bias = w.dense();
+    });
     if (config_.is_moe_layer(layer_)) {
       add_moe(layout);
     } else {
@@ -95,6 +100,21 @@ class LayerDescription {
                                });
     extend(output, names_.attention_output + ".weight", config_.hidden_size);
     specs_.push_back(std::move(output));
+    if (attention.output_bias) {
+      WeightSpec output_bias =
+          vector({config_.hidden_size}, Start::kZeros, [](LayerWeights& layer, tensor::Weight w) {
+            grouped_query_of(layer).output_bias = w.dense();
+          });
+      extend(output_bias, names_.attention_output + ".bias", config_.hidden_size);
+      specs_.push_back(std::move(output_bias));
+    }
+    if (!attention.sinks) return;
+    WeightSpec sinks = vector(
+        {attention.num_heads}, Start::kZeros,
+        [](LayerWeights& layer, tensor::Weight w) { grouped_query_of(layer).sinks = w.dense(); });
+    sinks.keep = Keep::kFloat32;
+    extend(sinks, names_.sinks, attention.num_heads);
+    specs_.push_back(std::move(sinks));
   }
 
   void add_attention(const LatentConfig& attention) {
@@ -139,7 +159,7 @@ class LayerDescription {
              });
   }
 
-  void add_moe(ExpertLayout layout) {
+  void add_moe(const ExpertLayout& layout) {
     WeightSpec router =
         vector({config_.num_experts, config_.hidden_size}, Start::kNormal,
                [](LayerWeights& layer, tensor::Weight w) { moe_of(layer).router = w.dense(); });
@@ -185,19 +205,38 @@ class LayerDescription {
     }
   }
 
-  void add_experts(ExpertLayout layout) {
+  void add_experts(const ExpertLayout& layout) {
+    const int64_t experts = config_.num_experts;
     const int64_t inner = config_.expert_intermediate_size;
-    WeightSpec gate_up =
-        matrix({config_.num_experts, 2 * inner, config_.hidden_size}, kExpertSlots.gate_up);
-    WeightSpec down = matrix({config_.num_experts, config_.hidden_size, inner}, kExpertSlots.down);
-    if (layout == ExpertLayout::kFused) {
-      extend(gate_up, names_.fused_expert_gate_up, config_.num_experts);
-      extend(down, names_.fused_expert_down, config_.num_experts);
+    WeightSpec gate_up = matrix({experts, 2 * inner, config_.hidden_size}, kExpertSlots.gate_up);
+    WeightSpec down = matrix({experts, config_.hidden_size, inner}, kExpertSlots.down);
+    if (layout.fused) {
+      extend(gate_up, names_.fused_expert_gate_up, experts);
+      gate_up.parts.back().arrangement = {layout.transposed, layout.interleaved};
+      extend(down, names_.fused_expert_down, experts);
+      down.parts.back().arrangement = {.transposed = layout.transposed};
     } else {
       extend(gate_up, names_.expert_gate, inner, /*each_expert=*/true);
       extend(gate_up, names_.expert_up, inner, /*each_expert=*/true);
       extend(down, names_.expert_down, config_.hidden_size, /*each_expert=*/true);
     }
+    gate_up.role = down.role = Role::kRoutedExperts;
+    specs_.push_back(std::move(gate_up));
+    specs_.push_back(std::move(down));
+    if (config_.expert_bias) add_expert_biases(layout);
+  }
+
+  void add_expert_biases(const ExpertLayout& layout) {
+    WeightSpec gate_up = vector({config_.num_experts, 2 * config_.expert_intermediate_size},
+                                Start::kZeros, [](LayerWeights& layer, tensor::Weight w) {
+                                  moe_of(layer).experts.gate_up_bias = w.dense();
+                                });
+    WeightSpec down = vector(
+        {config_.num_experts, config_.hidden_size}, Start::kZeros,
+        [](LayerWeights& layer, tensor::Weight w) { moe_of(layer).experts.down_bias = w.dense(); });
+    extend(gate_up, names_.fused_expert_gate_up_bias, config_.num_experts);
+    gate_up.parts.back().arrangement = {.interleaved = layout.bias_interleaved};
+    extend(down, names_.fused_expert_down_bias, config_.num_experts);
     gate_up.role = down.role = Role::kRoutedExperts;
     specs_.push_back(std::move(gate_up));
     specs_.push_back(std::move(down));
@@ -229,6 +268,14 @@ class LayerDescription {
     WeightSpec norm = vector({size}, Start::kOnes, set);
     extend(norm, pattern, size);
     specs_.push_back(std::move(norm));
+  }
+
+  // Of LayerNorms; RMSNorms have none.
+  void add_norm_bias(const std::string& pattern, Setter set) {
+    if (config_.norm != NormKind::kLayer) return;
+    WeightSpec bias = vector({config_.hidden_size}, Start::kZeros, set);
+    extend(bias, pattern, config_.hidden_size);
+    specs_.push_back(std::move(bias));
   }
 
   static WeightSpec matrix(Shape shape, Setter set) {
@@ -273,15 +320,26 @@ int64_t WeightSpec::size() const {
 }
 
 std::vector<WeightSpec> describe_layer(const ModelConfig& config, const WeightNames& names,
-                                       int64_t layer, ExpertLayout experts) {
+                                       int64_t layer, const ExpertLayout& experts) {
   return LayerDescription(config, names, layer).describe(experts);
 }
 
 OuterWeightSpecs describe_outer_weights(const ModelConfig& config, const WeightNames& names) {
   const Shape table = {config.vocab_size, config.hidden_size};
-  return {.embedding = outer_weight(names.embedding, table, Start::kNormal),
-          .final_norm = outer_weight(names.final_norm, {config.hidden_size}, Start::kOnes),
-          .lm_head = outer_weight(names.lm_head, table, Start::kNormal)};
+  OuterWeightSpecs outer{
+      .embedding = outer_weight(names.embedding, table, Start::kNormal),
+      .final_norm = outer_weight(names.final_norm, {config.hidden_size}, Start::kOnes),
+      .final_norm_bias = {},
+      .lm_head = outer_weight(names.lm_head, table, Start::kNormal),
+      .lm_head_bias = {}};
+  if (config.norm == NormKind::kLayer) {
+    outer.final_norm_bias =
+        outer_weight(names.final_norm_bias, {config.hidden_size}, Start::kZeros);
+  }
+  if (config.lm_head_bias) {
+    outer.lm_head_bias = outer_weight(names.lm_head_bias, {config.vocab_size}, Start::kZeros);
+  }
+  return outer;
 }
 
 std::string PartTensor::name() const {
@@ -291,7 +349,7 @@ std::string PartTensor::name() const {
 std::vector<int64_t> PartTensor::shape() const {
   Shape shape(weight->shape.begin() + (part->each_expert ? 1 : 0), weight->shape.end());
   shape.front() = part->rows;
-  return shape;
+  return stored_shape(std::move(shape), part->arrangement);
 }
 
 tensor::Weight PartTensor::rows_of(const tensor::Weight& whole) const {

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "models/config.h"
+#include "models/weights/arrangement.h"
 #include "models/weights/decoder_weights.h"
 #include "models/weights/weight_names.h"
 #include "tensor/weight/weight.h"
@@ -42,6 +44,7 @@ struct WeightPart {
                              ///< dimension
   int64_t first_row = 0;
   int64_t rows = 0;
+  Arrangement arrangement{};
   int order = 0;  ///< among a layer's tensors, in messages and in files that are written
 };
 
@@ -60,20 +63,25 @@ struct WeightSpec {
 };
 
 /// How a layer's experts lie in the checkpoint.
-enum class ExpertLayout : uint8_t {
-  kEach,   ///< three tensors an expert: gate, up, down
-  kFused,  ///< two tensors a layer: [E, 2I, H] and [E, H, I]
+struct ExpertLayout {
+  /// Two tensors a layer, [E, 2I, H] and [E, H, I], instead of three an expert: gate, up, down.
+  bool fused = false;
+  bool transposed = false;        ///< of the fused: they are [E, H, 2I] and [E, I, H]
+  bool interleaved = false;       ///< of the fused: rows are gate, up, gate, up, ...
+  bool bias_interleaved = false;  ///< the same of the biases [E, 2I]
 };
 
 /// The weights of a decoder layer, in the order in which they are made.
 std::vector<WeightSpec> describe_layer(const ModelConfig& config, const WeightNames& names,
-                                       int64_t layer, ExpertLayout experts = ExpertLayout::kEach);
+                                       int64_t layer, const ExpertLayout& experts = {});
 
 /// The weights outside the layers.
 struct OuterWeightSpecs {
   WeightSpec embedding;
   WeightSpec final_norm;
+  std::optional<WeightSpec> final_norm_bias;
   WeightSpec lm_head;  ///< of a tied model: the embedding once more
+  std::optional<WeightSpec> lm_head_bias;
 };
 OuterWeightSpecs describe_outer_weights(const ModelConfig& config, const WeightNames& names);
 
@@ -84,7 +92,7 @@ struct PartTensor {
   int64_t expert = 0;
 
   std::string name() const;
-  std::vector<int64_t> shape() const;
+  std::vector<int64_t> shape() const;  ///< in the checkpoint
   /// The rows of the weight that it fills.
   tensor::Weight rows_of(const tensor::Weight& whole) const;
 };

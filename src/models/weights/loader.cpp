@@ -23,8 +23,7 @@ class WeightReader {
     std::vector<tensor::Weight> weights;
     for (const WeightSpec& spec : specs) weights.push_back(room_for(spec));
     for (const PartTensor& tensor : tensors_of(specs)) {
-      fill(tensor.rows_of(weights[static_cast<size_t>(tensor.weight - specs.data())]),
-           tensor.name(), tensor.weight->keep);
+      fill(tensor.rows_of(weights[static_cast<size_t>(tensor.weight - specs.data())]), tensor);
     }
     return weights;
   }
@@ -37,12 +36,14 @@ class WeightReader {
                                  spec.keep == Keep::kFloat32 ? torch::kFloat32 : options_.dtype);
   }
 
-  void fill(tensor::Weight destination, const std::string& name, Keep keep) {
+  void fill(tensor::Weight destination, const PartTensor& tensor) {
     // The checkpoint's format is that of its matrices; everything else is plain.
-    const CheckpointFormat& storage = keep == Keep::kQuantizable ? storage_ : plain_;
-    read_stored(checkpoint_, storage, name, destination.sizes(),
-                [&](int64_t first, const tensor::Weight& rows) {
-                  const std::string what = checkpoint_.directory().string() + ": " + name;
+    const CheckpointFormat& storage = tensor.weight->keep == Keep::kQuantizable ? storage_ : plain_;
+    const std::string name = tensor.name();
+    const std::string what = checkpoint_.directory().string() + ": " + name;
+    read_stored(checkpoint_, storage, name, tensor.shape(),
+                [&](int64_t first, const tensor::Weight& stored) {
+                  const tensor::Weight rows = rearranged(stored, tensor.part->arrangement);
                   destination.narrow(first, rows.size(0))
                       .assign(on_device(rows, destination.quantization(), what), what);
                 });
@@ -97,7 +98,8 @@ DecoderWeights load_weights(const std::filesystem::path& directory, const ModelC
   return assemble_weights(
       config, options, describe_outer_weights(config, names),
       [&](int64_t layer) {
-        return describe_layer(config, names, layer, expert_layout(names, layer, checkpoint));
+        return describe_layer(config, names, layer,
+                              expert_layout(config.storage, names, layer, checkpoint));
       },
       [&](std::span<const WeightSpec> specs) { return reader.read(specs); });
 }

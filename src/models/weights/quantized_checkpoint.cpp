@@ -66,6 +66,11 @@ class Converter {
   }
 
  private:
+  // Transposing twice changes nothing.
+  static std::vector<int64_t> kept_shape(const ExpectedTensor& tensor) {
+    return stored_shape(tensor.shape, tensor.arrangement);
+  }
+
   std::vector<tensor::TensorEntry> entries() const {
     const CheckpointFormat ours{
         .kind = CheckpointFormat::Kind::kForegate, .quantization = quantization_, .gptq = {}};
@@ -77,7 +82,8 @@ class Converter {
                            .shape = tensor.shape});
         continue;
       }
-      for (const StoredTensor& part : stored_parts(checkpoint_, ours, tensor.name, tensor.shape)) {
+      for (const StoredTensor& part :
+           stored_parts(checkpoint_, ours, tensor.name, kept_shape(tensor))) {
         entries.push_back({.name = part.name, .dtype = part.dtype, .shape = part.shape});
       }
     }
@@ -88,7 +94,8 @@ class Converter {
     const std::string what = checkpoint_.directory().string() + ": " + tensor.name;
     read_stored(
         checkpoint_, storage_, tensor.name, tensor.shape,
-        [&](int64_t first, const tensor::Weight& rows) {
+        [&](int64_t first, const tensor::Weight& stored) {
+          const tensor::Weight rows = rearranged(stored, tensor.arrangement);
           tensor::Weight quantized =
               tensor::Weight::empty(rows.sizes(), quantization_, torch::kCPU, torch::kFloat32);
           quantized.assign(rows, what);

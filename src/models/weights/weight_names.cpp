@@ -49,6 +49,13 @@ void add_mlp_expert_names(WeightNames& names) {
   names.fused_expert_down = names.prefix + "model.layers.{L}.mlp.experts.down_proj";
 }
 
+void add_layer_norm_names(WeightNames& names) {
+  names.final_norm_bias = "model.norm.bias";
+  names.lm_head_bias = "lm_head.bias";
+  names.input_norm_bias = "model.layers.{L}.input_layernorm.bias";
+  names.post_attention_norm_bias = "model.layers.{L}.post_attention_layernorm.bias";
+}
+
 void add_qk_norm_names(WeightNames& names) {
   names.query_norm = names.prefix + "model.layers.{L}.self_attn.q_norm.weight";
   names.key_norm = names.prefix + "model.layers.{L}.self_attn.k_norm.weight";

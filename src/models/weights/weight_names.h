@@ -13,13 +13,17 @@ struct WeightNames {
 
   std::string embedding;
   std::string final_norm;
+  std::string final_norm_bias;
   std::string lm_head;
+  std::string lm_head_bias;
 
   std::string input_norm;
+  std::string input_norm_bias;
   std::string query;  ///< query, key, value and output without ".weight" or ".bias"
   std::string key;
   std::string value;
   std::string attention_output;
+  std::string sinks;
   std::string query_norm;
   std::string key_norm;
   std::string query_down;  ///< of latent attention, whose direct queries are `query`
@@ -29,6 +33,7 @@ struct WeightNames {
   std::string latent_norm;
   std::string latent_expand;
   std::string post_attention_norm;
+  std::string post_attention_norm_bias;
 
   std::string dense_gate;
   std::string dense_up;
@@ -41,8 +46,14 @@ struct WeightNames {
   std::string expert_gate;
   std::string expert_up;
   std::string expert_down;
-  std::string fused_expert_gate_up;  ///< one tensor [E, 2I, H] instead of E gates and E ups
-  std::string fused_expert_down;     ///< one tensor [E, H, I] instead of E downs
+  std::string fused_expert_gate_up;       ///< one tensor [E, 2I, H] instead of E gates and E ups
+  std::string fused_expert_down;          ///< one tensor [E, H, I] instead of E downs
+  std::string fused_expert_gate_up_bias;  ///< [E, 2I]
+  std::string fused_expert_down_bias;     ///< [E, H]
+  /// How the fused tensors lie: see ExpertLayout. Without names of single experts they are always
+  /// fused.
+  bool fused_transposed = false;
+  bool fused_interleaved = false;
 
   std::string shared_gate;
   std::string shared_up;
@@ -61,6 +72,8 @@ WeightNames mixtral_weight_names();
 void add_dense_mlp_names(WeightNames& names);
 /// Fills in mlp.gate and mlp.experts, one by one and fused.
 void add_mlp_expert_names(WeightNames& names);
+/// Fills in the biases of LayerNorms and of lm_head.
+void add_layer_norm_names(WeightNames& names);
 /// Fills in self_attn.{q,k}_norm.
 void add_qk_norm_names(WeightNames& names);
 /// Fills in DeepSeek's self_attn.{q_a,q_b,kv_a,kv_b} and their norms.

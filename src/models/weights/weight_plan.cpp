@@ -21,7 +21,8 @@ void plan_tensors(std::vector<ExpectedTensor>& plan, std::span<const WeightSpec>
     plan.push_back({.name = tensor.name(),
                     .shape = tensor.shape(),
                     .required = required,
-                    .quantizable = tensor.weight->keep == Keep::kQuantizable});
+                    .quantizable = tensor.weight->keep == Keep::kQuantizable,
+                    .arrangement = tensor.part->arrangement});
   }
 }
 
@@ -123,10 +124,16 @@ WeightNames choose_names(const ModelConfig& config, const tensor::Checkpoint& ch
   return config.spellings.front();
 }
 
-ExpertLayout expert_layout(const WeightNames& names, int64_t layer,
+ExpertLayout expert_layout(const CheckpointFormat& storage, const WeightNames& names, int64_t layer,
                            const tensor::Checkpoint& checkpoint) {
+  const bool as_kept = storage.kind == CheckpointFormat::Kind::kForegate;
   const bool fused = checkpoint.find(weight_name(names.fused_expert_gate_up, layer)) != nullptr;
-  return fused ? ExpertLayout::kFused : ExpertLayout::kEach;
+  // Codes lie along the inputs, so nobody transposes what is packed.
+  const bool packed = storage.kind != CheckpointFormat::Kind::kDense && !fused;
+  return {.fused = fused || names.expert_gate.empty(),
+          .transposed = names.fused_transposed && !as_kept && !packed,
+          .interleaved = names.fused_interleaved && !as_kept,
+          .bias_interleaved = names.fused_interleaved};
 }
 
 std::vector<ExpectedTensor> plan_weights(const ModelConfig& config, const WeightNames& names,
@@ -135,12 +142,16 @@ std::vector<ExpectedTensor> plan_weights(const ModelConfig& config, const Weight
   std::vector<ExpectedTensor> plan;
   plan_tensors(plan, {&outer.embedding, 1});
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-    plan_tensors(plan,
-                 describe_layer(config, names, layer, expert_layout(names, layer, checkpoint)));
+    plan_tensors(plan, describe_layer(config, names, layer,
+                                      expert_layout(config.storage, names, layer, checkpoint)));
   }
   plan_tensors(plan, {&outer.final_norm, 1});
+  if (outer.final_norm_bias) plan_tensors(plan, {&*outer.final_norm_bias, 1});
   plan_tensors(plan, {&outer.lm_head, 1},
                /*required=*/!routing_only && !config.tie_word_embeddings);
+  if (outer.lm_head_bias) {
+    plan_tensors(plan, {&*outer.lm_head_bias, 1}, /*required=*/!routing_only);
+  }
   return plan;
 }
 

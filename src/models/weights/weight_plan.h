@@ -18,14 +18,16 @@ struct ExpectedTensor {
   std::vector<int64_t> shape;
   bool required = true;
   bool quantizable = false;  ///< a matrix of the large products: see Quantization
+  Arrangement arrangement{};
 };
 
 /// The one of the config's spellings that the checkpoint's routers have; the first one if it has
 /// none of them.
 WeightNames choose_names(const ModelConfig& config, const tensor::Checkpoint& checkpoint);
 
-/// How the checkpoint keeps this layer's experts: fused if the fused tensor is there.
-ExpertLayout expert_layout(const WeightNames& names, int64_t layer,
+/// How the checkpoint keeps this layer's experts: fused if the fused tensor is there, or if single
+/// experts have no names. A checkpoint of save_quantized() keeps them as the memory does.
+ExpertLayout expert_layout(const CheckpointFormat& storage, const WeightNames& names, int64_t layer,
                            const tensor::Checkpoint& checkpoint);
 
 /// Every tensor that the config asks for, by name and shape. A layer whose fused expert tensors are

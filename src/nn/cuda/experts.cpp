@@ -5,15 +5,14 @@
 #include "nn/cuda/expert_rows.h"
 #include "nn/cuda/grouped_linear.h"
 #include "nn/linear.h"
-#include "nn/mlp.h"
 
 namespace foregate::nn {
 namespace {
 
 // Rows of whole 16 bytes before, between and behind the two products.
 bool has_grouped_product(const torch::Tensor& x, const ExpertWeights& weights) {
-  return x.scalar_type() == torch::kBFloat16 && weights.gate_up.size(2) % 8 == 0 &&
-         weights.down.size(2) % 8 == 0;
+  return x.scalar_type() == torch::kBFloat16 && weights.is_plain() &&
+         weights.gate_up.size(2) % 8 == 0 && weights.down.size(2) % 8 == 0;
 }
 
 // One product over all experts, then one more.
@@ -39,9 +38,12 @@ torch::Tensor outputs_by_expert(const torch::Tensor& x, const ExpertOrder& order
   for (int64_t expert = 0, first = 0; expert < ends.size(0); first = end[expert++]) {
     const int64_t count = end[expert] - first;
     if (count == 0) continue;
-    const torch::Tensor inner =
-        silu_and_multiply(linear(rows.narrow(0, first, count), weights.gate_up[expert]));
-    outputs.narrow(0, first, count).copy_(linear(inner, weights.down[expert]));
+    const auto bias = [&](const torch::Tensor& all) { return all.defined() ? all[expert] : all; };
+    const torch::Tensor gate_up =
+        linear(rows.narrow(0, first, count), weights.gate_up[expert], bias(weights.gate_up_bias));
+    outputs.narrow(0, first, count)
+        .copy_(linear(gated_product(gate_up, weights.activation), weights.down[expert],
+                      bias(weights.down_bias)));
   }
   return outputs;
 }

@@ -28,8 +28,8 @@ from transformers.utils import logging
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from random_models import (DEEPSEEK, DEEPSEEK_V2, DEEPSEEK_V3, ERNIE, GLM4_MOE, MINIMAX_M2, MIXTRAL, OLMOE,  # noqa: E402
-                           QWEN2, QWEN3, YARN, load_reference, route, write_model)
+from random_models import (DEEPSEEK, DEEPSEEK_V2, DEEPSEEK_V3, ERNIE, GLM4_MOE, GPT_OSS, GPT_OSS_YARN,  # noqa: E402
+                           MINIMAX_M2, MIXTRAL, OLMOE, QWEN2, QWEN3, YARN, load_reference, route, write_model)
 MIN_GAP = 2e-4
 LENGTHS = [1, 2, 31, 7, 18]
 BASE = {"architectures": ["Qwen2MoeForCausalLM"], "torch_dtype": "float32"} | {
@@ -64,6 +64,8 @@ MODELS = {
     "glm4_moe": (GLM4_MOE | {"num_hidden_layers": 2}, torch.float16, False, 1),
     "minimax_m2": (MINIMAX_M2 | {"num_hidden_layers": 2}, torch.float16, False, 1),
     "ernie4_5_moe": (ERNIE | {"num_hidden_layers": 2}, torch.float16, False, 1),
+    "gpt-oss": (GPT_OSS | {"num_hidden_layers": 2, "sliding_window": 6, "rope_scaling": GPT_OSS_YARN |
+                           {"original_max_position_embeddings": 8}}, torch.bfloat16, True, 1),
 }
 TEXTS = [
     "The harbour was quiet before dawn, and the gulls had not yet begun to quarrel.",
