@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json_dialect.h"
+#include "base/stand_in.h"
 
 namespace foregate {
 namespace {
@@ -49,6 +51,8 @@ Json parse_json(std::string_view text, const std::string& where) {
   try {
     return Json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {
+    const std::string unicode = without_lone_surrogates(text);
+    if (unicode != text) return parse_json(unicode, where);
     const size_t offset = std::min<size_t>(error.byte > 0 ? error.byte - 1 : 0, text.size());
     const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<long>(offset), '\n');
     const size_t line_start = text.substr(0, offset).rfind('\n');
@@ -62,7 +66,9 @@ Json parse_json(std::string_view text, const std::string& where) {
 }
 
 Json read_json(const std::filesystem::path& path) {
-  return parse_json(read_file(path), path.string());
+  const std::string content = read_file(path);
+  refuse_web_page(content, path.string());
+  return parse_json(content, path.string());
 }
 
 std::string json_line(const Json& json) {

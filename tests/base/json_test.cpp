@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/json_numbers.h"
+#include "base/json_dialect.h"
 
 namespace foregate {
 namespace {
@@ -39,6 +39,19 @@ TEST(NullForNonfinite, OnlyNumbersThatJsonLacks) {
                            "Infinite", "-1", "", R"("\)"}) {
     EXPECT_EQ(null_for_nonfinite(text), text);
   }
+}
+
+TEST(WithoutLoneSurrogates, OnlyHalvesThatStandAlone) {
+  EXPECT_EQ(without_lone_surrogates(R"({"a":"\udcb2 and \ud83c","b":"\udf78\ud83c\uD83C\udf78"})"),
+            R"({"a":"\ufffd and \ufffd","b":"\ufffd\ufffd\uD83C\udf78"})");
+  for (const char* text : {R"("\ud83c\udf78")", R"("\\ud83c")", R"("\\\\udc00 \u0041\\")",
+                           R"("\ud83)", R"("\ud8zz")", "\\", ""}) {
+    EXPECT_EQ(without_lone_surrogates(text), text);
+  }
+  EXPECT_EQ(without_lone_surrogates(R"("\ud83c)"), R"("\ufffd)");
+  EXPECT_EQ(parse_json(R"(["cut \ud83c"])", "x").at(0), "cut \xef\xbf\xbd");
+  EXPECT_THAT(message_of([] { parse_json(R"({"a": "\ud83c", "b": oops})", "x.json"); }),
+              HasSubstr("line 1, column 22"));
 }
 
 TEST(WriteJson, OnOneLineAsUtf8) {

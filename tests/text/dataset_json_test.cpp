@@ -279,5 +279,37 @@ TEST_F(JsonFaultTest, ObjectsThatEndInTheMiddle) {
   EXPECT_THAT(all.skipped, ElementsAre(Pair("what is behind it in the object cannot be read", 1)));
 }
 
+// https://github.com/daaain/claude-code-log/issues/139, https://github.com/henu/bigjson/issues/16
+TEST_F(TextTest, HalvesOfSurrogatePairsAreReadAndCounted) {
+  const std::string cut = R"({"n":"\ud83c","text":"a byte \udcb2 here"})";
+  const std::string whole = R"({"n":"\ud83c","text":"a glass \ud83c\udf78"})";
+  const std::vector<std::string> texts{"a byte \xef\xbf\xbd here", "a glass \xf0\x9f\x8d\xb8"};
+  const std::map<std::string, std::string> documents{
+      {"lines.jsonl", cut + "\n" + whole + "\n"},
+      {"array.json", "[" + cut + "," + whole + "]"},
+      {"object.json", R"({"data":[)" + cut + "," + whole + "]}"},
+      {"columns.json", R"({"text":["a byte \udcb2 here","a glass \ud83c\udf78"]})"},
+      {"rows.jsonl", R"(["n\ud83c","text"])"
+                     "\n"
+                     R"([1,"a byte \udcb2 here"])"
+                     "\n"
+                     R"([2,"a glass \ud83c\udf78"])"
+                     "\n"},
+  };
+  for (const auto& [name, content] : documents) {
+    const auto all = read_all({"x", write(name, content), "text"});
+    EXPECT_EQ(all.texts, texts) << name;
+    EXPECT_THAT(all.skipped, IsEmpty()) << name;
+    EXPECT_EQ(all.repaired, 1) << name;  // Not the one whose text is whole.
+  }
+}
+
+TEST_F(TextTest, BytesThatAreNoUtf8AreCountedInJsonToo) {
+  const auto all =
+      read_all({"x", write("a.jsonl", "{\"text\":\"caf\xe9 open\"}\n{\"text\":\"b\"}\n"), ""});
+  EXPECT_THAT(all.texts, ElementsAre("caf\xef\xbf\xbd open", "b"));
+  EXPECT_EQ(all.repaired, 1);
+}
+
 }  // namespace
 }  // namespace foregate::text

@@ -580,5 +580,13 @@ TEST_F(EngineImportTest, CountsRowsOfNoText) {
   EXPECT_EQ(run(ImportFormat::kNpy).left_out.uncovered, 1);
 }
 
+// A generation that was cut in the middle of an emoji:
+// https://github.com/agent0ai/agent-zero/pull/1774
+TEST_F(EngineImportTest, TextsThatAreNoUnicode) {
+  import(R"({"text": "cut \ud83c", "token_ids": [7, 8], "routed_experts": [[[1, 2]], [[0, 3]]]})");
+  ASSERT_EQ(traces().size(), 1);
+  EXPECT_THAT(traces()[0].token_ids, ElementsAre(7, 8));
+}
+
 }  // namespace
 }  // namespace foregate::trace

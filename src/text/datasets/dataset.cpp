@@ -33,6 +33,7 @@ class FileSource : public TextSource {
 
   bool next(Sample& sample) override {
     while (reader_ != nullptr) {
+      row_.repaired = false;
       if (!reader_->next(row_)) {
         reader_.reset();
         open_next_file();
@@ -80,7 +81,7 @@ class FileSource : public TextSource {
       skip(row.problem, files_[next_file_ - 1].filename().string(), row_of_file_);
       return false;
     }
-    if (broken) count_repaired();
+    if (broken || row.repaired) count_repaired();
     return true;
   }
 

@@ -12,6 +12,7 @@
 #include "base/text_file.h"
 #include "text/datasets/csv_layout.h"
 #include "text/datasets/json_fields.h"
+#include "text/datasets/json_records.h"
 #include "text/datasets/json_scan.h"
 
 namespace foregate::text {
@@ -104,7 +105,7 @@ std::string name_of(const JsonRecord& value) {
 JsonRecord value_at(std::string_view text, size_t position) {
   const auto end = end_of_json_value(text, position);
   if (!end) return JsonRecord(JsonRecord::value_t::discarded);
-  return JsonRecord::parse(text.substr(position, *end - position), nullptr, false);
+  return parse_json_value(text.substr(position, *end - position));
 }
 
 /// A layout of records that are arrays: the first of them may hold the names.
@@ -351,8 +352,7 @@ JsonLayout detect_json_layout(std::string_view text, bool lines_expected,
     return object_layout(text, start, lines_expected && first_is_value, request);
   }
   // Several values: printed over lines, or lines of which the first is broken.
-  const bool broken =
-      has_object_lines(text, second_line) && !JsonRecord::accept(text.substr(start, *end - start));
+  const bool broken = has_object_lines(text, second_line) && value_at(text, start).is_discarded();
   return broken ? JsonLayout{} : JsonLayout{.kind = Kind::kValues, .position = start};
 }
 

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <variant>
 
-#include "base/json_numbers.h"
+#include "base/json_dialect.h"
 #include "base/row_limits.h"
 #include "base/text_file.h"
 #include "text/datasets/json_scan.h"
@@ -17,15 +17,27 @@ namespace {
 
 constexpr const char* kCutOff = "cut off by the end of the file";
 
-JsonRecord parse_valid(std::string_view text) {
+/// Valid UTF-8, and no surrogates without their other halves.
+std::string as_unicode(std::string_view text) {
+  return without_lone_surrogates(is_valid_utf8(text) ? text : replace_invalid_utf8(text));
+}
+
+/// Discarded if it is no value. `repaired`: whether something in it was no Unicode.
+JsonRecord parse(std::string_view text, bool& repaired) {
+  repaired = false;
   JsonRecord json = JsonRecord::parse(text, nullptr, false);
   if (!json.is_discarded()) return json;
-  return JsonRecord::parse(null_for_nonfinite(text), nullptr, false);
+  const std::string unicode = as_unicode(text);
+  repaired = unicode != text;
+  if (repaired) json = JsonRecord::parse(unicode, nullptr, false);
+  if (!json.is_discarded()) return json;
+  return JsonRecord::parse(null_for_nonfinite(unicode), nullptr, false);
 }
 
 void parse_record(std::string_view raw, bool whole, Record& record) {
   record.problem.clear();
   record.raw = raw;
+  record.repaired = false;
   if (raw.size() > kMaxRowBytes) {
     record.problem = kRowTooLong;
   } else if (skip_json_space(raw, 0) == raw.size()) {
@@ -34,8 +46,7 @@ void parse_record(std::string_view raw, bool whole, Record& record) {
     record.problem = kCutOff;
   } else {
     raw.remove_prefix(skip_json_space(raw, 0));
-    record.json = std::make_shared<JsonRecord>(
-        is_valid_utf8(raw) ? parse_valid(raw) : parse_valid(replace_invalid_utf8(raw)));
+    record.json = std::make_shared<JsonRecord>(parse(raw, record.repaired));
     if (record.json->is_discarded()) record.problem = kNotJson;
   }
 }
@@ -193,6 +204,7 @@ class ColumnRecords : public RecordSource {
   bool next(Record& record) override {
     record.json = std::make_shared<JsonRecord>(JsonRecord::object());
     record.problem.clear();
+    record.repaired = false;
     size_t found = 0;
     std::string_view label;
     for (Column& column : columns_) {
@@ -202,6 +214,7 @@ class ColumnRecords : public RecordSource {
         label = key;
         record.raw = value_.raw;
       }
+      record.repaired |= value_.repaired;
       if (!value_.problem.empty()) {
         record.problem = value_.problem;
         continue;
@@ -272,6 +285,11 @@ std::unique_ptr<RecordSource> open_plain_records(std::string_view text, const Js
 
 }  // namespace
 
+JsonRecord parse_json_value(std::string_view text) {
+  bool repaired = false;
+  return parse(text, repaired);
+}
+
 std::unique_ptr<RecordSource> open_records(std::string_view text, const JsonLayout& layout) {
   auto records = open_plain_records(text, layout);
   return layout.cells ? std::make_unique<CellRecords>(std::move(records), layout)
@@ -283,7 +301,8 @@ std::string json_fault(std::string_view text, const Record& record) {
   auto offset = static_cast<size_t>(record.raw.data() - text.data());
   size_t error = record.raw.size();
   try {
-    const auto ignored = nlohmann::json::parse(null_for_nonfinite(record.raw));
+    const auto ignored =
+        nlohmann::json::parse(null_for_nonfinite(without_lone_surrogates(record.raw)));
   } catch (const nlohmann::json::parse_error& fault) {
     error = std::min<size_t>(fault.byte > 0 ? fault.byte - 1 : 0, record.raw.size());
   } catch (const nlohmann::json::exception&) {

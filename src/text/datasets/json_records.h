@@ -17,6 +17,7 @@ struct Record {
   std::shared_ptr<JsonRecord> json;  ///< meant only if there is no problem
   std::string problem;               ///< why there is none; empty if there is one
   std::string_view raw;              ///< where it stands in the text
+  bool repaired = false;             ///< U+FFFD stands in it for what is no Unicode
 };
 
 /// Gives the records of a document one by one. A broken one takes no other along.
@@ -26,6 +27,9 @@ class RecordSource {
   /// False at the end.
   virtual bool next(Record& record) = 0;
 };
+
+/// A value as Python's json module writes it; discarded if it is none.
+JsonRecord parse_json_value(std::string_view text);
 
 /// `text` must outlive the source.
 std::unique_ptr<RecordSource> open_records(std::string_view text, const JsonLayout& layout);

@@ -16,6 +16,10 @@ namespace {
 /// What the columns are detected from.
 constexpr int kSampleRecords = 1000;
 
+bool holds_replacement(std::string_view text) {
+  return text.find("\xef\xbf\xbd") != std::string_view::npos;
+}
+
 /// Objects with a text in some field, or plain strings.
 class JsonRows : public RowReader {
  public:
@@ -37,6 +41,18 @@ class JsonRows : public RowReader {
   }
 
   bool next(Row& row) override {
+    const bool found = next_row(row);
+    row.repaired = record_.repaired && holds_replacement(row.text);
+    return found;
+  }
+
+  std::string description() const override {
+    return (names_.empty() ? "strings" : choice_.description) +
+           (list_.empty() ? "" : fmt::format(" in '{}'", list_));
+  }
+
+ private:
+  bool next_row(Row& row) {
     if (values_.next(row)) return true;
     if (!records_->next(record_)) return false;
     row.text.clear();
@@ -52,12 +68,6 @@ class JsonRows : public RowReader {
     return true;
   }
 
-  std::string description() const override {
-    return (names_.empty() ? "strings" : choice_.description) +
-           (list_.empty() ? "" : fmt::format(" in '{}'", list_));
-  }
-
- private:
   /// Looks at the first records. False if they are strings. Throws DataError if none is valid.
   bool sample(const JsonLayout& layout, const std::string& where, FieldSampler& sampler) const {
     const auto records = open_records(file_->text(), layout);
@@ -131,6 +141,7 @@ class SquadRows : public RowReader {
         paragraph.is_object() && paragraph.contains("context") && paragraph["context"].is_string();
     row.problem = usable ? "" : "paragraph without 'context'";
     if (usable) row.text = paragraph["context"].get_ref<const std::string&>();
+    row.repaired = article_.repaired && holds_replacement(row.text);
     return true;
   }
 

@@ -10,8 +10,9 @@ namespace foregate::text {
 
 /// One row of one file: its text, or what is wrong with it.
 struct Row {
-  std::string text;     ///< as in the file: perhaps blank, perhaps not UTF-8
-  std::string problem;  ///< why the row cannot be used; empty if it can
+  std::string text;       ///< as in the file: perhaps blank, perhaps not UTF-8
+  std::string problem;    ///< why the row cannot be used; empty if it can
+  bool repaired = false;  ///< U+FFFD stands in the text for what is no Unicode in the file
 };
 
 /// Adds one more column's value to a text of several, with a space between what is not empty.

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/json_numbers.h"
+#include "base/json_dialect.h"
 
 namespace foregate::trace {
 namespace {
