@@ -21,7 +21,14 @@ namespace {
 void require_regular_file(const fs::path& path) {
   std::error_code error;
   const auto status = fs::status(path, error);
-  if (!fs::exists(status)) throw EnvironmentError(fmt::format("no such file: {}", path.string()));
+  if (!fs::exists(status)) {
+    const fs::path target = fs::read_symlink(path, error);
+    throw EnvironmentError(
+        error ? fmt::format("no such file: {}", path.string())
+              : fmt::format("{} is a link to {}, which is not there; copy what links lead to, not "
+                            "the links (cp -L, rsync -L)",
+                            path.string(), target.string()));
+  }
   if (fs::is_directory(status)) {
     throw EnvironmentError(fmt::format("{} is a directory; expected a file", path.string()));
   }

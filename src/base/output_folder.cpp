@@ -67,6 +67,12 @@ int lock_file(const fs::path& path, const fs::path& folder) {
 }  // namespace
 
 MadeFolders::MadeFolders(const fs::path& path) : made_(missing_folders(path)) {
+  if (!made_.empty() && made_.front() == "~") {
+    throw UsageError(fmt::format(
+        "{0} begins with ~, which the shell takes for your home only at the beginning of a word "
+        "(--output {0}, not --output={0}); a folder of that name is ./{0}",
+        path.string()));
+  }
   try {
     make_output_directory(path);
   } catch (const Error&) {

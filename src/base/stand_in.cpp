@@ -56,12 +56,13 @@ void refuse_pointer(std::string_view content, const std::string& where) {
 void refuse_web_page(std::string_view content, const std::string& where) {
   std::string start(content.substr(0, 256));
   std::ranges::transform(start, start.begin(), [](unsigned char c) { return std::tolower(c); });
-  start.erase(0, start.find_first_not_of(" \t\r\n"));
-  if (start.starts_with("<!doctype html") || start.starts_with("<html")) {
-    throw DataError(fmt::format(
-        "{} is a web page, not the data; download the file itself (of the hub: foregate pull)",
-        where));
-  }
+  if (start.starts_with("\xef\xbb\xbf")) start.erase(0, 3);
+  start.erase(0, std::min(start.find_first_not_of(" \t\r\n"), start.size()));
+  const bool is_html = start.starts_with("<!doctype html") || start.starts_with("<html");
+  if (!is_html && !start.starts_with("<?xml")) return;
+  throw DataError(
+      fmt::format("{} is {}, not the data; download the file itself (of the hub: foregate pull)",
+                  where, is_html ? "a web page" : "XML, perhaps a server's error message"));
 }
 
 }  // namespace foregate

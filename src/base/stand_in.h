@@ -11,8 +11,8 @@ namespace foregate {
 /// https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 void refuse_pointer(std::string_view content, const std::string& where);
 
-/// Throws DataError if `content` is a web page: what a browser's address gives where the file's own
-/// was meant.
+/// Throws DataError if `content` is a web page, which a browser's address gives where the file's
+/// own was meant, or XML, in which object stores say that there is no such file.
 void refuse_web_page(std::string_view content, const std::string& where);
 
 }  // namespace foregate

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -17,6 +18,8 @@ namespace foregate::hub {
 namespace {
 
 constexpr const char* kIndexFile = "model.safetensors.index.json";
+constexpr const char* kConfigFile = "config.json";
+constexpr const char* kAdapterFile = "adapter_config.json";
 
 /// The snapshot that "main" was when it was pulled.
 std::optional<fs::path> find_snapshot(const RepoId& repo, const Environment& environment) {
@@ -56,6 +59,25 @@ std::string missing_weights(const fs::path& model) {
   return "";
 }
 
+/// A folder of an adapter alone (LoRA), which has no config.json of its own.
+void refuse_adapter(const fs::path& model, const ModelNeeds& needs) {
+  const bool needs_config = std::ranges::find(needs.files, kConfigFile) != needs.files.end();
+  if (!needs_config || fs::exists(model / kConfigFile) || !fs::exists(model / kAdapterFile)) return;
+  const fs::path path = model / kAdapterFile;
+  const Json adapter = read_json(path);
+  const std::string base = JsonReader(adapter, path.string()).string("base_model_name_or_path", "");
+  throw DataError(fmt::format(
+      "{} is an adapter ({}){}, not a model; merge it into that model and save the result (of "
+      "peft: merge_and_unload, save_pretrained)",
+      model.string(), kAdapterFile, base.empty() ? "" : fmt::format(" of {}", base)));
+}
+
+/// "Qwen/Qwen3-30B-A3B/", as a shell completes the name of a folder that is not here.
+std::string without_trailing_slashes(const std::string& argument) {
+  const size_t last = argument.find_last_not_of('/');
+  return last == std::string::npos ? argument : argument.substr(0, last + 1);
+}
+
 void require_files(const fs::path& model, const std::string& name, const ModelNeeds& needs) {
   std::string missing;
   for (const std::string& file : needs.files) {
@@ -74,11 +96,14 @@ void require_files(const fs::path& model, const std::string& name, const ModelNe
 fs::path find_model(const std::string& argument, const ModelNeeds& needs,
                     const Environment& environment) {
   std::error_code error;
-  if (fs::exists(argument, error) || !RepoId::is_valid(argument)) return argument;
-  const auto snapshot = find_snapshot({RepoKind::kModel, argument}, environment);
-  if (!snapshot && !has_owner(argument)) return argument;
-  if (!snapshot) throw_not_here(argument, "model", "foregate pull", environment);
-  require_files(*snapshot, argument, needs);
+  const std::string name = without_trailing_slashes(argument);
+  if (fs::exists(argument, error)) refuse_adapter(argument, needs);
+  if (fs::exists(argument, error) || !RepoId::is_valid(name)) return argument;
+  const auto snapshot = find_snapshot({RepoKind::kModel, name}, environment);
+  if (!snapshot && !has_owner(name)) return argument;
+  if (!snapshot) throw_not_here(name, "model", "foregate pull", environment);
+  refuse_adapter(*snapshot, needs);
+  require_files(*snapshot, name, needs);
   return *snapshot;
 }
 

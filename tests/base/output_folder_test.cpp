@@ -95,5 +95,19 @@ TEST(AtomicFolder, TakesBackItsParentsToo) {
   EXPECT_TRUE(fs::is_directory(folder / "a/b"));
 }
 
+// https://github.com/openshift/installer/issues/1821
+TEST(MadeFolders, ATildeThatNoShellExpanded) {
+  const testing::TemporaryFolder folder;
+  const fs::path before = fs::current_path();
+  fs::current_path(folder.path());
+  EXPECT_THAT(error_of([] { const MadeFolders made("~/o"); }),
+              HasSubstr("~/o begins with ~, which the shell takes for your home only at"));
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+  { const OutputFolder output("./~/o"); }
+  fs::create_directory("~");
+  { const MadeFolders made("~/o"); }  // There is one: it is meant.
+  fs::current_path(before);
+}
+
 }  // namespace
 }  // namespace foregate

@@ -49,7 +49,27 @@ TEST(StandIn, WebPages) {
     EXPECT_THAT(testing::error_of([&] { parse_safetensors_header(page, "a.safetensors"); }),
                 HasSubstr("a.safetensors is a web page"));
   }
-  EXPECT_NO_THROW(refuse_web_page("<p>html", "a"));
+  for (const char* page : {"<p>html", "", " ", "\xef\xbb\xbf"}) {
+    EXPECT_NO_THROW(refuse_web_page(page, "a"));
+  }
+}
+
+// https://github.com/minimaxir/gpt-2-simple/issues/263
+TEST(StandIn, ErrorsOfObjectStores) {
+  const testing::TemporaryFolder folder;
+  const fs::path path = folder.write("config.json",
+                                     "\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"utf-8\"?><Error>"
+                                     "<Code>BlobNotFound</Code></Error>");
+  EXPECT_THAT(testing::error_of([&] { read_json(path); }),
+              HasSubstr("config.json is XML, perhaps a server's error message, not the data"));
+}
+
+// https://github.com/eugr/spark-vllm-docker/pull/408
+TEST(StandIn, LinksThatLeadNowhere) {
+  const testing::TemporaryFolder folder;
+  fs::create_symlink("../blobs/deadbeef", folder / "config.json");
+  EXPECT_THAT(testing::error_of([&] { read_json(folder / "config.json"); }),
+              HasSubstr("config.json is a link to ../blobs/deadbeef, which is not there"));
 }
 
 }  // namespace

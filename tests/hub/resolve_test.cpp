@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "support/temporary_folder.h"
+#include "support/test_files.h"
 
 namespace foregate::hub {
 namespace {
@@ -102,6 +103,33 @@ TEST_F(ResolveTest, AFolderOfThatNameWinsOverADataset) {
   fs::create_directories("squad");
   EXPECT_EQ(find_dataset("squad", environment_), "squad");
   EXPECT_EQ(find_dataset("squad/*.json", environment_), "squad/*.json");
+}
+
+// https://github.com/QwenLM/Qwen3-TTS/pull/172
+TEST_F(ResolveTest, ASlashBehindTheName) {
+  EXPECT_EQ(find_model("Qwen/Tiny/", {.files = {"config.json"}}, environment_),
+            snapshot("models--Qwen--Tiny"));
+  EXPECT_THAT(refusal("Qwen/Other//", {}), HasSubstr("run: foregate pull Qwen/Other"));
+  EXPECT_EQ(find_model("/", {}, environment_), "/");
+}
+
+// https://github.com/huggingface/peft/issues/298
+TEST_F(ResolveTest, AnAdapterIsNoModel) {
+  const std::string adapter = R"({"base_model_name_or_path": "Qwen/Tiny", "peft_type": "LORA"})";
+  scratch_.write("here/lora/adapter_config.json", adapter);
+  const auto refused = [&](const std::string& name, const ModelNeeds& needs) {
+    return testing::error_of([&] { find_model(name, needs, environment_); });
+  };
+  const ModelNeeds config{.files = {"config.json"}};
+  EXPECT_THAT(refused("lora", config),
+              HasSubstr("lora is an adapter (adapter_config.json) of Qwen/Tiny, not a model"));
+  // Its tokenizer is one like any other, and a model may have been saved beside it.
+  EXPECT_EQ(refused("lora", {.files = {"tokenizer.json"}}), "no error");
+  scratch_.write("here/lora/config.json", "{}");
+  EXPECT_EQ(refused("lora", config), "no error");
+  fs::remove(snapshot("models--Qwen--Tiny") / "config.json");
+  write("adapter_config.json", "{}");
+  EXPECT_THAT(refused("Qwen/Tiny", config), HasSubstr("is an adapter (adapter_config.json), not"));
 }
 
 }  // namespace

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
+#include <chrono>
+#include <filesystem>
+
 #include "support/temporary_folder.h"
 #include "support/test_files.h"
 #include "tensor/files/safetensors.h"
@@ -97,6 +100,33 @@ TEST_F(CheckpointTest, ShardNamesStayInTheFolder) {
   }
   write_index(R"({"a": 3})");
   EXPECT_THAT(error(), HasSubstr("\"a\""));
+}
+
+// https://github.com/huggingface/huggingface_hub/issues/1388
+TEST_F(CheckpointTest, LinksThatLeadNowhere) {
+  write_index(R"({"a": "s1.safetensors", "b": "s3.safetensors"})");
+  std::filesystem::create_symlink("../blobs/b", folder_ / "s3.safetensors");
+  EXPECT_THAT(error(), HasSubstr("s3.safetensors is a link to ../blobs/b, which is not there"));
+  std::filesystem::create_symlink("../blobs/c", folder_ / "model.safetensors");
+  EXPECT_THAT(error(), HasSubstr("model.safetensors is a link to ../blobs/c"));
+}
+
+TEST_F(CheckpointTest, NoticesYoungerPickledWeights) {
+  using std::chrono::hours;
+  const auto now = std::filesystem::file_time_type::clock::now();
+  EXPECT_EQ(newer_pickled_weights(folder_.path()), "");
+  folder_.write("pytorch_model-00001-of-00002.bin", "x");
+  EXPECT_EQ(newer_pickled_weights(folder_.path()), "");  // Nothing is read instead of it.
+  write_index(R"({"a": "s1.safetensors", "b": "s2.safetensors"})");
+  std::filesystem::last_write_time(folder_ / "s1.safetensors", now - hours(3));
+  std::filesystem::last_write_time(folder_ / "s2.safetensors", now - hours(2));
+  std::filesystem::last_write_time(folder_ / "pytorch_model-00001-of-00002.bin", now - hours(1));
+  EXPECT_EQ(newer_pickled_weights(folder_.path()), "pytorch_model-00001-of-00002.bin");
+  std::filesystem::last_write_time(folder_ / "s1.safetensors", now);
+  EXPECT_EQ(newer_pickled_weights(folder_.path()), "");
+  folder_.write("training_args.bin", "x");
+  std::filesystem::last_write_time(folder_ / "training_args.bin", now + hours(1));
+  EXPECT_EQ(newer_pickled_weights(folder_.path()), "");
 }
 
 }  // namespace

@@ -90,6 +90,12 @@ DecoderWeights load_weights(const std::filesystem::path& directory, const ModelC
         "does",
         directory.string());
   }
+  if (const std::string pickled = tensor::newer_pickled_weights(directory); !pickled.empty()) {
+    options.log->warning(
+        "{0}: the *.safetensors files are read, and {1} beside them is newer; if the weights meant "
+        "are those of {1}, save them as safetensors",
+        directory.string(), pickled);
+  }
   if (!unneeded.empty()) {
     options.log->warning("{}: {}", directory.string(), passed_over(unneeded));
   }

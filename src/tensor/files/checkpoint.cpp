@@ -16,6 +16,12 @@ namespace {
 constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 
+/// Also of a link that leads nowhere: opening it says so.
+bool has_name(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(fs::symlink_status(path, error));
+}
+
 // A shard lies beside its index; a path that leads elsewhere is not followed.
 void check_shard_name(const std::string& name, const std::string& tensor, const fs::path& index) {
   if (name.empty() || fs::path(name).filename() != name || name == "..") {
@@ -56,6 +62,26 @@ bool holds_two_checkpoints(const fs::path& directory) {
   }
 }
 
+std::string newer_pickled_weights(const fs::path& directory) {
+  const std::vector<std::string> read = weight_files(directory);
+  std::error_code error;
+  std::string newest;
+  fs::file_time_type time = fs::file_time_type::min();
+  for (const std::string& file : read) {
+    const auto written = fs::last_write_time(directory / file, error);
+    if (!error) time = std::max(time, written);
+  }
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with("pytorch_model") || !name.ends_with(".bin")) continue;
+    const auto written = entry.last_write_time(error);
+    if (error || written <= time) continue;
+    time = written;
+    newest = name;
+  }
+  return read.empty() ? "" : newest;
+}
+
 Checkpoint::Checkpoint(const fs::path& directory) : directory_(directory) {
   if (!fs::is_directory(directory)) {
     throw EnvironmentError(
@@ -63,9 +89,9 @@ Checkpoint::Checkpoint(const fs::path& directory) : directory_(directory) {
                     "config.json and {}",
                     directory.string(), kSingleFile));
   }
-  if (fs::exists(directory / kSingleFile)) {
+  if (has_name(directory / kSingleFile)) {
     open_shard(kSingleFile);
-  } else if (fs::exists(directory / kIndexFile)) {
+  } else if (has_name(directory / kIndexFile)) {
     read_index(directory / kIndexFile);
   } else {
     throw EnvironmentError(fmt::format(
@@ -86,7 +112,7 @@ void Checkpoint::read_index(const fs::path& path) {
     const std::string shard = value.is_string() ? value.get<std::string>() : value.dump();
     check_shard_name(shard, name, path);
     if (!opened.contains(shard)) {
-      if (!fs::exists(directory_ / shard)) {
+      if (!has_name(directory_ / shard)) {
         throw EnvironmentError(
             fmt::format("{}: shard {} is missing; {} puts tensor \"{}\" into it. "
                         "Download it again",

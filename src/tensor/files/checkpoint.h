@@ -23,6 +23,10 @@ std::vector<std::string> weight_files(const std::filesystem::path& directory);
 /// read.
 bool holds_two_checkpoints(const std::filesystem::path& directory);
 
+/// The youngest pytorch_model*.bin of a directory, if it is younger than the safetensors files that
+/// are read; else empty. Whoever trained on may have saved there.
+std::string newer_pickled_weights(const std::filesystem::path& directory);
+
 /// The weights of a model directory in the Hugging Face layout: one model.safetensors, or the
 /// shards that model.safetensors.index.json names.
 class Checkpoint {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/stand_in.h"
 
 namespace foregate::text {
 namespace {
@@ -87,7 +88,9 @@ const Json& TokenizerFile::component(const char* key) const {
 TokenizerFile TokenizerFile::read(const std::filesystem::path& path) {
   TokenizerFile file;
   file.where = path.string();
-  PlainJson document = parse(read_file(path, kMaxBytes), file.where);
+  const std::string content = read_file(path, kMaxBytes);
+  refuse_web_page(content, file.where);
+  PlainJson document = parse(content, file.where);
   if (!document.is_object() || !document.contains("model") || !document["model"].is_object()) {
     throw DataError(fmt::format(
         "{}: no 'model' object; expected a tokenizer.json of the Hugging Face tokenizers library",
