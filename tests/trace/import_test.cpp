@@ -28,6 +28,7 @@ using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::vector<float> floats(const std::vector<uint16_t>& halves) {
   std::vector<float> values;
@@ -504,6 +505,19 @@ TEST_F(ImportTest, MegatronsMicroBatchesAreTextsOfTheirOwn) {
   run(ImportFormat::kVllm);
   ASSERT_EQ(traces().size(), 2);
   EXPECT_THAT(traces()[1].experts, ElementsAre(3, 1, 5, 0));
+}
+
+// https://github.com/NVIDIA/Megatron-LM/pull/5220
+TEST_F(ImportTest, RefusesMegatronsPipelineRanks) {
+  put("router_trace_rank0.jsonl", pass(0, 0, 1, "[[1, 2]]") + pass(0, 0, 2, "[[4, 5]]"));
+  put("router_trace_rank1.jsonl", pass(1, 0, 1, "[[3, 2]]") + pass(1, 0, 2, "[[4, 5]]"));
+  put("router_trace_rank2.jsonl", pass(2, 0, 3, "[[1, 2]]") + pass(2, 0, 4, "[[4, 5]]"));
+  EXPECT_THAT(problem(ImportFormat::kVllm),
+              AllOf(HasSubstr("router_trace_rank2.jsonl, line 1: rank 2 has layers 3 to 4, and "
+                              "rank 0 has 1 to 2"),
+                    HasSubstr("pipeline parallelism"), Not(HasSubstr("--allow-missing"))));
+  fs::remove(folder_ / "in/router_trace_rank2.jsonl");
+  EXPECT_EQ(run(ImportFormat::kVllm).manifest.geometry.num_moe_layers, 2);
 }
 
 TEST_F(ImportTest, RefusesBrokenMegatronTraces) {

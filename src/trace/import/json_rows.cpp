@@ -50,6 +50,7 @@ class JsonRows : public RoutingRows {
   void rewind() override {
     lines_.rewind();
     pass_ = {};
+    ranks_ = {};
     skipped_ = 0;
     left_out_ = {};
   }
@@ -61,6 +62,7 @@ class JsonRows : public RoutingRows {
     return result;
   }
 
+  void require_whole() const override { ranks_.require_whole_passes(); }
   std::string where() const override { return lines_.where(); }
   size_t position() const override { return lines_.position(); }
   size_t size() const override { return lines_.size(); }
@@ -71,7 +73,11 @@ class JsonRows : public RoutingRows {
   /// False if the line is no routing decision, or is to be skipped.
   bool read_line(const JsonReader& line, RoutingRow& row) {
     if (line.has(MegatronPass::kExperts)) {
-      if (!pass_.read(line)) ++left_out_.other_blocks;
+      if (!pass_.read(line)) {
+        ++left_out_.other_blocks;
+      } else {
+        ranks_.add(pass_, line.where());
+      }
       return false;
     }
     const std::string type = line.string("type", "route");
@@ -135,6 +141,7 @@ class JsonRows : public RoutingRows {
   int64_t skip_;
   bool allow_missing_;
   MegatronPass pass_;
+  MegatronRanks ranks_;
   int64_t skipped_ = 0;
   LeftOut left_out_;
   std::string model_;

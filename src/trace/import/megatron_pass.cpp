@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "trace/geometry.h"
 
 namespace foregate::trace {
@@ -12,8 +15,8 @@ bool MegatronPass::read(const JsonReader& line) {
   experts_.clear();
   token_ = 0;
   if (line.string("block", "decoder") != "decoder") return false;
-  text_ = fmt::format("rank {} step {}", line.integer("rank", 0, INT32_MAX, 0),
-                      line.integer("step", 0, INT64_MAX));
+  rank_ = line.integer("rank", 0, INT32_MAX, 0);
+  text_ = fmt::format("rank {} step {}", rank_, line.integer("step", 0, INT64_MAX));
   layer_ = line.integer("layer", 0, INT16_MAX);
   for (const Json& decision : line.array(kExperts)) {
     std::vector<uint16_t>& experts = experts_.emplace_back();
@@ -41,6 +44,30 @@ bool MegatronPass::next(RoutingRow& row) {
   row.layer = layer_;
   row.experts = experts_[token_++];
   return true;
+}
+
+void MegatronRanks::add(const MegatronPass& pass, const std::string& where) {
+  Rank& rank = ranks_[pass.rank()];
+  if (rank.layers.empty()) rank.where = where;
+  rank.layers.insert(pass.layer());
+}
+
+void MegatronRanks::require_whole_passes() const {
+  if (ranks_.empty()) return;
+  const auto& [first, of_first] = *ranks_.begin();
+  for (const auto& [rank, of_rank] : ranks_) {
+    std::vector<int64_t> both;
+    std::ranges::set_intersection(of_first.layers, of_rank.layers, std::back_inserter(both));
+    if (!both.empty()) continue;
+    throw DataError(fmt::format(
+        "{}: rank {} has layers {} to {}, and rank {} has {} to {}: they share the layers of a "
+        "pass "
+        "(pipeline parallelism), and the trace does not say which of their passes belong together; "
+        "record with --pipeline-model-parallel-size 1, or import the file of one rank, which has "
+        "its layers alone",
+        of_rank.where, rank, *of_rank.layers.begin(), *of_rank.layers.rbegin(), first,
+        *of_first.layers.begin(), *of_first.layers.rbegin()));
+  }
 }
 
 }  // namespace foregate::trace

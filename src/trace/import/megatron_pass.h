@@ -3,6 +3,8 @@
 // Internal to trace/.
 
 #include <cstdint>
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,12 +26,32 @@ class MegatronPass {
   bool read(const JsonReader& line);
   /// The next row; false if there is none left.
   bool next(RoutingRow& row);
+  int64_t rank() const { return rank_; }
+  int64_t layer() const { return layer_; }
 
  private:
   std::string text_;
+  int64_t rank_ = 0;
   int64_t layer_ = 0;
   std::vector<std::vector<uint16_t>> experts_;  ///< [tokens][k]
   size_t token_ = 0;
+};
+
+/// The layers that each rank of a trace has.
+class MegatronRanks {
+ public:
+  /// `where`: file and line.
+  void add(const MegatronPass& pass, const std::string& where);
+  /// Throws DataError if two ranks share the layers of a pass (pipeline parallelism): nothing in
+  /// the trace says which of their passes are of the same tokens.
+  void require_whole_passes() const;
+
+ private:
+  struct Rank {
+    std::set<int64_t> layers;
+    std::string where;  ///< of its first line
+  };
+  std::map<int64_t, Rank> ranks_;
 };
 
 }  // namespace foregate::trace

@@ -48,6 +48,7 @@ class RowSource : public TraceSource {
           options.skip > 0 ? " are left behind --skip" : " in it",
           left_out.first_problem.empty() ? "" : "; the first problem: " + left_out.first_problem));
     }
+    rows_->require_whole();
     numbering_.settle(options.path.string(), left_out_);
     describe();
     say_what_was_found(warmup.rows());

@@ -42,6 +42,9 @@ class RoutingRows {
   /// Whether `token` is the record's own word. If not it was counted, and a row that is missing
   /// has moved those behind it.
   virtual bool positions_given() const = 0;
+  /// To be asked at the end: throws DataError if these rows cannot make whole texts, whatever is
+  /// left out.
+  virtual void require_whole() const {}
   /// What this reading left out.
   virtual LeftOut left_out() const { return {}; }
 };
