@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "report/charts/number_format.h"
 #include "report/page/page.h"
+#include "report/page/written_files.h"
 #include "report/sections/sections.h"
 
 namespace foregate::report {
@@ -50,28 +51,32 @@ std::string render_report(const ReportInput& input) {
 }
 
 void write_tables(const ReportInput& input, const std::filesystem::path& directory) {
-  make_output_directory(directory);
+  WrittenFiles files(directory, ".foregate-tables");
   for (const Section& section : all_sections(input)) {
     for (const Figure& figure : section.figures) {
+      for (const char* ending : {".csv", ".json"}) files.add(figure.id + ending);
       TableFile file(directory, figure.id);
       figure.data(file);
       file.commit();
     }
   }
+  files.finish();
 }
 
 void write_svgs(const ReportInput& input, const std::filesystem::path& directory) {
-  make_output_directory(directory);
+  WrittenFiles files(directory, ".foregate-svgs");
   for (const Section& section : all_sections(input)) {
     for (const Figure& figure : section.figures) {
       for (size_t i = 0; i < figure.panels.size(); ++i) {
         if (figure.panels[i].chart.body.empty()) continue;  // a table alone
         const std::string number = figure.panels.size() == 1 ? "" : fmt::format("-{:02}", i);
-        write_file_atomically(directory / fmt::format("{}{}.svg", figure.id, number),
-                              standalone_svg(figure.panels[i].chart));
+        const std::string name = fmt::format("{}{}.svg", figure.id, number);
+        files.add(name);
+        write_file_atomically(directory / name, standalone_svg(figure.panels[i].chart));
       }
     }
   }
+  files.finish();
 }
 
 }  // namespace foregate::report

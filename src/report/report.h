@@ -29,11 +29,12 @@ struct ReportInput {
 /// a page, an empty trace as well. All names in it are escaped.
 std::string render_report(const ReportInput& input);
 
-/// The data of each chart as <name>.csv and <name>.json. Throws EnvironmentError.
+/// The data of each chart as <name>.csv and <name>.json. What an earlier report wrote into the
+/// folder and this one has not is removed. Throws EnvironmentError.
 void write_tables(const ReportInput& input, const std::filesystem::path& directory);
 
 /// Each chart as an SVG file of its own, <name>.svg or <name>-NN.svg where one of several is shown
-/// at a time. Throws EnvironmentError.
+/// at a time. What an earlier report left is removed likewise. Throws EnvironmentError.
 void write_svgs(const ReportInput& input, const std::filesystem::path& directory);
 
 }  // namespace foregate::report

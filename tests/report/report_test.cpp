@@ -242,5 +242,36 @@ TEST_F(ReportFilesTest, AnEmptyTraceWritesNoCharts) {
   EXPECT_TRUE(fs::is_empty(folder_));
 }
 
+TEST_F(ReportFilesTest, WhatAnEarlierReportWroteIsTakenAway) {
+  const testing::TemporaryFolder other;
+  ReportInput input = sample_input({});
+  input.evaluations = {sample_evaluation({})};
+  write_tables(input, folder_);
+  write_svgs(input, folder_);
+  write_file_atomically(folder_ / "notes.csv", "somebody's");
+  ASSERT_TRUE(fs::exists(folder_ / "recall.csv"));
+  write_tables(sample_input({}), folder_);
+  write_svgs(sample_input({}), folder_);
+  write_tables(sample_input({}), other.path());
+  write_svgs(sample_input({}), other.path());
+  const auto names = [](const fs::path& folder) {
+    std::set<std::string> found;
+    for (const auto& entry : fs::directory_iterator(folder)) found.insert(entry.path().filename());
+    return found;
+  };
+  std::set<std::string> expected = names(other.path());
+  expected.insert("notes.csv");
+  EXPECT_EQ(names(folder_), expected);
+}
+
+// A list that somebody changed leads nowhere else.
+TEST_F(ReportFilesTest, OnlyFilesOfTheFolderAreTakenAway) {
+  const testing::TemporaryFolder other;
+  const fs::path kept = other.write("kept", "1");
+  write_file_atomically(folder_ / ".foregate-tables", kept.string() + "\n..\n.\n\n");
+  write_tables(sample_input({}), folder_);
+  EXPECT_TRUE(fs::exists(kept));
+}
+
 }  // namespace
 }  // namespace foregate::report
