@@ -20,6 +20,11 @@ double seconds_since(Clock::time_point begin, Clock::time_point end) {
   return std::chrono::duration<double>(end - begin).count();
 }
 
+// Pieces of `size` that hold `count`.
+int64_t pieces(int64_t count, int64_t size) {
+  return (count + size - 1) / size;
+}
+
 }  // namespace
 
 const char* finish_reason_name(FinishReason reason) {
@@ -47,6 +52,9 @@ struct Generator::GrowingText {
   }
 
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
+  int64_t tokens_left() const {
+    return request.max_tokens - static_cast<int64_t>(result.ids.size());
+  }
 
   GenerationRequest request;
   Sampler sampler;
@@ -133,13 +141,26 @@ class Generator::Run {
     return true;
   }
 
-  // Begins with the next text that waits or comes, if there is room for all of its tokens.
+  // Whether a text that is taken up now comes to its next token before anything makes it wait:
+  // there are pages for its tokens and one more, beside what those that run take until then.
+  bool has_room_to_begin(const GrowingText& text) const {
+    int64_t ahead = text.num_tokens();
+    for (const GrowingText& other : running_) ahead += pending(other);
+    const int64_t steps = pieces(ahead, generator_.options_.step_tokens);
+    int64_t pages = pieces(text.num_tokens() + 1, cache_.page_tokens());
+    for (const GrowingText& other : running_) {
+      const int64_t growth = std::min(steps, other.tokens_left());
+      pages += cache_.pages_to_extend(other.sequence, pending(other) + growth);
+    }
+    return pages <= cache_.free_pages();
+  }
+
+  // Begins with the next text that waits or comes, if there is room for it.
   bool take_up() {
     if (static_cast<int64_t>(running_.size()) >= generator_.options_.max_sequences) return false;
     if (waiting_.empty() && !fetch()) return false;
     GrowingText& text = waiting_.front();
-    const int64_t page = cache_.page_tokens();
-    if ((text.num_tokens() + page - 1) / page > room()) return false;
+    if (!has_room_to_begin(text)) return false;
     text.sequence = cache_.open();
     running_.splice(running_.end(), waiting_, waiting_.begin());
     const Place place = std::prev(running_.end());

@@ -77,7 +77,7 @@ struct GreedyGolden {
   std::vector<Ids> expected;
 };
 
-GreedyGolden golden_of(const std::string& model) {
+GreedyGolden golden_of(const std::string& model, size_t most_tokens = 256) {
   static const Json all =
       read_json(std::string(FOREGATE_SOURCE_DIR) + "/tests/engine/goldens/generation.json");
   GreedyGolden golden;
@@ -86,6 +86,7 @@ GreedyGolden golden_of(const std::string& model) {
     request.id = static_cast<int64_t>(golden.requests.size());
     request.prompt = text["prompt"].get<Ids>();
     golden.expected.push_back(text["ids"].get<Ids>());
+    golden.expected.back().resize(std::min(golden.expected.back().size(), most_tokens));
     request.max_tokens = static_cast<int64_t>(golden.expected.back().size());
     if (request.max_tokens == 0) {
       golden.expected.pop_back();
@@ -115,11 +116,14 @@ TEST_P(GreedyTest, EqualsTransformersOneByOne) {
   EXPECT_EQ(ran.stats.preemptions, 0);
 }
 
+// What is new in a batch shows long before 256 tokens.
+constexpr size_t kShorter = 80;
+
 // Prompts of unequal lengths start and end at different times.
 TEST_P(GreedyTest, EqualsTransformersInABatch) {
   Engine engine(directory_, {.routing_only = false});
   Generator generator = make_generator(engine, 2048, 32, /*sequences=*/3, 512);
-  const GreedyGolden golden = golden_of(GetParam());
+  const GreedyGolden golden = golden_of(GetParam(), kShorter);
   expect_golden(run(generator, golden.requests), golden);
 }
 
@@ -127,7 +131,7 @@ TEST_P(GreedyTest, EqualsTransformersInABatch) {
 // pages come out of order and texts make room for others.
 TEST_P(GreedyTest, EqualsTransformersWithLittleRoom) {
   Engine engine(directory_, {.routing_only = false});
-  const GreedyGolden golden = golden_of(GetParam());
+  const GreedyGolden golden = golden_of(GetParam(), kShorter);
   int64_t longest = 0;
   for (size_t i = 0; i < golden.requests.size(); ++i) {
     longest = std::max<int64_t>(longest, static_cast<int64_t>(golden.requests[i].prompt.size() +
@@ -205,6 +209,23 @@ TEST_F(GeneratorTest, TheSameSeedGivesTheSameTextInAnyBatch) {
   std::ranges::reverse(requests);
   for (const GenerationRequest& each : requests) {
     EXPECT_EQ(only(each).ids, together.results.at(each.id).ids) << each.id;
+  }
+}
+
+// Four texts in a cache that holds about two. Whoever waits goes on when all that it needs until
+// its next token is there: one text waits, once. With a look at the next step alone, three do.
+TEST_F(GeneratorTest, WhatMadeRoomWaitsUntilItCanGoOn) {
+  Generator tight = make_generator(engine_, 48, 4, 4, 8);
+  std::vector<GenerationRequest> requests;
+  for (const auto& [prompt, more] :
+       std::vector<std::pair<int, int>>{{9, 8}, {11, 21}, {6, 23}, {14, 20}}) {
+    const auto id = static_cast<int64_t>(requests.size());
+    requests.push_back(request(id, Ids(prompt, static_cast<int32_t>(3 * id + 1)), more));
+  }
+  const Ran ran = run(tight, requests);
+  EXPECT_EQ(ran.stats.preemptions, 1);
+  for (const GenerationRequest& each : requests) {
+    EXPECT_EQ(ran.results.at(each.id).ids, only(each).ids) << each.id;
   }
 }
 
