@@ -22,6 +22,7 @@
 #include "hub/resolve.h"
 #include "model_options.h"
 #include "models/registry.h"
+#include "models/weights/weight_digests.h"
 #include "options/number_options.h"
 #include "output.h"
 #include "tensor/device/device_memory.h"
@@ -62,6 +63,7 @@ struct Arguments {
 
 struct Job {
   std::filesystem::path model;
+  models::ModelConfig config;
   std::optional<text::Tokenizer> tokenizer;
   std::unique_ptr<PromptSource> source;
   bool several = false;  ///< a file of prompts
@@ -81,7 +83,7 @@ std::unique_ptr<PromptSource> open_prompts(const Arguments& arguments) {
 }
 
 // Everything a resumed run must have in common with the one it continues.
-Json settings_of(const Job& job) {
+GenerationSettings settings_of(const Job& job) {
   const engine::GenerationRequest& like = job.like;
   const engine::SamplingSettings& sampling = like.sampling;
   Json bias = Json::object();
@@ -108,7 +110,7 @@ Json settings_of(const Job& job) {
                 {"stop_ids", like.stop_ids},
                 {"logprobs", like.logprobs}};
   if (job.tokenizer) settings["tokenizer_sha256"] = sha256_of_file(job.model / "tokenizer.json");
-  return settings;
+  return {std::move(settings), models::weight_digests(job.model, job.config)};
 }
 
 // Takes results to where they go.
@@ -260,8 +262,8 @@ Job prepare(const Arguments& arguments, const RunContext& run) {
   for (const std::string& setting : defaults.passed_over) {
     run.log.warning("generation_config.json: {} is not implemented and passed over", setting);
   }
-  job.like = parse_generation(arguments.generation, defaults,
-                              models::read_model_config(job.model / "config.json").vocab_size);
+  job.config = models::read_model_config(job.model / "config.json");
+  job.like = parse_generation(arguments.generation, defaults, job.config.vocab_size);
   return job;
 }
 

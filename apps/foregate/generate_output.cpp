@@ -15,13 +15,15 @@
 namespace foregate {
 namespace {
 
+constexpr const char* kWeights = "weights";
+
 fs::path settings_path(const fs::path& path) {
   return path.string() + ".settings.json";
 }
 
 }  // namespace
 
-GenerationFile::GenerationFile(fs::path path, const Json& settings, Logger& log)
+GenerationFile::GenerationFile(fs::path path, const GenerationSettings& settings, Logger& log)
     : path_(std::move(path)) {
   if (path_.has_parent_path()) make_output_directory(path_.parent_path());
   const bool exists = fs::exists(path_);
@@ -48,22 +50,47 @@ GenerationFile::~GenerationFile() {
   ::close(descriptor_);
 }
 
-void GenerationFile::begin(const Json& settings) {
-  write_json_atomically(settings_path(path_), settings);
+void GenerationFile::begin(const GenerationSettings& settings) {
+  Json json = settings.settings;
+  json[kWeights] = to_json(settings.weights);
+  write_json_atomically(settings_path(path_), json);
 }
 
-void GenerationFile::resume(const Json& settings, Logger& log) {
-  if (!fs::exists(settings_path(path_))) {
+// What was begun must be what is asked for.
+void GenerationFile::require_same(const GenerationSettings& settings, Logger& log) {
+  const fs::path path = settings_path(path_);
+  if (!fs::exists(path)) {
     throw UsageError(
         fmt::format("{} is there already, and no {} beside it; choose another --output",
-                    path_.string(), settings_path(path_).filename().string()));
+                    path_.string(), path.filename().string()));
   }
-  if (const auto other = first_difference(read_json(settings_path(path_)), settings)) {
+  Json before = read_json(path);
+  const JsonReader reader(before, path.string());
+  const bool knows_weights = reader.has(kWeights);
+  std::vector<FileDigest> weights;
+  if (knows_weights) weights = file_digests(reader, kWeights);
+  before.erase(kWeights);
+  if (const auto other = first_difference(before, settings.settings)) {
     throw UsageError(
         fmt::format("{} was begun with other settings ({}: {} there, {} asked for); repeat the "
                     "settings it was started with, or choose another --output",
                     path_.string(), other->path, other->before, other->now));
   }
+  if (!knows_weights) {
+    log.warning("{}", unchecked_input(path_.string()));
+    begin(settings);
+    return;
+  }
+  const std::string change = changed_file(weights, settings.weights);
+  if (change.empty()) return;
+  throw DataError(fmt::format(
+      "{} was begun with other input (the model has other weights: {}); give it what it was begun "
+      "with, or choose another --output",
+      path_.string(), change));
+}
+
+void GenerationFile::resume(const GenerationSettings& settings, Logger& log) {
+  require_same(settings, log);
   const std::string text = read_file(path_, std::numeric_limits<uint64_t>::max());
   size_t position = 0;
   for (int64_t number = 1; position < text.size(); ++number) {

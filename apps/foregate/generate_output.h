@@ -4,20 +4,30 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <vector>
 
+#include "base/file_digest.h"
 #include "base/json.h"
 #include "base/run_context.h"
 
 namespace foregate {
+
+/// What results depend on.
+struct GenerationSettings {
+  Json settings;                    ///< an object
+  std::vector<FileDigest> weights;  ///< of the model
+};
 
 /// A file of JSON lines, one for each prompt that is done, in the order in which they are done. It
 /// can be continued: what it was made with lies beside it as NAME.settings.json.
 class GenerationFile {
  public:
   /// Throws UsageError if the file is there and was made with other settings (saying which differ),
-  /// by something else, or is being written; DataError if a line of it is none of ours,
-  /// EnvironmentError if it cannot be written. A last line that a killed run left unfinished goes.
-  GenerationFile(std::filesystem::path path, const Json& settings, Logger& log);
+  /// by something else, or is being written; DataError if the weights are not those it was begun
+  /// with or a line of it is none of ours, EnvironmentError if it cannot be written. A last line
+  /// that a killed run left unfinished goes. Of a file from before weights were noted, one line
+  /// says that they cannot be checked.
+  GenerationFile(std::filesystem::path path, const GenerationSettings& settings, Logger& log);
   ~GenerationFile();
   GenerationFile(const GenerationFile&) = delete;
   GenerationFile& operator=(const GenerationFile&) = delete;
@@ -28,8 +38,9 @@ class GenerationFile {
   void append(const Json& row);
 
  private:
-  void begin(const Json& settings);
-  void resume(const Json& settings, Logger& log);
+  void begin(const GenerationSettings& settings);
+  void resume(const GenerationSettings& settings, Logger& log);
+  void require_same(const GenerationSettings& settings, Logger& log);
 
   std::filesystem::path path_;
   int descriptor_ = -1;

@@ -1,11 +1,14 @@
 """The generate command. What it generates is compared with transformers in tests/engine."""
 import json
 import os
+import pty
+import shutil
 import signal
 import subprocess
 import time
 
 import pytest
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from conftest import MODEL, TEXTS, fails, program, run
@@ -127,6 +130,30 @@ def test_output_is_resumed(prompts, tmp_path):
     fails("generate", "--model", MODEL, *options, "--output", tmp_path / "other.jsonl", code=2, saying=["other.jsonl"])
 
 
+def test_a_resumed_run_refuses_other_weights(prompts, tmp_path):
+    model, output = tmp_path / "model", tmp_path / "out.jsonl"
+    shutil.copytree(MODEL, model)
+    command = ["generate", "--model", model, "--prompts", prompts, "-n", 4, "--output", output]
+    run(*command)
+    output.write_text(output.read_text().splitlines(keepends=True)[0])
+    weights = model / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["model.norm.weight"] += 0.5
+    save_file(tensors, tmp_path / "changed", metadata={"format": "pt"})
+    (tmp_path / "changed").replace(weights)
+    before = output.read_bytes()
+    fails(*command, code=1, saying=["out.jsonl", "other weights: model.safetensors"])
+    assert output.read_bytes() == before
+    # Settings of before weights were noted: said once, and from then on they are.
+    settings = tmp_path / "out.jsonl.settings.json"
+    older = json.loads(settings.read_text())
+    del older["weights"]
+    settings.write_text(json.dumps(older))
+    assert run(*command).stderr.count("cannot be checked") == 1
+    assert len(rows(output)) == 6
+    assert "cannot be checked" not in run(*command).stderr
+
+
 def test_interrupt_keeps_what_was_finished(tmp_path):
     output = tmp_path / "out.jsonl"
     data = f"{TEXTS / 'film-reviews.csv'}"
@@ -141,6 +168,24 @@ def test_interrupt_keeps_what_was_finished(tmp_path):
     assert process.returncode == 130, talk
     assert "run the same command again" in talk
     assert rows(output) and all(len(row["ids"]) == 200 for row in rows(output))
+
+
+def test_a_terminal_is_asked_line_by_line():
+    leader, follower = pty.openpty()
+    process = subprocess.Popen([program(), "generate", "--model", str(MODEL), "-n", "8"], stdin=follower,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    os.close(follower)
+    answers = []
+    for line in ("Once", "", "The river below"):  # an empty line is asked again
+        os.write(leader, line.encode() + b"\n")
+        if line:
+            answers.append(process.stdout.readline())
+    os.write(leader, b"\x04")  # Ctrl-D
+    rest, talk = process.communicate(timeout=60)
+    os.close(leader)
+    assert process.returncode == 0 and rest == "", talk
+    assert answers == [generate("--prompt", prompt, "-n", 8).stdout for prompt in ("Once", "The river below")]
+    assert talk.startswith("> ") and talk.count("> ") == 4 and "16 tokens after" in talk
 
 
 def test_what_cannot_be_run_is_refused(prompts, tmp_path):
