@@ -210,5 +210,19 @@ INSTANTIATE_TEST_SUITE_P(Shared, RealDatasetTest,
                                            Real{"amazon_polarity", 2160}, Real{"dbpedia_14", 5000}),
                          [](const auto& test) { return test.param.name; });
 
+// https://github.com/eugr/spark-vllm-docker/pull/408
+TEST_F(TextTest, LinksThatLeadNowhereAreNotPassedOver) {
+  write("p/a.csv", "id,text\n1,\"a, b\"\n2,\"c, d\"\n");
+  std::filesystem::create_symlink("../blobs/gone", folder_ / "p/b.csv");
+  std::filesystem::create_symlink("../blobs/gone", folder_ / "p/notes.md");
+  for (const char* path : {"p", "p/*.csv", "p/b.csv"}) {
+    EXPECT_THAT(testing::error_of([&] {
+                  read_all({"x", folder_ / path, ""});
+                }),
+                HasSubstr("b.csv is a link to ../blobs/gone, which is not there"))
+        << path;
+  }
+}
+
 }  // namespace
 }  // namespace foregate::text

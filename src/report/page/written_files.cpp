@@ -9,8 +9,6 @@
 namespace foregate::report {
 namespace {
 
-namespace fs = std::filesystem;
-
 /// A name of a file in the folder; a list that somebody changed may hold anything.
 bool is_plain_name(const std::string& name) {
   return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos;

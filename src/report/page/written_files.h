@@ -15,7 +15,6 @@ class WrittenFiles {
   /// Throws EnvironmentError.
   WrittenFiles(const std::filesystem::path& directory, const std::string& list);
 
-  const std::filesystem::path& directory() const { return directory_; }
   /// To be called before a file is written: whoever is stopped leaves none that is not listed.
   void add(const std::string& name);
   /// Removes what only an earlier report wrote.

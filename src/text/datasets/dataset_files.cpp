@@ -72,6 +72,12 @@ bool is_data_file(const fs::path& path) {
          std::ranges::find(kMetadata, name) == kMetadata.end();
 }
 
+/// Whether it is a link to nothing, as a copy of a cache's links is: opening it says so.
+bool leads_nowhere(const fs::path& path) {
+  std::error_code error;
+  return fs::is_symlink(fs::symlink_status(path, error)) && !fs::exists(path, error);
+}
+
 std::vector<fs::path> files_below(const fs::path& directory) {
   std::vector<fs::path> files;
   fs::recursive_directory_iterator entries(directory);
@@ -79,7 +85,7 @@ std::vector<fs::path> files_below(const fs::path& directory) {
     const bool hidden = entries->path().filename().string().starts_with('.');
     if (hidden && entries->is_directory()) {
       entries.disable_recursion_pending();
-    } else if (entries->is_regular_file()) {
+    } else if (entries->is_regular_file() || leads_nowhere(entries->path())) {
       files.push_back(entries->path());
     }
   }
@@ -214,7 +220,7 @@ std::vector<fs::path> readable_files(const std::vector<fs::path>& paths) {
 std::vector<fs::path> dataset_files(const fs::path& path) {
   std::error_code error;
   const std::string name = path.string();
-  const bool exists = fs::exists(path, error);
+  const bool exists = fs::exists(path, error) || leads_nowhere(path);
   const bool is_pattern = !exists && name.find_first_of("*?[") != std::string::npos;
   const auto paths = is_pattern ? matching_paths(with_literal_folders(name)) : std::vector{path};
   if (paths.empty() || (!exists && !is_pattern)) {
