@@ -3,11 +3,11 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
-#include <algorithm>
-
+#include "base/error.h"
 #include "models/config_fields.h"
 #include "models/rotary_fields.h"
 #include "trace/geometry.h"
@@ -55,9 +55,11 @@ GroupedQueryConfig read_grouped_query(const JsonReader& reader, const ConfigTabl
   attention.sinks = table.sinks;
   if (table.multipliers) attention.softmax_scale = read_multiplier(reader, "attention_multiplier");
   if (table.spelled_rotary && !reader.has("rope_scaling") && !reader.has("rope_parameters")) {
-    reader.fail("rope_scaling",
-                "how the rotation is scaled, {\"rope_type\": \"default\"} if it is not: here its "
-                "absence means different things to different programs");
+    throw DataError(fmt::format(
+        "{}: missing key 'rope_scaling'; expected how the rotation is scaled, {{\"rope_type\": "
+        "\"default\"}} if it is not: of this architecture its absence means different things to "
+        "different programs",
+        reader.where()));
   }
   if (!table.partial_rotary) refuse_partial_rotary(reader, attention.head_dim);
   attention.rotary = read_rotary(
@@ -229,13 +231,13 @@ ModelConfig parse_config(const Architecture& architecture, const JsonReader& who
   if (table.longest_text != nullptr) {
     limit_texts(config, reader.integer(table.longest_text, 1, INT64_MAX), table.longest_text);
   }
-  if (const std::optional<int64_t> longest = read_longest_rotation(reader)) {
-    limit_texts(config, *longest, "original_max_position_embeddings");
-  }
   if (table.multipliers) config.multipliers = read_multipliers(reader);
   config.norm = table.norm;
   config.lm_head_bias = table.lm_head_bias && reader.boolean("lm_head_bias", false);
   config.attention = read_attention(reader, table, config.hidden_size);
+  if (const std::optional<int64_t> longest = read_longest_rotation(reader)) {
+    limit_texts(config, *longest, "original_max_position_embeddings");
+  }
   read_window(reader, table.window, config);
   for (const ConfigTable::OnlyValue& only : table.only) require_only_value(reader, only);
   if (!table.silu_unless_said || reader.has("hidden_act")) require_silu(reader);

@@ -581,7 +581,8 @@ INSTANTIATE_TEST_SUITE_P(Table, RealConfigTest,
                                            RealModel{"OLMoE-1B-7B-0125.json", 6.92, 1.28},
                                            RealModel{"Qwen1.5-MoE-A2.7B.json", 14.3, 2.7},
                                            RealModel{"Qwen3-30B-A3B.json", 30.5, 3.35},
-                                           RealModel{"deepseek-moe-16b-base.json", 16.4, 2.8},
+                                           // Its card rounds to 2.8.
+                                           RealModel{"deepseek-moe-16b-base.json", 16.4, 2.83},
                                            RealModel{"Phi-3.5-MoE-instruct.json", 41.9, 6.6},
                                            // Its card leaves the embedding, 0.58, out of the
                                            // active ones.
