@@ -60,10 +60,11 @@ TEST_F(DatasetTest, JsonLines) {
                         "{\"text\": 5}\n"
                         "[\"text\"]\n"
                         "{\"text\": \"l\xe9on\"}\n"
-                        "{\"text\": \"\\ud800\"}\n"
+                        "{\"text\": \"\\ud800 two\"}\n"
                         "{\"text\": \" \"}\n");
-  EXPECT_THAT(all.texts, ElementsAre("one", "l\xef\xbf\xbdon", "\xef\xbf\xbd"));
+  EXPECT_THAT(all.texts, ElementsAre("one", "l\xef\xbf\xbdon", "\xef\xbf\xbd two"));
   EXPECT_THAT(all.rows, ElementsAre(0, 6, 7));
+  EXPECT_EQ(all.repaired, 2);
   EXPECT_THAT(all.skipped, UnorderedElementsAre(Pair("not valid JSON", 1), Pair("blank row", 1),
                                                 Pair("field 'text' is missing", 1),
                                                 Pair("field 'text' is not a text", 1),
