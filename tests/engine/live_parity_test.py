@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/models"))
-from random_models import GPT_OSS, LIVE, PLAIN_ROPE, decoder_of, in_mxfp4, load_reference, route, write_model  # noqa: E402
+from random_models import LIVE, decoder_of, load_reference, route, write_model  # noqa: E402
 
 GOLDENS = ROOT / "tests/models/goldens"
 SHARED = pathlib.Path(os.environ.get("FOREGATE_SHARED", ROOT.parent / "shared"))
@@ -40,22 +40,29 @@ def run_engine(directory, texts, tmp_path):
     return load_file(tmp_path / "out.safetensors")
 
 
-def check(directory, texts, tmp_path, tolerance=1e-5, reference=None):
+def check(directory, texts, tmp_path, undisturbed, tolerance=1e-5):
+    """Decisions closer than rounding may fall either way; all others must be equal. What follows such a decision in
+    its text is not compared; `undisturbed` is the share of tokens that must be left of all layers."""
     transformers.utils.logging.set_verbosity_error()
     ours = run_engine(directory, texts, tmp_path)
-    theirs = route(load_reference(reference or directory), texts)
+    theirs = route(load_reference(directory), texts)
     assert ours["logits"].shape == theirs.logits.shape
-    for layer, (actual, expected) in enumerate(zip(ours["logits"], theirs.logits)):
+    text_of = torch.repeat_interleave(torch.arange(len(texts)), torch.tensor([len(text) for text in texts]))
+    followed = torch.ones(len(text_of), dtype=torch.bool)
+    for layer in range(len(theirs.logits)):
+        actual, expected = ours["logits"][layer][followed], theirs.logits[layer][followed]
         assert relative_error(actual, expected) < tolerance, f"layer {layer}"
-    assert relative_error(ours["next_token_logits"], theirs.last) < tolerance
-    # Decisions closer than rounding may fall either way; all others must be equal.
-    ours_sorted, order = ours["experts"].sort(-1)
-    theirs_sorted, their_order = theirs.experts.sort(-1)
-    same = (ours_sorted == theirs_sorted).all(-1)
-    assert (same | ~theirs.clear).all()
+        ours_sorted, order = ours["experts"][layer].sort(-1)
+        theirs_sorted, their_order = theirs.experts[layer].sort(-1)
+        same = (ours_sorted == theirs_sorted).all(-1)
+        assert (same | ~theirs.clear[layer] | ~followed).all(), f"layer {layer}"
+        assert relative_error(ours["gate_weights"][layer].gather(-1, order)[same & followed],
+                              theirs.gates[layer].gather(-1, their_order)[same & followed]) < 1e-4
+        followed &= ~torch.isin(text_of, text_of[followed & ~same])
     assert theirs.clear.float().mean() > 0.99
-    assert relative_error(ours["gate_weights"].gather(-1, order)[same],
-                          theirs.gates.gather(-1, their_order)[same]) < 1e-4
+    assert followed.float().mean() >= undisturbed
+    left = text_of[followed].unique()
+    assert relative_error(ours["next_token_logits"][left], theirs.last[left]) < tolerance
 
 
 def real_texts(directory, each=75, longest=256):
@@ -80,7 +87,7 @@ def random_texts(directory):
 def test_models_on_disk(directory, tmp_path):
     if not directory.exists():
         pytest.skip(f"{directory} is missing")
-    check(directory, random_texts(directory), tmp_path)
+    check(directory, random_texts(directory), tmp_path, undisturbed=0.1)
 
 
 @pytest.mark.parametrize("name", ["mini-deepseek", "mini-gpt-oss"])
@@ -89,26 +96,11 @@ def test_real_texts(name, tmp_path):
         pytest.skip(f"{name} or the data is missing in {SHARED}")
     texts = real_texts(SHARED / "models" / name)
     assert len(texts) == 300
-    check(SHARED / "models" / name, texts, tmp_path, tolerance=1e-4)
-
-
-@pytest.mark.parametrize("inner", [32, 64])
-def test_gpt_oss_in_mxfp4(inner, tmp_path):
-    """As published: codes and scales of experts, everything else in bfloat16."""
-    config = GPT_OSS | PLAIN_ROPE | {"intermediate_size": inner}
-    write_model(tmp_path / "dense", config, torch.bfloat16, fused=True, shards=1, seed=inner)
-    packed, dense = in_mxfp4(load_file(tmp_path / "dense/model.safetensors"), inner)
-    save_file(dense, tmp_path / "dense/model.safetensors", metadata={"format": "pt"})
-    (tmp_path / "packed").mkdir()
-    save_file(packed, tmp_path / "packed/model.safetensors", metadata={"format": "pt"})
-    config |= {"quantization_config": {"quant_method": "mxfp4", "modules_to_not_convert": [
-        "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]}}
-    (tmp_path / "packed/config.json").write_text(json.dumps(config))
-    check(tmp_path / "packed", random_texts(tmp_path / "packed"), tmp_path, reference=tmp_path / "dense")
+    check(SHARED / "models" / name, texts, tmp_path, tolerance=1e-4, undisturbed=0.8)
 
 
 @pytest.mark.parametrize("name", LIVE)
 def test_random_models(name, tmp_path):
     config, fused = LIVE[name]
     write_model(tmp_path / name, config, torch.float32, fused, shards=1, seed=len(name))
-    check(tmp_path / name, random_texts(tmp_path / name), tmp_path)
+    check(tmp_path / name, random_texts(tmp_path / name), tmp_path, undisturbed=0.1)

@@ -13,8 +13,8 @@
 namespace foregate::tensor {
 namespace {
 
-/// Of this process, now. A thread that was joined is still counted for a moment: the kernel wakes who
-/// joins it before it takes it off the list.
+/// Of this process, now. A thread that was joined is still counted for a moment: the kernel wakes
+/// who joins it before it takes it off the list.
 int threads() {
   int count = 0;
   for ([[maybe_unused]] const auto& each : std::filesystem::directory_iterator("/proc/self/task"))
