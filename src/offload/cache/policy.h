@@ -8,17 +8,18 @@
 namespace foregate::offload {
 
 /// Which expert leaves a full cache. Every policy gives each expert a value; the one of least value
-/// goes. What the running event uses stays, whatever it is worth.
+/// goes. What the running event uses stays, whatever it is worth. The values:
 ///
-/// | kind | value of an expert | among equals goes |
-/// |---|---|---|
-/// | LRU | when it was used last, use by use | |
-/// | LRU by token | the step that used it last | the one whose layer is needed last |
-/// | LFU | uses since it was loaded | the one used longest ago |
-/// | LRFU | sum over its uses of 2^(-age in steps / half-life) (Lee et al. 2001) | as LRU by token
-/// | | least stale | whether this step used it, then when it was loaded (Hoang et al. 2026) | | |
-/// static | how often other texts use it; nothing ever goes | | | Belady | how soon it is used
-/// again (Belady 1966); needs the future | as LRU by token |
+/// - LRU: when it was used last, use by use.
+/// - LRU by token: the step that used it last; among equals goes the one whose layer is needed
+///   last.
+/// - LFU: uses since it was loaded; among equals goes the one used longest ago.
+/// - LRFU (Lee et al. 2001): the sum over its uses of 2^(-age in steps / half-life); among equals
+///   goes the one whose layer is needed last.
+/// - Least stale (Hoang et al. 2026): whether this step used it, then when it was loaded.
+/// - Static: how often other texts use it; nothing ever goes.
+/// - Belady (1966): how soon it is used again, which needs the future; among equals goes the one
+///   whose layer is needed last.
 struct Policy {
   enum class Kind : uint8_t { kLru, kLruByToken, kLfu, kLrfu, kLeastStale, kStatic, kBelady };
 
