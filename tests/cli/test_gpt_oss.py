@@ -33,7 +33,7 @@ def test_decisions_follow_from_recorded_inputs(traces):
 @pytest.mark.parametrize("kind", ["int8", "nf4"])
 def test_saved_model_is_the_quantized_one(model, tmp_path, kind):
     """What lies transposed in the checkpoint is in order in the saved one."""
-    saved = tmp_path / "saved"
+    saved = tmp_path / model.name  # the name is part of a trace
     collect = ["collect", *demo_data(), "--traces", 12]
     run(*collect, "--model", model, "--quantize", kind, "--save-quantized", saved, "--output", tmp_path / "expected")
     run(*collect, "--model", model, "--quantize", kind, "--save-quantized", saved, "--output", tmp_path / "again")
