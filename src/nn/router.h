@@ -30,7 +30,7 @@ struct RouterBiases {
 
 /// What a router decides from its logits.
 struct Routing {
-  torch::Tensor experts;       ///< [T, k] int64, best first, ties by lowest index
+  torch::Tensor experts;       ///< [T, k] int64, by falling gate weight: see route()
   torch::Tensor gate_weights;  ///< [T, k] float32, in the same order
 };
 
@@ -48,6 +48,8 @@ struct Routing {
 ///      what a sparsemixer gives; divided by their sum plus epsilon, min_sum at least, if
 ///      `norm_topk`; times scale. The softmax is float32, its sum in order of the experts, the sum
 ///      of gate weights in order of rank.
+///   5. Experts come by falling gate weight, equal ones as they rank: where a choice bias or a
+///      sparsemixer chose, that is another order than their rank.
 ///
 /// The CUDA kernel does what is needed today: softmax, norm_topk or not, no biases. Anything else
 /// is decided on the CPU for tensors on a GPU, too, with the same result.

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace foregate::trace {
 namespace {
@@ -74,6 +75,19 @@ void RouterDecision::decide(const float* logits, int64_t* chosen, float* gates) 
       break;
   }
   finish(gates);
+  // Elsewhere weights fall as experts rank.
+  if (!biases_.choice.empty() || spec_.score == RouterSpec::Score::kSparsemixer) {
+    order_by_gates(chosen, gates);
+  }
+}
+
+void RouterDecision::order_by_gates(int64_t* chosen, float* gates) const {
+  for (int64_t i = 1; i < top_k_; ++i) {
+    for (int64_t place = i; place > 0 && gates[place] > gates[place - 1]; --place) {
+      std::swap(gates[place], gates[place - 1]);
+      std::swap(chosen[place], chosen[place - 1]);
+    }
+  }
 }
 
 const float* RouterDecision::biased(const float* values, std::span<const float> bias,

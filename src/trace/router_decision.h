@@ -24,10 +24,10 @@ class RouterDecision {
                  int64_t top_k);
 
   void decide(const float* logits,  // [E]
-              int64_t* chosen,      // [k], best first
+              int64_t* chosen,      // [k], by falling gate weight, equal ones as they rank
               float* gates);        // [k] in the same order
 
-  /// Scores that rank experts as the decision does: its k are the highest, ties by lowest index.
+  /// Scores that rank experts as the choice does: its k are the highest, ties by lowest index.
   /// They are the choice scores; those of groups that are not kept are moved below the others.
   void rank(const float* logits,  // [E]
             float* scores);       // [E], may be the logits
@@ -46,6 +46,7 @@ class RouterDecision {
   void softmax_of_chosen_gates(const float* logits, const int64_t* chosen, float* gates) const;
   void sparsemixer_gates(const float* logits, const int64_t* chosen, float* gates) const;
   void finish(float* gates) const;
+  void order_by_gates(int64_t* chosen, float* gates) const;
 
   const RouterSpec& spec_;
   RouterBiasSpans biases_;

@@ -102,7 +102,16 @@ Decision reference(std::vector<double> logits, const RouterSpec& spec,
   const double sum = std::accumulate(decision.gates.begin(), decision.gates.end(), 0.0);
   const double total = spec.norm_topk ? std::max(sum + spec.epsilon, spec.min_sum) : 1;
   for (double& gate : decision.gates) gate = gate / total * spec.scale;
-  return decision;
+  std::vector<int64_t> order(decision.gates.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return decision.gates[a] > decision.gates[b]; });
+  Decision ordered;
+  for (const int64_t i : order) {
+    ordered.experts.push_back(decision.experts[i]);
+    ordered.gates.push_back(decision.gates[i]);
+  }
+  return ordered;
 }
 
 std::vector<double> row_of(const torch::Tensor& values) {

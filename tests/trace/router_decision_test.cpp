@@ -19,6 +19,12 @@ std::vector<float> draw(Random& random, double scale) {
   return values;
 }
 
+// Below all others if the expert was not chosen.
+float gate_of(int64_t expert, const std::vector<int64_t>& chosen, const std::vector<float>& gates) {
+  const auto found = std::find(chosen.begin(), chosen.end(), expert);
+  return found == chosen.end() ? -1.0F : gates[static_cast<size_t>(found - chosen.begin())];
+}
+
 std::vector<RouterSpec> specs() {
   std::vector<RouterSpec> all;
   for (const auto score : {RouterSpec::Score::kSoftmax, RouterSpec::Score::kSigmoid,
@@ -37,7 +43,7 @@ std::vector<RouterSpec> specs() {
   return all;
 }
 
-// What ranks first by rank() is what decide() chooses, in its order, and every expert has a place.
+// What ranks first by rank() is what decide() chooses, and it comes by falling gate weight.
 TEST(RouterDecision, RanksAsItDecides) {
   Random random(3);
   for (const RouterSpec& spec : specs()) {
@@ -62,7 +68,11 @@ TEST(RouterDecision, RanksAsItDecides) {
           std::stable_sort(order.begin(), order.end(),
                            [&](int64_t a, int64_t b) { return scores[a] > scores[b]; });
           order.resize(kTopK);
+          std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+            return gate_of(a, chosen, gates) > gate_of(b, chosen, gates);
+          });
           EXPECT_EQ(order, chosen);
+          EXPECT_TRUE(std::is_sorted(gates.rbegin(), gates.rend()));
           decision.rank(logits.data(), logits.data());
           EXPECT_EQ(logits, scores);
         }
