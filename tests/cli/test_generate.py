@@ -1,7 +1,6 @@
 """The generate command. What it generates is compared with transformers in tests/engine."""
 import json
 import os
-import pty
 import shutil
 import signal
 import subprocess
@@ -168,24 +167,6 @@ def test_interrupt_keeps_what_was_finished(tmp_path):
     assert process.returncode == 130, talk
     assert "run the same command again" in talk
     assert rows(output) and all(len(row["ids"]) == 200 for row in rows(output))
-
-
-def test_a_terminal_is_asked_line_by_line():
-    leader, follower = pty.openpty()
-    process = subprocess.Popen([program(), "generate", "--model", str(MODEL), "-n", "8"], stdin=follower,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    os.close(follower)
-    answers = []
-    for line in ("Once", "", "The river below"):  # an empty line is asked again
-        os.write(leader, line.encode() + b"\n")
-        if line:
-            answers.append(process.stdout.readline())
-    os.write(leader, b"\x04")  # Ctrl-D
-    rest, talk = process.communicate(timeout=60)
-    os.close(leader)
-    assert process.returncode == 0 and rest == "", talk
-    assert answers == [generate("--prompt", prompt, "-n", 8).stdout for prompt in ("Once", "The river below")]
-    assert talk.startswith("> ") and talk.count("> ") == 4 and "16 tokens after" in talk
 
 
 def test_what_cannot_be_run_is_refused(prompts, tmp_path):
