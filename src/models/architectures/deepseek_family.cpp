@@ -3,12 +3,20 @@
 namespace foregate::models {
 namespace {
 
-WeightNames latent_decoder_names(const std::string& prefix) {
-  WeightNames names = llama_weight_names(prefix);
-  add_latent_names(names);
+void add_layer_names(WeightNames& names) {
   add_dense_mlp_names(names);
   add_mlp_expert_names(names);
   add_shared_experts_names(names);
+}
+
+void add_choice_bias_name(WeightNames& names) {
+  names.router_choice_bias = names.prefix + "model.layers.{L}.mlp.gate.e_score_correction_bias";
+}
+
+WeightNames latent_decoder_names(const std::string& prefix) {
+  WeightNames names = llama_weight_names(prefix);
+  add_latent_names(names);
+  add_layer_names(names);
   return names;
 }
 
@@ -47,8 +55,19 @@ WeightNames deepseek_v3_names(const std::string& prefix) {
   return names;
 }
 
-void add_choice_bias_name(WeightNames& names) {
-  names.router_choice_bias = names.prefix + "model.layers.{L}.mlp.gate.e_score_correction_bias";
+Architecture deepseek_sparse_attention(const char* model_type) {
+  ConfigTable table = deepseek_v3_table();
+  table.interleaved = nullptr;
+  table.only.push_back({"rope_interleave", true});
+  table.longest_text = "index_topk";
+  WeightNames names = deepseek_v3_names();
+  names.unread = {"model.layers.{L}.self_attn.indexer."};
+  return {.model_type = model_type, .config = table, .spellings = {names}};
+}
+
+void add_deepseek_v3_layer_names(WeightNames& names) {
+  add_layer_names(names);
+  add_choice_bias_name(names);
 }
 
 }  // namespace foregate::models

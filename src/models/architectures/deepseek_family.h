@@ -16,11 +16,16 @@ ConfigTable deepseek_v3_table();
 /// sum of their two best, weights divided by their sum (with 1e-20) if norm_topk_prob, and scaled.
 void use_deepseek_v3_router(ConfigTable& table);
 
+/// DeepSeek-V3.2's decoder under its own name or another's: V3 with an indexer that keeps the
+/// index_topk most relevant keys of every query. Texts are no longer than that here: all keys are
+/// kept, and the indexer has no say.
+Architecture deepseek_sparse_attention(const char* model_type);
+
 /// The tensors of a decoder with latent attention and DeepSeek's MoE layers, without a choice bias.
 WeightNames deepseek_v2_names();
 /// With one.
 WeightNames deepseek_v3_names(const std::string& prefix = "");
-/// Fills in mlp.gate.e_score_correction_bias.
-void add_choice_bias_name(WeightNames& names);
+/// The tensors of V3's MoE layers and of the dense ones before them.
+void add_deepseek_v3_layer_names(WeightNames& names);
 
 }  // namespace foregate::models

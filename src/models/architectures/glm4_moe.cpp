@@ -11,10 +11,7 @@ Architecture glm4_moe() {
   use_deepseek_v3_router(table);
   WeightNames names = llama_weight_names();
   add_qk_norm_names(names);
-  add_dense_mlp_names(names);
-  add_mlp_expert_names(names);
-  add_choice_bias_name(names);
-  add_shared_experts_names(names);
+  add_deepseek_v3_layer_names(names);
   return {.model_type = "glm4_moe", .config = table, .spellings = {names}};
 }
 

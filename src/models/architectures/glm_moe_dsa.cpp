@@ -2,15 +2,9 @@
 
 namespace foregate::models {
 
-/// GLM-5: DeepSeek-V3.2's decoder. Texts are at most index_topk long, for the same reason.
+/// GLM-5: DeepSeek-V3.2's decoder.
 Architecture glm_moe_dsa() {
-  ConfigTable table = deepseek_v3_table();
-  table.interleaved = nullptr;
-  table.only.push_back({"rope_interleave", true});
-  table.longest_text = "index_topk";
-  WeightNames names = deepseek_v3_names();
-  names.unread = {"model.layers.{L}.self_attn.indexer."};
-  return {.model_type = "glm_moe_dsa", .config = table, .spellings = {names}};
+  return deepseek_sparse_attention("glm_moe_dsa");
 }
 
 }  // namespace foregate::models
