@@ -75,10 +75,7 @@ void RouterDecision::decide(const float* logits, int64_t* chosen, float* gates) 
       break;
   }
   finish(gates);
-  // Elsewhere weights fall as experts rank.
-  if (!biases_.choice.empty() || spec_.score == RouterSpec::Score::kSparsemixer) {
-    order_by_gates(chosen, gates);
-  }
+  order_by_gates(chosen, gates);  // a choice bias and a sparsemixer rank otherwise
 }
 
 void RouterDecision::order_by_gates(int64_t* chosen, float* gates) const {

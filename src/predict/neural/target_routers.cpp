@@ -31,6 +31,11 @@ torch::Tensor gain_of(const Predictor& predictor, const InitSource& source) {
   return before_norm ? norm : torch::ones_like(norm);
 }
 
+// Of the state that the predictor sees, which before the norm lacks its gain.
+torch::Tensor router_with_gain(const Predictor& predictor, const InitSource& source) {
+  return router_weight(predictor, source) * gain_of(predictor, source).unsqueeze(1);
+}
+
 }  // namespace
 
 Init target_router(const Predictor& predictor) {
@@ -47,8 +52,7 @@ Init target_gain(const Predictor& predictor) {
 
 Init target_router_at_scale(const Predictor& predictor) {
   return [&predictor](at::IntArrayRef /*shape*/, InitSource& source) {
-    const torch::Tensor router =
-        router_weight(predictor, source) * gain_of(predictor, source).unsqueeze(1);
+    const torch::Tensor router = router_with_gain(predictor, source);
     if (predictor.lead().kind == scoring::Lead::Kind::kPreAttention) return router;
     const torch::Tensor norms =
         routers_of(predictor, source).norm_weight.slice(0, 0, predictor.num_layers());  // of l - h
@@ -70,7 +74,7 @@ Init target_choice_bias(const Predictor& predictor) {
 
 Init scaled_target_router(const Predictor& predictor) {
   return [&predictor](at::IntArrayRef /*shape*/, InitSource& source) {
-    return router_weight(predictor, source) * gain_of(predictor, source).unsqueeze(1);
+    return router_with_gain(predictor, source);
   };
 }
 
