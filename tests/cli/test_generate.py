@@ -1,6 +1,5 @@
 """The generate command. What it generates is compared with transformers in tests/engine."""
 import json
-import os
 import shutil
 import signal
 import subprocess
