@@ -68,7 +68,11 @@ std::vector<std::string> Registry::model_types() const {
 ModelConfig read_model_config(const std::filesystem::path& path, const Registry& registry) {
   const Json json = read_json(path);
   const JsonReader reader(json, path.string());
-  return parse_config(registry.find(reader), reader);
+  ModelConfig config = parse_config(registry.find(reader), reader);
+  if (config.storage.kind == CheckpointFormat::Kind::kDense) {
+    config.storage = read_modelopt_file(path.parent_path()).value_or(config.storage);
+  }
+  return config;
 }
 
 }  // namespace foregate::models

@@ -255,7 +255,8 @@ class GptqLabelTest : public ::testing::Test {
         folder_ / "model.safetensors",
         {{"m.qzeros",
           torch::full({2, 3}, static_cast<int32_t>(static_cast<uint32_t>(word)), torch::kInt32)}});
-    CheckpointFormat storage{.kind = CheckpointFormat::Kind::kGptq, .quantization = {}, .gptq = {}};
+    CheckpointFormat storage{.kind = CheckpointFormat::Kind::kGptq};
+    storage.gptq.group_size = -1;
     storage.gptq.bits = bits;
     storage.gptq.zeros_minus_one = minus_one;
     storage.gptq.symmetric = symmetric;
@@ -288,7 +289,8 @@ TEST_F(GptqLabelTest, ZerosOfSymmetricCheckpointsTellTheVersion) {
 
 TEST_F(GptqLabelTest, ALabelWithoutPackedMatricesIsTold) {
   tensor::write_safetensors(folder_ / "model.safetensors", {{"m.weight", torch::ones({8, 8})}});
-  CheckpointFormat storage{.kind = CheckpointFormat::Kind::kGptq, .quantization = {}, .gptq = {}};
+  CheckpointFormat storage{.kind = CheckpointFormat::Kind::kGptq};
+  storage.gptq.group_size = -1;
   settled_storage(tensor::Checkpoint(folder_.path()),
                   {{.name = "m.weight", .shape = {8, 8}, .quantizable = true}}, storage,
                   run_.context().log);

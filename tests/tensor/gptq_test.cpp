@@ -1,4 +1,4 @@
-#include "tensor/files/gptq.h"
+#include "tensor/formats/gptq.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -24,7 +24,6 @@ Packed pack(int64_t bits, int64_t inputs, int64_t outputs, int64_t group_size, b
   Packed packed{{bits, group_size, minus_one}, {}, torch::empty({outputs, inputs})};
   const int64_t groups = packed.format.groups(inputs);
   const int64_t levels = int64_t{1} << bits;
-  const int64_t per_word = 32 / bits;
   const torch::Tensor codes = torch::randint(levels, {inputs, outputs});
   const torch::Tensor zeros = torch::randint(levels, {groups, outputs});
   const torch::Tensor scales = torch::rand({groups, outputs}).add(0.01).to(torch::kFloat16);
@@ -34,37 +33,46 @@ Packed pack(int64_t bits, int64_t inputs, int64_t outputs, int64_t group_size, b
     const int64_t place = act_order ? order[i].item<int64_t>() : i;
     group[i] = static_cast<int32_t>(group_size < 0 ? 0 : place / group_size);
   }
-  std::vector<uint32_t> qweight(inputs / per_word * outputs, 0);
-  std::vector<uint32_t> qzeros(groups * outputs / per_word, 0);
+  const int64_t zero_words = outputs * bits / 32;
+  std::vector<uint32_t> qweight(inputs * bits / 32 * outputs, 0);
+  std::vector<uint32_t> qzeros(groups * zero_words, 0);
+  // Number `index` of those that begin at `first` and lie `stride` words apart, bit by bit.
+  const auto put = [&](std::vector<uint32_t>& words, int64_t first, int64_t stride, int64_t index,
+                       int64_t value) {
+    for (int64_t bit = 0; bit < bits; ++bit) {
+      const int64_t at = index * bits + bit;
+      words[first + at / 32 * stride] |= static_cast<uint32_t>(value >> bit & 1) << (at % 32);
+    }
+  };
   for (int64_t o = 0; o < outputs; ++o) {
     for (int64_t i = 0; i < inputs; ++i) {
       const auto code = codes[i][o].item<int64_t>();
       const auto g = group[i].item<int32_t>();
-      qweight[i / per_word * outputs + o] |= static_cast<uint32_t>(code) << (i % per_word * bits);
+      put(qweight, o, outputs, i, code);
       packed.expected[o][i] =
           scales[g][o].item<float>() * static_cast<float>(code - zeros[g][o].item<int64_t>());
     }
     for (int64_t g = 0; g < groups; ++g) {
       const int64_t stored = (zeros[g][o].item<int64_t>() - (minus_one ? 1 : 0) + levels) % levels;
-      qzeros[(g * outputs + o) / per_word] |= static_cast<uint32_t>(stored)
-                                              << (o % per_word * bits);
+      put(qzeros, g * zero_words, 1, o, stored);
     }
   }
   const auto words = [](const std::vector<uint32_t>& data, at::IntArrayRef shape) {
     return torch::from_blob(const_cast<uint32_t*>(data.data()), shape, torch::kInt32).clone();
   };
-  packed.tensors = {words(qweight, {inputs / per_word, outputs}),
-                    words(qzeros, {groups, outputs / per_word}), scales, group};
+  packed.tensors = {words(qweight, {inputs * bits / 32, outputs}),
+                    words(qzeros, {groups, zero_words}), scales, group};
   if (!act_order) packed.tensors.g_idx = torch::Tensor();
   return packed;
 }
 
 TEST(Gptq, EveryLayoutIsUnpacked) {
-  for (const int64_t bits : {4, 8}) {
+  for (const int64_t bits : {2, 3, 4, 8}) {
     for (const int64_t group_size : {-1, 16, 32}) {
       for (const bool minus_one : {false, true}) {
         for (const bool act_order : {false, true}) {
-          for (const int64_t outputs : {8, 24, 40}) {
+          for (const int64_t outputs : {8, 24, 40, 64}) {
+            if (outputs * bits % 32 != 0) continue;  // does not fill words of zeros
             const Packed packed = pack(bits, 64, outputs, group_size, minus_one, act_order);
             EXPECT_TRUE(
                 torch::equal(dequantize_gptq(packed.tensors, packed.format, "m"), packed.expected))
@@ -73,6 +81,15 @@ TEST(Gptq, EveryLayoutIsUnpacked) {
         }
       }
     }
+  }
+}
+
+TEST(Gptq, AnyRunOfOutputsIsThatOfTheWhole) {
+  const Packed packed = pack(3, 64, 64, 16, true, true);
+  const std::vector<std::pair<int64_t, int64_t>> runs = {{0, 64}, {1, 1}, {17, 40}, {64, 0}};
+  for (const auto& [first, count] : runs) {
+    EXPECT_TRUE(torch::equal(dequantize_gptq(packed.tensors, packed.format, "m", first, count),
+                             packed.expected.narrow(0, first, count)));
   }
 }
 

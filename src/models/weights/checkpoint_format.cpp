@@ -5,7 +5,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
+#include "models/formats/config_readers.h"
+#include "models/formats/matrix_format.h"
 #include "tensor/weight/encoding.h"
 
 namespace foregate::models {
@@ -14,6 +15,7 @@ namespace {
 constexpr const char* kOurMethod = "foregate";
 
 void read_our_format(const JsonReader& reader, CheckpointFormat& storage) {
+  storage.kind = CheckpointFormat::Kind::kForegate;
   const std::string format = reader.string("format");
   for (const tensor::Quantization known : tensor::all_quantizations()) {
     const tensor::Encoding& kept = tensor::encoding(known);
@@ -27,47 +29,22 @@ void read_our_format(const JsonReader& reader, CheckpointFormat& storage) {
   reader.fail("format", tensor::quantization_names(/*none=*/false));
 }
 
-std::string describe_our_format(const CheckpointFormat& storage) {
-  return tensor::quantization_name(storage.quantization);
-}
-
-void read_gptq_format(const JsonReader& reader, CheckpointFormat& storage) {
-  tensor::GptqFormat& format = storage.gptq;
-  format.bits = reader.integer("bits", 1, 32);
-  if (format.bits != 4 && format.bits != 8) reader.fail("bits", "4 or 8, the ones supported");
-  format.group_size = reader.integer("group_size", -1, INT32_MAX);
-  if (format.group_size == 0) reader.fail("group_size", "at least 1, or -1 for one group");
-  const std::string version = reader.string("checkpoint_format", "gptq");
-  if (version != "gptq" && version != "gptq_v2") {
-    reader.fail("checkpoint_format", "gptq or gptq_v2, the ones supported");
-  }
-  format.zeros_minus_one = version == "gptq";
-  format.act_order = reader.boolean("desc_act", false);
-  if (reader.has("sym")) format.symmetric = reader.boolean("sym");
-  if (reader.boolean("is_marlin_format", false)) {
-    reader.fail("is_marlin_format", "false: weights packed for Marlin are not supported");
-  }
-  if (reader.has("dynamic") && !reader.at("dynamic").empty()) {
-    reader.fail("dynamic", "nothing: settings by module are not supported");
-  }
-}
-
-std::string describe_gptq_format(const CheckpointFormat& storage) {
-  const int64_t size = storage.gptq.group_size;
-  return fmt::format("gptq {}-bit, {}", storage.gptq.bits,
-                     size < 0 ? "one group" : fmt::format("groups of {}", size));
-}
-
-/// What quantization_config says of a kind of checkpoint.
+/// A quant_method of quantization_config.
 struct Method {
-  CheckpointFormat::Kind kind;
-  const char* name;  ///< quant_method
-  void (*read)(const JsonReader& reader, CheckpointFormat& storage);
+  const char* name;
+  void (*read)(const JsonReader& reader, CheckpointFormat& format);
 };
 
 constexpr std::array kMethods = {
-    Method{CheckpointFormat::Kind::kGptq, "gptq", read_gptq_format},
-    Method{CheckpointFormat::Kind::kForegate, kOurMethod, read_our_format},
+    Method{"fp8", read_fp8_config},
+    Method{"mxfp4", read_mxfp4_config},
+    Method{"compressed-tensors", read_compressed_tensors_config},
+    Method{"modelopt", read_modelopt_config},
+    Method{"awq", read_awq_config},
+    Method{"gptq", read_gptq_config},
+    Method{"auto-round", read_auto_round_config},
+    Method{"bitsandbytes", read_bitsandbytes_config},
+    Method{kOurMethod, read_our_format},
 };
 
 }  // namespace
@@ -82,31 +59,21 @@ CheckpointFormat read_weight_storage(const JsonReader& config) {
   std::string supported;
   for (const Method& method : kMethods) {
     if (name == method.name) {
-      storage.kind = method.kind;
+      storage.method = name;
       method.read(reader, storage);
       return storage;
     }
-    supported += fmt::format("{}{}", supported.empty() ? "" : " or ", method.name);
+    const char* joint = &method == &kMethods.back() ? " or " : ", ";
+    supported += fmt::format("{}{}", supported.empty() ? "" : joint, method.name);
   }
   reader.fail("quant_method", supported +
                                   ", the ones supported; take the checkpoint in bfloat16 or "
                                   "float16 and quantise it with --quantize");
 }
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic error "-Wswitch"  // a kind that is not here does not compile
 std::string CheckpointFormat::description() const {
-  switch (kind) {
-    case Kind::kDense:
-      return "dense";
-    case Kind::kForegate:
-      return describe_our_format(*this);
-    case Kind::kGptq:
-      return describe_gptq_format(*this);
-  }
-  __builtin_unreachable();
+  return matrix_format(kind).describe(*this);
 }
-#pragma GCC diagnostic pop
 
 Json quantization_config(tensor::Quantization quantization) {
   Json config = {{"quant_method", kOurMethod}, {"format", tensor::quantization_name(quantization)}};

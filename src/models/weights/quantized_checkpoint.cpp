@@ -72,8 +72,8 @@ class Converter {
   }
 
   std::vector<tensor::TensorEntry> entries() const {
-    const CheckpointFormat ours{
-        .kind = CheckpointFormat::Kind::kForegate, .quantization = quantization_, .gptq = {}};
+    const CheckpointFormat ours{.kind = CheckpointFormat::Kind::kForegate,
+                                .quantization = quantization_};
     std::vector<tensor::TensorEntry> entries;
     for (const ExpectedTensor& tensor : plan_) {
       if (!tensor.quantizable) {

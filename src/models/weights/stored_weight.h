@@ -2,27 +2,19 @@
 
 #include <torch/types.h>
 
-#include <functional>
 #include <string>
 #include <vector>
 
+#include "models/formats/matrix_format.h"
 #include "models/weights/checkpoint_format.h"
 #include "tensor/files/checkpoint.h"
 #include "tensor/weight/weight.h"
 
 namespace foregate::models {
 
-/// A tensor that a checkpoint has.
-struct StoredTensor {
-  std::string name;
-  std::vector<int64_t> shape;
-  /// Of quantised parts; undefined (kUndefined): float32, bfloat16 or float16.
-  torch::ScalarType dtype = torch::ScalarType::Undefined;
-  bool required = true;
-};
-
 /// The tensors that make up matrix `name` in this checkpoint, e.g. codes and scales. A matrix that
-/// is there under its own name as floats is taken as it is, whatever `storage` says of the others.
+/// is there under its own name as floats is taken as it is, unless config.json lists those that are
+/// and it is not among them. Throws DataError where matrix and format cannot go together.
 std::vector<StoredTensor> stored_parts(const tensor::Checkpoint& checkpoint,
                                        const CheckpointFormat& storage, const std::string& name,
                                        const std::vector<int64_t>& shape);
@@ -41,6 +33,6 @@ std::string scales_name(const std::string& name, tensor::Quantization quantizati
 /// during the call. `shape` is the one that stored_parts() was asked for.
 void read_stored(const tensor::Checkpoint& checkpoint, const CheckpointFormat& storage,
                  const std::string& name, const std::vector<int64_t>& shape,
-                 const std::function<void(int64_t first, const tensor::Weight& rows)>& consume);
+                 const RowConsumer& consume);
 
 }  // namespace foregate::models

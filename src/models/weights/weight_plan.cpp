@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -88,15 +89,113 @@ bool concerns_decoder(const std::string& name, int64_t num_layers, const WeightN
   });
 }
 
-// Whether tensors are parts of quantised matrices of which config.json does not speak.
-bool lacks_label(const CheckpointFormat& storage, const std::vector<std::string>& unexpected) {
-  constexpr std::array kParts = {".qweight", ".weight_packed", ".SCB", ".weight_scale_inv",
-                                 ".absmax"};
-  return storage.kind == CheckpointFormat::Kind::kDense &&
-         std::ranges::any_of(unexpected, [&](const std::string& name) {
-           return std::ranges::any_of(kParts,
-                                      [&](const char* part) { return name.ends_with(part); });
-         });
+// What scales activations and cached keys and values, which are not quantised here.
+bool scales_activations(const std::string& name, const CheckpointFormat& storage) {
+  constexpr std::array kEndings = {
+      ".input_scale",  ".activation_scale", ".input_zero_point", ".input_global_scale",
+      ".output_scale", ".q_scale",          ".k_scale",          ".v_scale"};
+  return storage.kind == CheckpointFormat::Kind::kScaled &&
+         std::ranges::any_of(kEndings, [&](const char* ending) { return name.ends_with(ending); });
+}
+
+// The quant_method of which tensors of these names tell; nullptr: of none.
+const char* method_of(const std::vector<std::string>& names) {
+  struct Sign {
+    const char* part;
+    const char* method;
+  };
+  constexpr std::array kSigns = {Sign{".quant_state.bitsandbytes__", "bitsandbytes"},
+                                 Sign{".absmax", "bitsandbytes or foregate"},
+                                 Sign{".SCB", "bitsandbytes in 8 bits, which is not supported"},
+                                 Sign{".weight_scale_inv", "fp8"},
+                                 Sign{".weight_packed", "compressed-tensors"},
+                                 Sign{".weight_scale_2", "modelopt"},
+                                 Sign{".weight_scale", "compressed-tensors, modelopt or fp8"},
+                                 Sign{"_proj_blocks", "mxfp4"},
+                                 Sign{".qweight", "gptq or awq"}};
+  for (const Sign& sign : kSigns) {
+    const auto tells = [&](const std::string& name) {
+      return name.find(sign.part) != std::string::npos;
+    };
+    if (std::ranges::any_of(names, tells)) return sign.method;
+  }
+  return nullptr;
+}
+
+// What may be wrong where tensors are not those that are expected.
+std::string advice(const CheckpointFormat& storage, const std::vector<std::string>& unexpected) {
+  const char* method = method_of(unexpected);
+  if (method == nullptr) return "check that both belong to the same model";
+  if (storage.kind == CheckpointFormat::Kind::kDense) {
+    return fmt::format(
+        "they are quantised, it seems by {}, and config.json has no quantization_config that says "
+        "how",
+        method);
+  }
+  const bool agree = std::string_view(method).find(storage.method) != std::string_view::npos;
+  if (agree) return fmt::format("check what quantization_config says ({})", storage.description());
+  return fmt::format("quant_method is {}, but the tensors' names tell of {}", storage.method,
+                     method);
+}
+
+// Whether the checkpoint keeps this matrix as floats.
+bool is_stored_dense(const tensor::Checkpoint& checkpoint, const CheckpointFormat& storage,
+                     const ExpectedTensor& tensor) {
+  const std::vector<StoredTensor> parts =
+      stored_parts(checkpoint, storage, tensor.name, tensor.shape);
+  return parts.size() == 1 && parts.front().name == tensor.name &&
+         parts.front().dtype == torch::ScalarType::Undefined;
+}
+
+// "model.layers.3.mlp.experts.17.up_proj.weight" -> "model.layers.N.mlp.experts.N.up_proj.weight"
+std::string without_numbers(const std::string& name) {
+  std::string kind;
+  for (const char c : name) {
+    if (c < '0' || c > '9') {
+      kind += c;
+    } else if (kind.empty() || kind.back() != 'N') {
+      kind += 'N';
+    }
+  }
+  return kind;
+}
+
+/// How many matrices of a kind are kept as floats.
+struct DenseCount {
+  int64_t dense = 0;
+  int64_t all = 0;
+  std::string first{};
+};
+
+// Where config.json does not list what is left as floats, matrices that are so are no errors, but
+// worth a word if others of their kind are not.
+void tell_of_floats(const tensor::Checkpoint& checkpoint, const std::vector<ExpectedTensor>& plan,
+                    const CheckpointFormat& storage, Logger& log) {
+  std::map<std::string, DenseCount> kinds;
+  int64_t packed = 0;
+  for (const ExpectedTensor& tensor : plan) {
+    if (!tensor.quantizable) continue;
+    DenseCount& count = kinds[without_numbers(tensor.name)];
+    const bool dense = is_stored_dense(checkpoint, storage, tensor);
+    if (dense && count.dense++ == 0) count.first = tensor.name;
+    ++count.all;
+    packed += dense ? 0 : 1;
+  }
+  const std::string where = checkpoint.directory().string();
+  if (packed == 0) {
+    log.warning("{}: config.json says {}, but every matrix is stored as floats; read as they are",
+                where, storage.description());
+    return;
+  }
+  if (storage.left_dense) return;
+  for (const auto& [kind, count] : kinds) {
+    if (count.dense == 0 || count.dense == count.all) continue;
+    log.warning(
+        "{}: config.json says {}, but {} of {} tensors {} are stored as floats, {} among them; "
+        "read as they are",
+        where, storage.description(), count.dense, count.all, kind, count.first);
+    return;
+  }
 }
 
 // AutoGPTQ gives every matrix a bias; where the model has none it is zero.
@@ -193,7 +292,7 @@ std::vector<std::string> verify_weights(const tensor::Checkpoint& checkpoint,
     }
   }
   for (const std::string& name : checkpoint.names()) {
-    if (planned.contains(name) || is_derived(name)) continue;
+    if (planned.contains(name) || is_derived(name) || scales_activations(name, storage)) continue;
     (concerns_decoder(name, config.num_layers, names) ? unexpected : unneeded).push_back(name);
   }
   std::vector<std::string> parts;
@@ -202,12 +301,9 @@ std::vector<std::string> verify_weights(const tensor::Checkpoint& checkpoint,
   describe("unexpected", unexpected, parts);
   if (!missing.empty()) describe("of other names", unneeded, parts);
   if (parts.empty()) return unneeded;
-  throw DataError(fmt::format(
-      "{}: the tensors are not those that config.json describes: {}; {}",
-      checkpoint.directory().string(), fmt::join(parts, "; "),
-      lacks_label(storage, unexpected)
-          ? "they are quantised, and config.json has no quantization_config that says how"
-          : "check that both belong to the same model"));
+  throw DataError(fmt::format("{}: the tensors are not those that config.json describes: {}; {}",
+                              checkpoint.directory().string(), fmt::join(parts, "; "),
+                              advice(storage, unexpected)));
 }
 
 std::string passed_over(const std::vector<std::string>& tensors) {
@@ -220,16 +316,14 @@ CheckpointFormat settled_storage(const tensor::Checkpoint& checkpoint,
                                  const std::vector<ExpectedTensor>& plan,
                                  const CheckpointFormat& storage, Logger& log) {
   CheckpointFormat settled = storage;
-  tensor::GptqFormat& format = settled.gptq;
+  if (storage.kind == CheckpointFormat::Kind::kDense) return settled;
+  tell_of_floats(checkpoint, plan, storage, log);
   if (storage.kind != CheckpointFormat::Kind::kGptq) return settled;
+  tensor::GptqFormat& format = settled.gptq;
   const auto packed = [&](const ExpectedTensor& tensor) {
-    return tensor.quantizable && checkpoint.find(gptq_zeros_name(tensor.name)) != nullptr;
+    return tensor.quantizable && checkpoint.find(gptq_zeros_name(tensor.name)) != nullptr &&
+           gptq_format_of(storage, module_of(tensor.name)) == format;
   };
-  if (std::ranges::none_of(plan, packed)) {
-    log.warning("{}: config.json says {}, but every matrix is stored as floats; read as they are",
-                checkpoint.directory().string(), storage.description());
-    return settled;
-  }
   if (!format.symmetric.value_or(true)) return settled;  // Zeros may be anything.
   for (const ExpectedTensor& tensor : plan) {
     if (!packed(tensor)) continue;
@@ -245,6 +339,9 @@ CheckpointFormat settled_storage(const tensor::Checkpoint& checkpoint,
           checkpoint.directory().string(), zeros, *stored,
           minus_one ? "gptq (minus one)" : "gptq_v2 (as it is)");
       format.zeros_minus_one = minus_one;
+      for (GptqOverride& other : settled.gptq_overrides) {
+        if (other.format) other.format->zeros_minus_one = minus_one;
+      }
     }
     break;
   }

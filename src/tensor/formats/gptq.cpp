@@ -1,4 +1,4 @@
-#include "tensor/files/gptq.h"
+#include "tensor/formats/gptq.h"
 
 #include <ATen/Parallel.h>
 #include <fmt/core.h>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "tensor/formats/code_values.h"
 
 namespace foregate::tensor {
 namespace {
@@ -54,9 +55,20 @@ std::vector<int32_t> input_groups(const GptqTensors& tensors, const GptqFormat& 
 
 // As they are stored: [groups, out] int32
 torch::Tensor stored_zeros(const torch::Tensor& qzeros, int64_t bits) {
-  const int64_t mask = (int64_t{1} << bits) - 1;
-  const torch::Tensor shifts = torch::arange(0, 32, bits, torch::kInt32);
-  return at::bitwise_right_shift(qzeros.unsqueeze(-1), shifts).bitwise_and_(mask).flatten(-2);
+  const torch::Tensor words = qzeros.contiguous();
+  const int64_t groups = words.size(0);
+  const int64_t row_words = words.size(1);
+  const int64_t outputs = row_words * 32 / bits;
+  torch::Tensor zeros = torch::empty({groups, outputs}, torch::kInt32);
+  const auto* word = words.const_data_ptr<int32_t>();
+  auto* zero = zeros.mutable_data_ptr<int32_t>();
+  for (int64_t g = 0; g < groups; ++g) {
+    for (int64_t o = 0; o < outputs; ++o) {
+      zero[g * outputs + o] =
+          static_cast<int32_t>(packed_code(word + g * row_words, /*stride=*/1, o, bits));
+    }
+  }
+  return zeros;
 }
 
 // [groups, out] float32
@@ -89,44 +101,45 @@ std::optional<int64_t> uniform_stored_zero(const torch::Tensor& qzeros, int64_t 
 }
 
 torch::Tensor dequantize_gptq(const GptqTensors& tensors, const GptqFormat& format,
-                              const std::string& what) {
-  const int64_t per_word = format.values_per_word();
+                              const std::string& what, int64_t first, int64_t count) {
   const int64_t words = tensors.qweight.size(0);
   const int64_t outputs = tensors.qweight.size(1);
-  const int64_t inputs = words * per_word;
+  const int64_t inputs = words * 32 / format.bits;
   const int64_t groups = tensors.scales.size(0);
   TORCH_CHECK(tensors.scales.size(1) == outputs && tensors.qzeros.size(0) == groups &&
-                  tensors.qzeros.size(1) * per_word == outputs,
+                  tensors.qzeros.size(1) * 32 == outputs * format.bits &&
+                  words * 32 == inputs * format.bits && first + count <= outputs,
               "dequantize_gptq: ", what, " has parts of different shapes");
   const std::vector<int32_t> group = input_groups(tensors, format, inputs, groups, what);
   const torch::Tensor packed = tensors.qweight.contiguous();
   const torch::Tensor zeros = unpack_zeros(tensors.qzeros, format, what).contiguous();
   const torch::Tensor scales = tensors.scales.to(torch::kFloat32).contiguous();
-  torch::Tensor weight = torch::empty({outputs, inputs}, torch::kFloat32);
+  torch::Tensor weight = torch::empty({count, inputs}, torch::kFloat32);
   const auto* word = packed.const_data_ptr<int32_t>();
   const auto* zero = zeros.const_data_ptr<float>();
   const auto* scale = scales.const_data_ptr<float>();
   auto* value = weight.mutable_data_ptr<float>();
-  const auto mask = static_cast<uint32_t>((uint64_t{1} << format.bits) - 1);
   // A thread writes whole rows and reads the words by columns, a cache line's worth at a time.
   constexpr int64_t kOutputsAtOnce = 16;
-  at::parallel_for(0, outputs, kOutputsAtOnce, [&](int64_t begin, int64_t end) {
-    for (int64_t first = begin; first < end; first += kOutputsAtOnce) {
-      const int64_t last = std::min(first + kOutputsAtOnce, end);
-      for (int64_t w = 0; w < words; ++w) {
-        for (int64_t o = first; o < last; ++o) {
-          const auto bits = static_cast<uint32_t>(word[w * outputs + o]);
-          for (int64_t j = 0; j < per_word; ++j) {
-            const int64_t i = w * per_word + j;
-            const int64_t at = group[i] * outputs + o;
-            const auto q = static_cast<float>(bits >> (j * format.bits) & mask);
-            value[o * inputs + i] = scale[at] * (q - zero[at]);
-          }
+  at::parallel_for(0, count, kOutputsAtOnce, [&](int64_t begin, int64_t end) {
+    for (int64_t from = begin; from < end; from += kOutputsAtOnce) {
+      const int64_t to = std::min(from + kOutputsAtOnce, end);
+      for (int64_t i = 0; i < inputs; ++i) {
+        for (int64_t row = from; row < to; ++row) {
+          const int64_t o = first + row;
+          const int64_t at = group[i] * outputs + o;
+          const auto q = static_cast<float>(packed_code(word + o, outputs, i, format.bits));
+          value[row * inputs + i] = scale[at] * (q - zero[at]);
         }
       }
     }
   });
   return weight;
+}
+
+torch::Tensor dequantize_gptq(const GptqTensors& tensors, const GptqFormat& format,
+                              const std::string& what) {
+  return dequantize_gptq(tensors, format, what, 0, tensors.qweight.size(1));
 }
 
 }  // namespace foregate::tensor
