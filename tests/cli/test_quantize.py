@@ -92,8 +92,8 @@ PROJECTION = "model.layers.0.self_attn.o_proj"
 
 
 @pytest.mark.parametrize("change, saying", [
-    (lambda t, c: c.update(bits=3), ["config.json", "bits", "3", "4 or 8"]),
-    (lambda t, c: c.update(quant_method="awq"), ["config.json", "awq", "gptq"]),
+    (lambda t, c: c.update(bits=5), ["config.json", "bits", "5", "2, 3, 4 or 8"]),
+    (lambda t, c: c.update(quant_method="quip"), ["config.json", "quip", "gptq"]),
     (lambda t, c: c.update(checkpoint_format="marlin"), ["config.json", "checkpoint_format", "marlin"]),
     (lambda t, c: c.update(group_size=16), ["wrong shape", "qzeros", "[2, 8]"]),
     (lambda t, c: t.pop(PROJECTION + ".scales"), ["missing", PROJECTION + ".scales"]),
