@@ -8,9 +8,9 @@
 #include <optional>
 #include <string_view>
 
+#include "base/encoding/base64.h"
 #include "base/error.h"
 #include "trace/geometry.h"
-#include "trace/import/base64.h"
 #include "trace/import/npy.h"
 
 namespace foregate::trace {

@@ -1,9 +1,9 @@
-#include "trace/import/base64.h"
+#include "base/encoding/base64.h"
 
 #include <array>
 #include <cstdint>
 
-namespace foregate::trace {
+namespace foregate {
 namespace {
 
 constexpr int8_t kNoDigit = -1;
@@ -49,4 +49,4 @@ std::optional<std::string> decode_base64(std::string_view text) {
   return whole ? std::optional(std::move(bytes)) : std::nullopt;
 }
 
-}  // namespace foregate::trace
+}  // namespace foregate
