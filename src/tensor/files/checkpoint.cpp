@@ -7,7 +7,9 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/gguf/gguf_header.h"
 #include "base/json.h"
+#include "tensor/files/gguf_split.h"
 #include "tensor/files/safetensors.h"
 
 namespace foregate::tensor {
@@ -45,10 +47,15 @@ std::vector<std::string> files_of_index(const fs::path& index) {
 
 }  // namespace
 
-std::vector<std::string> weight_files(const fs::path& directory) {
-  if (fs::exists(directory / kSingleFile)) return {kSingleFile};
-  const fs::path index = directory / kIndexFile;
+std::vector<std::string> weight_files(const fs::path& model) {
+  if (is_gguf_file(model)) return gguf_split_files(model);
+  if (fs::exists(model / kSingleFile)) return {kSingleFile};
+  const fs::path index = model / kIndexFile;
   return fs::exists(index) ? files_of_index(index) : std::vector<std::string>();
+}
+
+fs::path weights_folder(const fs::path& model) {
+  return is_gguf_file(model) ? model.parent_path() : model;
 }
 
 bool holds_two_checkpoints(const fs::path& directory) {
@@ -102,6 +109,23 @@ Checkpoint::Checkpoint(const fs::path& directory) : directory_(directory) {
   for (size_t i = 0; i < shards_.size(); ++i) {
     for (const TensorEntry& entry : shards_[i]->entries()) shard_index_.emplace(entry.name, i);
   }
+}
+
+Checkpoint::Checkpoint(const fs::path& path, std::vector<std::unique_ptr<TensorFile>> files,
+                       NamesInFile names_in_file)
+    : directory_(path), shards_(std::move(files)), names_in_file_(std::move(names_in_file)) {
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    for (const TensorEntry& entry : shards_[i]->entries()) {
+      if (shard_index_.emplace(entry.name, i).second) continue;
+      throw DataError(fmt::format("{}: tensor \"{}\" is in another file of the model, too",
+                                  shards_[i]->path().string(), name_in_file(entry.name)));
+    }
+  }
+}
+
+const std::string& Checkpoint::name_in_file(const std::string& name) const {
+  const auto found = names_in_file_.find(name);
+  return found == names_in_file_.end() ? name : found->second;
 }
 
 void Checkpoint::read_index(const fs::path& path) {

@@ -1,12 +1,11 @@
 #include "tensor/files/safetensors.h"
 
 #include <fmt/core.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/safetensors_header.h"
 #include "tensor/dtype.h"
+#include "tensor/files/mapped_pages.h"
 
 namespace foregate::tensor {
 
@@ -89,13 +88,7 @@ void SafetensorsFile::release_pages(std::string_view name) const {
 }
 
 void SafetensorsFile::release(ByteRange bytes) const {
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto base = reinterpret_cast<uintptr_t>(file_->bytes().data()) + data_start_;
-  // The first page may be shared with what lies in front, which has been read by then or is read
-  // again; the last one with what comes next, which stays.
-  const uintptr_t first = (base + bytes.begin) / page * page;
-  const uintptr_t last = (base + bytes.end) / page * page;
-  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  release_mapped_bytes(*file_, data_start_ + bytes.begin, data_start_ + bytes.end);
 }
 
 }  // namespace foregate::tensor
