@@ -58,7 +58,9 @@ void BytePairEncoder::read_merges(const TokenizerFile& file) {
                       file.where, token, rank, left, right));
     };
     const int32_t left_id = require(left), right_id = require(right);
-    merges_.insert(left_id, right_id, {static_cast<uint32_t>(rank), require(left + right)});
+    const auto order =
+        file.merge_ranks.empty() ? static_cast<uint32_t>(rank) : file.merge_ranks[rank];
+    merges_.insert(left_id, right_id, {order, require(left + right)});
   }
 }
 

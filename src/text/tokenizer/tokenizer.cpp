@@ -22,7 +22,7 @@ namespace {
 /// Settings of whoever saved the file last, for batches of their own. transformers, too, overrules
 /// them whenever it encodes.
 std::vector<std::string> passed_over(const TokenizerFile& file) {
-  std::vector<std::string> notes;
+  std::vector<std::string> notes = file.notes;
   for (const char* key : {"truncation", "padding"}) {
     if (file.component(key).is_null()) continue;
     notes.push_back(
@@ -92,8 +92,8 @@ void Tokenizer::Impl::encode_normalized(std::string_view text, bool begins_text,
   }
 }
 
-Tokenizer Tokenizer::load(const std::filesystem::path& tokenizer_json) {
-  return Tokenizer(std::make_unique<Impl>(TokenizerFile::read(tokenizer_json)));
+Tokenizer Tokenizer::load(const std::filesystem::path& path) {
+  return Tokenizer(std::make_unique<Impl>(TokenizerFile::read(path)));
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -9,13 +9,13 @@
 
 namespace foregate::text {
 
-/// Text to token ids, from a Hugging Face tokenizer.json. Exact: a component of the file that is
-/// not implemented is refused by name when loading, never approximated. encode() is const and safe
-/// to call from many threads.
+/// Text to token ids, from a Hugging Face tokenizer.json, from a GGUF file or from tiktoken's
+/// ranks. Exact: a component of the file that is not implemented is refused by name when loading,
+/// never approximated. encode() is const and safe to call from many threads.
 class Tokenizer {
  public:
   /// Throws EnvironmentError (missing) or DataError (broken, or uses what is not implemented).
-  static Tokenizer load(const std::filesystem::path& tokenizer_json);
+  static Tokenizer load(const std::filesystem::path& path);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();

@@ -7,7 +7,10 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/gguf/gguf_header.h"
 #include "base/stand_in.h"
+#include "text/tokenizer/formats/gguf_tokenizer.h"
+#include "text/tokenizer/formats/tiktoken.h"
 
 namespace foregate::text {
 namespace {
@@ -77,15 +80,7 @@ void read_merges(const PlainJson& json, TokenizerFile& file) {
   }
 }
 
-}  // namespace
-
-const Json& TokenizerFile::component(const char* key) const {
-  static const Json none;
-  const auto found = document->find(key);
-  return found == document->end() ? none : *found;
-}
-
-TokenizerFile TokenizerFile::read(const std::filesystem::path& path) {
+TokenizerFile read_tokenizer_json(const std::filesystem::path& path) {
   TokenizerFile file;
   file.where = path.string();
   const std::string content = read_file(path, kMaxBytes);
@@ -106,6 +101,20 @@ TokenizerFile TokenizerFile::read(const std::filesystem::path& path) {
   read_merges(std::exchange(model["merges"], nullptr), file);
   file.document = std::make_shared<Json>(document);
   return file;
+}
+
+}  // namespace
+
+const Json& TokenizerFile::component(const char* key) const {
+  static const Json none;
+  const auto found = document->find(key);
+  return found == document->end() ? none : *found;
+}
+
+TokenizerFile TokenizerFile::read(const std::filesystem::path& path) {
+  if (is_gguf_file(path)) return read_gguf_tokenizer(path);
+  if (is_tiktoken_file(path)) return read_tiktoken(path);
+  return read_tokenizer_json(path);
 }
 
 }  // namespace foregate::text
