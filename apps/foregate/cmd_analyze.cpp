@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/hash.h"
 #include "base/number_text.h"
 #include "base/output_folder.h"
 #include "base/run_context.h"
@@ -15,6 +14,7 @@
 #include "output.h"
 #include "predict/evaluation/evaluate.h"
 #include "report/report.h"
+#include "text/tokenizer/formats/tokenizer_path.h"
 #include "text/tokenizer/tokenizer.h"
 #include "trace/reader.h"
 #include "trace/token_names.h"
@@ -87,10 +87,10 @@ std::function<std::string(int32_t)> token_text_of(const trace::TraceDirectory& t
     return [names](int32_t id) { return names->name(id); };
   }
   if (tokenizer.empty()) return {};
-  if (std::filesystem::is_directory(tokenizer)) tokenizer /= "tokenizer.json";
+  tokenizer = text::tokenizer_path(tokenizer);
   const auto loaded = std::make_shared<text::Tokenizer>(text::Tokenizer::load(tokenizer));
   if (!manifest.tokenizer_sha256.empty() &&
-      sha256_of_file(tokenizer) != manifest.tokenizer_sha256) {
+      text::tokenizer_digest(tokenizer) != manifest.tokenizer_sha256) {
     throw DataError(fmt::format(
         "{}: is not the tokenizer that {} was made with; give that of {}, or leave --tokenizer out",
         tokenizer.string(), traces.path().string(), manifest.model));

@@ -105,8 +105,10 @@ void add_collect_command(CLI::App& app, const RunContext& run) {
       app.add_subcommand("collect", "Run texts through an MoE model and record its routing");
   command->footer(kFooter);
   command
-      ->add_option("--model", arguments->model,
-                   "Checkpoint directory in the Hugging Face layout, or OWNER/NAME that was pulled")
+      ->add_option(
+          "--model", arguments->model,
+          "Checkpoint directory in the Hugging Face layout, GGUF file, or OWNER/NAME that was "
+          "pulled")
       ->required();
   add_data_option(*command, arguments->data, "; PATH may be OWNER/NAME[/FILE] that was pulled")
       ->required();

@@ -10,7 +10,6 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "base/hash.h"
 #include "base/host_memory.h"
 #include "base/number_text.h"
 #include "commands.h"
@@ -21,12 +20,14 @@
 #include "generate_report.h"
 #include "hub/resolve.h"
 #include "model_options.h"
+#include "models/model_files.h"
 #include "models/registry.h"
 #include "models/weights/weight_digests.h"
 #include "options/number_options.h"
 #include "output.h"
 #include "tensor/device/device_memory.h"
 #include "tensor/dtype.h"
+#include "text/tokenizer/formats/tokenizer_path.h"
 
 namespace foregate {
 namespace {
@@ -89,7 +90,7 @@ GenerationSettings settings_of(const Job& job) {
   Json bias = Json::object();
   for (const auto& [id, value] : sampling.logit_bias) bias[std::to_string(id)] = value;
   Json settings{{"model", hub::model_name(job.model)},
-                {"config_sha256", sha256_of_file(job.model / "config.json")},
+                {"config_sha256", models::config_digest(job.model)},
                 {"device", job.compute.device.is_cpu() ? "cpu" : "cuda"},
                 {"dtype", tensor::dtype_name(job.compute.dtype)},
                 {"quantization", tensor::quantization_name(*job.compute.quantization)},
@@ -109,7 +110,7 @@ GenerationSettings settings_of(const Job& job) {
                 {"stop", like.stop_strings},
                 {"stop_ids", like.stop_ids},
                 {"logprobs", like.logprobs}};
-  if (job.tokenizer) settings["tokenizer_sha256"] = sha256_of_file(job.model / "tokenizer.json");
+  if (job.tokenizer) settings["tokenizer_sha256"] = text::tokenizer_digest(job.model);
   return {std::move(settings), models::weight_digests(job.model, job.config)};
 }
 
@@ -248,8 +249,9 @@ Job prepare(const Arguments& arguments, const RunContext& run) {
   if (!ids) files.emplace_back("tokenizer.json");
   job.model =
       hub::find_model(arguments.model, {.files = files, .weights = true}, hub::read_environment());
-  if (!ids || fs::exists(job.model / "tokenizer.json")) {
-    job.tokenizer = text::Tokenizer::load(job.model / "tokenizer.json");
+  const std::filesystem::path tokenizer = text::tokenizer_path(job.model);
+  if (!ids || fs::exists(tokenizer)) {
+    job.tokenizer = text::Tokenizer::load(tokenizer);
   } else if (!arguments.generation.stop.empty()) {
     throw UsageError(
         fmt::format("--stop needs a tokenizer, and {} has no tokenizer.json", job.model.string()));
@@ -262,7 +264,7 @@ Job prepare(const Arguments& arguments, const RunContext& run) {
   for (const std::string& setting : defaults.passed_over) {
     run.log.warning("generation_config.json: {} is not implemented and passed over", setting);
   }
-  job.config = models::read_model_config(job.model / "config.json");
+  job.config = models::read_model_config(job.model);
   job.like = parse_generation(arguments.generation, defaults, job.config.vocab_size);
   return job;
 }
@@ -341,8 +343,10 @@ void add_generate_command(CLI::App& app, const RunContext& run) {
   CLI::App* command = app.add_subcommand("generate", "Continue prompts with an MoE model");
   command->footer(kFooter);
   command
-      ->add_option("--model", arguments->model,
-                   "Checkpoint directory in the Hugging Face layout, or OWNER/NAME that was pulled")
+      ->add_option(
+          "--model", arguments->model,
+          "Checkpoint directory in the Hugging Face layout, GGUF file, or OWNER/NAME that was "
+          "pulled")
       ->required();
   CLI::Option* prompt = command->add_option("--prompt", arguments->prompt, "Text to continue");
   command->add_option("--prompts", arguments->prompts,

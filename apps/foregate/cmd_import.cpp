@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "base/files.h"
-#include "base/hash.h"
 #include "base/number_text.h"
 #include "commands.h"
 #include "hub/resolve.h"
 #include "options/number_options.h"
 #include "output.h"
+#include "text/tokenizer/formats/tokenizer_path.h"
 #include "text/tokenizer/tokenizer.h"
 #include "trace/geometry.h"
 #include "trace/import/import.h"
@@ -56,7 +56,7 @@ class ModelTokens : public trace::TokenDictionary {
       : path_(std::move(path)), tokenizer_(text::Tokenizer::load(path_)) {}
 
   std::string name() const override { return path_.string(); }
-  std::string sha256() const override { return sha256_of_file(path_); }
+  std::string sha256() const override { return text::tokenizer_digest(path_); }
   int32_t size() const override { return tokenizer_.vocab_size(); }
   std::string spelled(int32_t id) const override { return tokenizer_.token(id); }
   std::string decoded(int32_t id) const override { return tokenizer_.decoded_token(id); }
@@ -68,9 +68,9 @@ class ModelTokens : public trace::TokenDictionary {
 
 std::shared_ptr<const trace::TokenDictionary> load_tokenizer(const std::string& name) {
   if (name.empty()) return nullptr;
-  fs::path path = hub::find_model(name, {.files = {"tokenizer.json"}}, hub::read_environment());
-  if (fs::is_directory(path)) path /= "tokenizer.json";
-  return std::make_shared<ModelTokens>(path);
+  const fs::path model =
+      hub::find_model(name, {.files = {"tokenizer.json"}}, hub::read_environment());
+  return std::make_shared<ModelTokens>(text::tokenizer_path(model));
 }
 
 void print_summary(const trace::ImportSummary& summary, const Arguments& arguments) {

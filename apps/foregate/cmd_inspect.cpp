@@ -6,17 +6,21 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/gguf/gguf_header.h"
 #include "base/number_text.h"
 #include "base/run_context.h"
 #include "commands.h"
 #include "engine/trace_geometry.h"
 #include "hub/resolve.h"
 #include "inspect_fidelity.h"
+#include "models/gguf/gguf_model.h"
+#include "models/model_files.h"
 #include "models/registry.h"
 #include "models/summary.h"
 #include "output.h"
 #include "predict/predictor_store.h"
 #include "tensor/files/checkpoint.h"
+#include "tensor/files/gguf_split.h"
 #include "text/tokenizer/tokenizer.h"
 #include "trace/reader.h"
 
@@ -30,6 +34,7 @@ constexpr const char* kFooter =
     "  foregate inspect traces --json\n"
     "  foregate inspect predictor\n"
     "  foregate inspect MODEL_DIR/config.json\n"
+    "  foregate inspect model-Q4_K_M.gguf\n"
     "  foregate inspect MODEL_DIR/tokenizer.json\n"
     "  foregate inspect MODEL_DIR --fidelity --quantize int8 --data imdb=imdb/test.csv";
 
@@ -58,11 +63,12 @@ int64_t trace_bytes_per_token(const trace::Geometry& geometry) {
 /// here.
 Json weight_files_json(const std::filesystem::path& directory, Logger& log) {
   const std::vector<std::string> names = tensor::weight_files(directory);
+  const fs::path folder = tensor::weights_folder(directory);
   uint64_t bytes = 0;
   std::vector<std::string> missing;
   for (const std::string& name : names) {
     std::error_code error;
-    const uintmax_t size = fs::file_size(directory / name, error);
+    const uintmax_t size = fs::file_size(folder / name, error);
     if (error) {
       missing.push_back(name);
     } else {
@@ -83,15 +89,16 @@ Json weight_files_json(const std::filesystem::path& directory, Logger& log) {
   return {{"here", names.size() - missing.size()}, {"missing", missing.size()}, {"bytes", bytes}};
 }
 
-Json inspect_model(const std::filesystem::path& config_json) {
-  const models::ModelConfig config = models::read_model_config(config_json);
+/// `model`: see models::read_config.
+Json inspect_model(const std::filesystem::path& model) {
+  const models::ModelConfig config = models::read_model_config(model);
   const models::ModelSummary summary = models::summarize(config);
   const auto bytes = [](int64_t parameters) {
     return Json{{"16-bit", parameters * 2}, {"8-bit", parameters}, {"4-bit", parameters / 2}};
   };
   return {{"kind", "model"},
           {"model_type", config.model_type},
-          {"weights", config.storage.description()},
+          {"weights", models::weights_description(model, config)},
           {"geometry", geometry_json(engine::geometry_of(config))},
           {"parameters",
            {{"total", summary.total},
@@ -149,6 +156,17 @@ Json inspect_tokenizer(const std::filesystem::path& path, Logger& log) {
           {"vocabulary", tokenizer.vocab_size()}};
 }
 
+/// A model with its tokenizer, or, as some files hold no more, a tokenizer.
+Json inspect_gguf(const std::filesystem::path& path, Logger& log) {
+  Json tokenizer = inspect_tokenizer(tensor::first_gguf_file(path), log);
+  if (models::GgufModel(path).files().front()->entries().empty()) return tokenizer;
+  Json model = inspect_model(path);
+  tokenizer.erase("kind");
+  model["weight_files"] = weight_files_json(path, log);
+  model["tokenizer"] = tokenizer;
+  return model;
+}
+
 Json inspect_shard(const std::filesystem::path& path) {
   const trace::Geometry geometry = trace::read_shard_geometry(path);
   trace::ShardReader reader(path, geometry);
@@ -177,14 +195,15 @@ Json inspect_path(const std::filesystem::path& path, Logger& log) {
                     path.string(), trace::kManifestName, scoring::kPredictorFile));
   }
   if (path.extension() == ".parquet") return inspect_shard(path);
+  if (is_gguf_file(path)) return inspect_gguf(path, log);
+  if (path.extension() == ".tiktoken") return inspect_tokenizer(path, log);
   if (path.extension() == ".json") {
     return read_json(path).contains("model_type") ? inspect_model(path)
                                                   : inspect_tokenizer(path, log);
   }
   throw DataError(
       fmt::format("{} is no file that foregate knows; expected a directory, a config.json, a "
-                  "tokenizer.json or a "
-                  ".parquet shard",
+                  "tokenizer.json, a GGUF file or a .parquet shard",
                   path.string()));
 }
 
@@ -245,8 +264,8 @@ void add_inspect_command(CLI::App& app, const RunContext& run) {
   command->footer(kFooter);
   command
       ->add_option("path", arguments->path,
-                   "Model, trace or predictor directory, config.json, tokenizer.json, shard, or "
-                   "OWNER/NAME of a model that was pulled")
+                   "Model, trace or predictor directory, config.json, tokenizer.json, GGUF file, "
+                   "shard, or OWNER/NAME of a model that was pulled")
       ->required();
   command->add_flag("--json", arguments->json, "Print one JSON document");
   add_fidelity_options(*command, arguments->fidelity);

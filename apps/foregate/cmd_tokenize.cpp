@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "hub/resolve.h"
 #include "output.h"
+#include "text/tokenizer/formats/tokenizer_path.h"
 #include "text/tokenizer/tokenizer.h"
 
 namespace foregate {
@@ -36,10 +37,9 @@ std::string text_of(const std::string& line, int64_t number) {
 }
 
 void run_tokenize(const Arguments& arguments, const RunContext& run) {
-  fs::path path =
+  const fs::path model =
       hub::find_model(arguments.tokenizer, {.files = {"tokenizer.json"}}, hub::read_environment());
-  if (fs::is_directory(path)) path /= "tokenizer.json";
-  const text::Tokenizer tokenizer = text::Tokenizer::load(path);
+  const text::Tokenizer tokenizer = text::Tokenizer::load(text::tokenizer_path(model));
   for (const std::string& note : tokenizer.notes()) run.log.warning("{}", note);
   std::string line;
   for (int64_t number = 1; std::getline(std::cin, line); ++number) {
@@ -67,9 +67,10 @@ void add_tokenize_command(CLI::App& app, const RunContext& run) {
       app.add_subcommand("tokenize", "Show the token ids of lines of text from standard input");
   command->footer(kFooter);
   command
-      ->add_option(
-          "--tokenizer", arguments->tokenizer,
-          "A tokenizer.json, a model's directory, or OWNER/NAME of a model that was pulled")
+      ->add_option("--tokenizer", arguments->tokenizer,
+                   "A tokenizer.json, GGUF file or file of tiktoken's ranks, a model's directory, "
+                   "or OWNER/NAME "
+                   "of a model that was pulled")
       ->required();
   command->add_flag("--no-special", arguments->no_special,
                     "Without the tokens a post-processor adds");

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "engine/engine.h"
 #include "text/datasets/sampling.h"
+#include "text/tokenizer/formats/tokenizer_path.h"
 #include "text/tokenizer/tokenizer.h"
 
 namespace foregate::collect {
@@ -38,7 +39,7 @@ RoutedBatch route(engine::Engine& engine, const engine::StepBatch& batch, const 
 }
 
 std::vector<engine::StepBatch> read_texts(const FidelityOptions& options, Logger& log) {
-  const text::Tokenizer tokenizer = text::Tokenizer::load(options.model / "tokenizer.json");
+  const text::Tokenizer tokenizer = text::Tokenizer::load(text::tokenizer_path(options.model));
   for (const std::string& note : tokenizer.notes()) log.warning("{}", note);
   const text::SamplingPlan plan =
       text::plan_sampling(options.data, options.texts, options.seed, /*strict=*/false, log);

@@ -12,7 +12,9 @@
 #include "base/hash.h"
 #include "base/number_text.h"
 #include "collect/source.h"
+#include "models/model_files.h"
 #include "tensor/dtype.h"
+#include "text/tokenizer/formats/tokenizer_path.h"
 #include "trace/features.h"
 
 namespace foregate::collect {
@@ -135,8 +137,8 @@ trace::Manifest planned_manifest(const Source& source) {
   trace::Manifest manifest;
   manifest.model = model_name_of(options);
   manifest.model_type = engine.model_type();
-  manifest.config_sha256 = sha256_of_file(options.model / "config.json");
-  manifest.tokenizer_sha256 = sha256_of_file(options.model / "tokenizer.json");
+  manifest.config_sha256 = models::config_digest(options.model);
+  manifest.tokenizer_sha256 = text::tokenizer_digest(options.model);
   manifest.weights = source.weights;
   manifest.dtype = tensor::dtype_name(options.compute.dtype);
   manifest.quantization = tensor::quantization_name(options.compute.quantization.value());

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/gguf/gguf_header.h"
 #include "base/number_text.h"
 #include "base/stopwatch.h"
 #include "collect/memory_plan.h"
@@ -11,6 +12,7 @@
 #include "models/weights/quantized_checkpoint.h"
 #include "models/weights/weight_digests.h"
 #include "tensor/device/device_memory.h"
+#include "text/tokenizer/formats/tokenizer_path.h"
 
 namespace foregate::collect {
 namespace {
@@ -49,7 +51,7 @@ struct Choices {
 Choices with_choices(const CollectOptions& options, Logger& log) {
   CollectOptions chosen = options;
   std::vector<int64_t> earlier;
-  const models::ModelConfig config = models::read_model_config(options.model / "config.json");
+  const models::ModelConfig config = models::read_model_config(options.model);
   if (options.max_length > config.max_positions) {
     log.warning("--max-length {} is more than the {} positions of the model; texts are cut there",
                 options.max_length, config.max_positions);
@@ -103,13 +105,13 @@ fs::path weights_folder(const CollectOptions& options, const RunContext& run) {
 Source open_source(const CollectOptions& options, const RunContext& run) {
   Stopwatch clock;
   clock.start();
-  if (!fs::is_directory(options.model)) {
+  if (!fs::is_directory(options.model) && !is_gguf_file(options.model)) {
     throw EnvironmentError(
         fmt::format("no model directory {}; expected a folder in the Hugging Face layout with "
-                    "config.json, tokenizer.json and *.safetensors",
+                    "config.json, tokenizer.json and *.safetensors, or a GGUF file",
                     options.model.string()));
   }
-  text::Tokenizer tokenizer = text::Tokenizer::load(options.model / "tokenizer.json");
+  text::Tokenizer tokenizer = text::Tokenizer::load(text::tokenizer_path(options.model));
   for (const std::string& note : tokenizer.notes()) run.log.warning("{}", note);
   auto [chosen, config, offloaded_layers, earlier] = with_choices(options, run.log);
   if (options.max_memory > 0) {
@@ -143,6 +145,7 @@ Source open_source(const CollectOptions& options, const RunContext& run) {
 
 std::string model_name_of(const CollectOptions& options) {
   if (!options.model_name.empty()) return options.model_name;
+  if (!fs::is_directory(options.model)) return options.model.filename().string();
   return fs::weakly_canonical(options.model).filename().string();
 }
 

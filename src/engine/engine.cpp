@@ -39,8 +39,7 @@ void require_code_for(const models::ModelConfig& config, torch::Device device) {
 
 models::ModelConfig read_config(const std::filesystem::path& directory, torch::Device device,
                                 const models::Registry& architectures) {
-  const models::ModelConfig config =
-      models::read_model_config(directory / "config.json", architectures);
+  const models::ModelConfig config = models::read_model_config(directory, architectures);
   require_code_for(config, device);
   return config;
 }

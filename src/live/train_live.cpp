@@ -9,10 +9,10 @@
 #include "base/error.h"
 #include "base/file_digest.h"
 #include "base/files.h"
-#include "base/hash.h"
 #include "base/number_text.h"
 #include "base/output_folder.h"
 #include "live/live_stream.h"
+#include "models/model_files.h"
 #include "predict/calibration.h"
 #include "predict/counting/routing_counts.h"
 #include "predict/fit_inputs.h"
@@ -21,6 +21,7 @@
 #include "predict/training/trainer.h"
 #include "predict/training/trainer_settings.h"
 #include "tensor/dtype.h"
+#include "text/tokenizer/formats/tokenizer_path.h"
 
 namespace foregate::live {
 namespace {
@@ -64,7 +65,7 @@ predict::LiveOrigin origin_of(const LiveTexts& texts, int64_t passes,
   origin.max_length = source.max_length;
   origin.model_dtype = tensor::dtype_name(source.compute.dtype);
   origin.quantization = tensor::quantization_name(source.compute.quantization.value());
-  origin.tokenizer_sha256 = sha256_of_file(source.model / "tokenizer.json");
+  origin.tokenizer_sha256 = text::tokenizer_digest(source.model);
   origin.buffer_tokens = options.buffer_tokens;
   origin.training_tokens = texts.index().tokens_of(trace::Split::kTrain);
   origin.passes = passes;
@@ -87,7 +88,7 @@ Job make_job(const std::string& name, const scoring::Lead& lead, const LiveTexts
   info.geometry = texts.geometry();
   info.settings = job.predictor->settings();
   info.model = collect::model_name_of(source);
-  info.config_sha256 = sha256_of_file(source.model / "config.json");
+  info.config_sha256 = models::config_digest(source.model);
   info.weights_sha256 = digest_of(texts.source().weights);
   info.split_seed = source.seed;
   info.held_out = options.held_out;

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "models/model_files.h"
+
 // A line an architecture: the function that its file in architectures/ defines.
 // clang-format off
 #define FOREGATE_FOR_EACH_ARCHITECTURE(use) \
@@ -65,12 +67,12 @@ std::vector<std::string> Registry::model_types() const {
   return types;
 }
 
-ModelConfig read_model_config(const std::filesystem::path& path, const Registry& registry) {
-  const Json json = read_json(path);
-  const JsonReader reader(json, path.string());
+ModelConfig read_model_config(const std::filesystem::path& model, const Registry& registry) {
+  const ConfigDocument document = read_config(model, registry);
+  const JsonReader reader = document.reader();
   ModelConfig config = parse_config(registry.find(reader), reader);
-  if (config.storage.kind == CheckpointFormat::Kind::kDense) {
-    config.storage = read_modelopt_file(path.parent_path()).value_or(config.storage);
+  if (document.folder && config.storage.kind == CheckpointFormat::Kind::kDense) {
+    config.storage = read_modelopt_file(*document.folder).value_or(config.storage);
   }
   return config;
 }

@@ -30,9 +30,10 @@ class Registry {
 /// All that are implemented.
 const Registry& known_architectures();
 
-/// Reads and checks a config.json of any architecture in the registry. Throws EnvironmentError
-/// (missing) or DataError: a key is missing, or its value is outside what is implemented.
-ModelConfig read_model_config(const std::filesystem::path& path,
+/// Reads and checks what describes a model of any architecture in the registry: see read_config().
+/// Throws EnvironmentError (missing) or DataError: a key is missing, or its value is outside what
+/// is implemented.
+ModelConfig read_model_config(const std::filesystem::path& model,
                               const Registry& registry = known_architectures());
 
 }  // namespace foregate::models

@@ -6,7 +6,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/gguf/gguf_header.h"
 #include "base/json.h"
+#include "models/model_files.h"
 
 namespace foregate::engine {
 namespace {
@@ -77,14 +79,13 @@ void read_not_implemented(const JsonReader& reader, std::vector<std::string>& pa
 
 }  // namespace
 
-GenerationDefaults read_generation_defaults(const std::filesystem::path& model_directory) {
+GenerationDefaults read_generation_defaults(const std::filesystem::path& model) {
   GenerationDefaults defaults;
-  const std::filesystem::path config = model_directory / "config.json";
-  if (std::filesystem::exists(config)) {
-    const Json json = read_json(config);
-    read_eos(JsonReader(json, config.string()), defaults.eos_ids);
+  if (is_gguf_file(model) || std::filesystem::exists(model / "config.json")) {
+    const models::ConfigDocument config = models::read_config(model);
+    read_eos(config.reader(), defaults.eos_ids);
   }
-  const std::filesystem::path path = model_directory / "generation_config.json";
+  const std::filesystem::path path = model / "generation_config.json";
   if (!std::filesystem::exists(path)) return defaults;
   const Json json = read_json(path);
   const JsonReader reader(json, path.string());

@@ -11,7 +11,7 @@
 namespace foregate::engine {
 
 /// How a model's publisher wants it to be run: generation_config.json, and the end of a text as
-/// config.json tells it where that file does not.
+/// config.json (or a GGUF file) tells it where that file does not.
 struct GenerationDefaults {
   SamplingSettings sampling;             ///< greedy unless do_sample
   std::vector<int32_t> eos_ids;          ///< end of a text; may be several
@@ -20,6 +20,6 @@ struct GenerationDefaults {
 };
 
 /// Files that are not there say nothing. Throws DataError for values that mean nothing.
-GenerationDefaults read_generation_defaults(const std::filesystem::path& model_directory);
+GenerationDefaults read_generation_defaults(const std::filesystem::path& model);
 
 }  // namespace foregate::engine

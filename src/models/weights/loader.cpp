@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include "models/model_files.h"
 #include "models/weights/assemble.h"
 #include "models/weights/stored_weight.h"
 #include "models/weights/weight_plan.h"
@@ -78,7 +79,7 @@ class WeightReader {
 
 DecoderWeights load_weights(const std::filesystem::path& directory, const ModelConfig& config,
                             const LoadOptions& options) {
-  const tensor::Checkpoint checkpoint(directory);
+  const tensor::Checkpoint checkpoint = open_checkpoint(directory, config);
   const WeightNames names = choose_names(config, checkpoint);
   const std::vector<ExpectedTensor> plan =
       plan_weights(config, names, checkpoint, options.routing_only);

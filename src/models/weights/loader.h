@@ -27,9 +27,9 @@ struct LoadOptions {
   Logger* log = &silent_run().log;
 };
 
-/// Checks the checkpoint in `directory` against `config` (see verify_weights), then loads its
-/// weights, converted, quantised and fused, piece by piece: beside what is returned, the host holds
-/// some 100 MB of them at a time.
+/// Checks the checkpoint in `directory`, or the GGUF file of that name, against `config` (see
+/// verify_weights), then loads its weights, converted, quantised and fused, piece by piece: beside
+/// what is returned, the host holds some 100 MB of them at a time.
 DecoderWeights load_weights(const std::filesystem::path& directory, const ModelConfig& config,
                             const LoadOptions& options);
 

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "models/config.h"
+#include "models/model_files.h"
 #include "models/registry.h"
 #include "models/weights/stored_weight.h"
 #include "models/weights/weight_digests.h"
@@ -40,7 +41,7 @@ class Converter {
  public:
   Converter(const fs::path& model, const ModelConfig& config, tensor::Quantization quantization,
             Logger& log)
-      : checkpoint_(model), quantization_(quantization) {
+      : checkpoint_(open_checkpoint(model, config)), quantization_(quantization) {
     const WeightNames names = choose_names(config, checkpoint_);
     plan_ = plan_weights(config, names, checkpoint_, /*routing_only=*/true);
     const std::vector<std::string> unneeded = verify_weights(checkpoint_, plan_, config, names);
@@ -121,6 +122,12 @@ class Converter {
 
 void save_quantized(const fs::path& model, tensor::Quantization quantization,
                     const fs::path& output, const RunContext& run) {
+  if (!fs::is_directory(model)) {
+    throw UsageError(fmt::format(
+        "{} is no folder of a model in the Hugging Face layout; only such a model can be "
+        "saved quantised",
+        model.string()));
+  }
   const fs::path config_path = model / "config.json";
   Json config = read_json(config_path);
   const ModelConfig source = read_model_config(config_path);

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/files.h"
+#include "base/gguf/gguf_header.h"
 #include "base/hash.h"
 #include "base/safetensors_header.h"
 #include "tensor/files/checkpoint.h"
@@ -16,7 +17,40 @@ constexpr uint64_t kSampleBytes = 4096;
 constexpr uint64_t kSampleEvery = 8ULL << 20;
 constexpr uint64_t kMostWholeBytes = 16ULL << 20;
 
-bool is_read_whole(const TensorRecord& tensor, const ModelConfig& config) {
+/// A tensor's bytes in its file.
+struct StoredBytes {
+  std::string name;
+  std::vector<int64_t> shape;
+  uint64_t begin;
+  uint64_t end;
+};
+
+/// What a file of weights holds, whatever its format.
+struct FileLayout {
+  uint64_t header_end;
+  std::vector<StoredBytes> tensors;
+};
+
+FileLayout layout_of(const MappedFile& file) {
+  FileLayout layout;
+  if (is_gguf_file(file.path())) {
+    const GgufHeader header(file.text(), file.path().string());
+    layout.header_end = header.data_start();
+    for (const GgufTensor& tensor : header.tensors()) {
+      layout.tensors.push_back({tensor.name, tensor.shape, tensor.begin, tensor.end});
+    }
+    return layout;
+  }
+  const SafetensorsHeader header = parse_safetensors_header(file.text(), file.path().string());
+  layout.header_end = header.data_start;
+  for (const TensorRecord& tensor : header.tensors) {
+    layout.tensors.push_back({tensor.name, tensor.shape, header.data_start + tensor.begin,
+                              header.data_start + tensor.end});
+  }
+  return layout;
+}
+
+bool is_read_whole(const StoredBytes& tensor, const ModelConfig& config) {
   if (tensor.end - tensor.begin > kMostWholeBytes) return false;
   return tensor.shape.size() <= 1 ||
          tensor.shape == std::vector<int64_t>{config.num_experts, config.hidden_size};
@@ -31,15 +65,14 @@ void add_samples(Sha256& hash, const std::string& name, std::string_view bytes) 
   }
 }
 
-FileDigest digest_of_file(const fs::path& directory, const std::string& name,
+FileDigest digest_of_file(const fs::path& folder, const std::string& name,
                           const ModelConfig& config) {
-  const MappedFile file(directory / name);
-  const SafetensorsHeader header = parse_safetensors_header(file.text(), file.path().string());
+  const MappedFile file(folder / name);
+  const FileLayout layout = layout_of(file);
   Sha256 hash;
-  hash.update(file.text().substr(0, header.data_start));
-  for (const TensorRecord& tensor : header.tensors) {
-    const std::string_view bytes =
-        file.text().substr(header.data_start + tensor.begin, tensor.end - tensor.begin);
+  hash.update(file.text().substr(0, layout.header_end));
+  for (const StoredBytes& tensor : layout.tensors) {
+    const std::string_view bytes = file.text().substr(tensor.begin, tensor.end - tensor.begin);
     if (is_read_whole(tensor, config)) {
       hash.update(bytes);
     } else {
@@ -51,11 +84,12 @@ FileDigest digest_of_file(const fs::path& directory, const std::string& name,
 
 }  // namespace
 
-std::vector<FileDigest> weight_digests(const std::filesystem::path& directory,
+std::vector<FileDigest> weight_digests(const std::filesystem::path& model,
                                        const ModelConfig& config) {
   std::vector<FileDigest> digests;
-  for (const std::string& name : tensor::weight_files(directory)) {
-    digests.push_back(digest_of_file(directory, name, config));
+  const fs::path folder = tensor::weights_folder(model);
+  for (const std::string& name : tensor::weight_files(model)) {
+    digests.push_back(digest_of_file(folder, name, config));
   }
   return digests;
 }

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/number_text.h"
 #include "models/weights/stored_weight.h"
 #include "tensor/dtype.h"
@@ -263,16 +264,18 @@ std::vector<std::string> verify_weights(const tensor::Checkpoint& checkpoint,
   std::vector<std::string> unexpected;
   std::vector<std::string> unneeded;
   std::set<std::string> planned;
+  std::set<std::string> named;
   const auto check = [&](const StoredTensor& tensor) {
     planned.insert(tensor.name);
     const tensor::TensorEntry* entry = checkpoint.find(tensor.name);
     if (entry == nullptr) {
-      if (tensor.required) missing.push_back(tensor.name);
+      const std::string& name = checkpoint.name_in_file(tensor.name);  // may be that of several
+      if (tensor.required && named.insert(name).second) missing.push_back(name);
     } else if (entry->shape != tensor.shape || !has_dtype(*entry, tensor.dtype)) {
-      misshaped.push_back(fmt::format("{} is {} [{}], expected {} [{}]", tensor.name,
-                                      tensor::safetensors_dtype(entry->dtype),
-                                      fmt::join(entry->shape, ", "), expected_dtype(tensor.dtype),
-                                      fmt::join(tensor.shape, ", ")));
+      misshaped.push_back(
+          fmt::format("{} is {} [{}], expected {} [{}]", checkpoint.name_in_file(tensor.name),
+                      tensor::safetensors_dtype(entry->dtype), fmt::join(entry->shape, ", "),
+                      expected_dtype(tensor.dtype), fmt::join(tensor.shape, ", ")));
     }
   };
   for (const ExpectedTensor& tensor : plan) {
@@ -301,9 +304,10 @@ std::vector<std::string> verify_weights(const tensor::Checkpoint& checkpoint,
   describe("unexpected", unexpected, parts);
   if (!missing.empty()) describe("of other names", unneeded, parts);
   if (parts.empty()) return unneeded;
-  throw DataError(fmt::format("{}: the tensors are not those that config.json describes: {}; {}",
-                              checkpoint.directory().string(), fmt::join(parts, "; "),
-                              advice(storage, unexpected)));
+  throw DataError(fmt::format(
+      "{}: the tensors are not those that {} describes: {}; {}", checkpoint.directory().string(),
+      fs::is_directory(checkpoint.directory()) ? "config.json" : "its header",
+      fmt::join(parts, "; "), advice(storage, unexpected)));
 }
 
 std::string passed_over(const std::vector<std::string>& tensors) {
