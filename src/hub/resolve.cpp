@@ -91,14 +91,37 @@ void require_files(const fs::path& model, const std::string& name, const ModelNe
                   name, model.string(), missing, name));
 }
 
+/// "OWNER/NAME/FILE.gguf": a file of a repository of GGUF files, which hold a model each. Nothing
+/// if it is not spelled like that.
+std::optional<fs::path> find_gguf(const std::string& argument, const Environment& environment) {
+  if (!argument.ends_with(".gguf")) return std::nullopt;
+  const size_t first = std::min(argument.find('/'), argument.size());
+  const size_t second = argument.find('/', first + 1);
+  if (second == std::string::npos) return std::nullopt;
+  const std::string name = argument.substr(0, second);
+  const std::string file = argument.substr(second + 1);
+  if (!RepoId::is_valid(name)) return std::nullopt;
+  const std::string command = fmt::format("foregate pull --include '{}'", file);
+  const auto snapshot = find_snapshot({RepoKind::kModel, name}, environment);
+  if (snapshot && fs::exists(*snapshot / file)) return *snapshot / file;
+  throw EnvironmentError(fmt::format(
+      "no such file: {}, and none of model {} in the Hugging Face cache {}; if it is on "
+      "the hub, run: {} {}",
+      argument, name, environment.cache.string(), command, name));
+}
+
 }  // namespace
 
 fs::path find_model(const std::string& argument, const ModelNeeds& needs,
                     const Environment& environment) {
   std::error_code error;
   const std::string name = without_trailing_slashes(argument);
-  if (fs::exists(argument, error)) refuse_adapter(argument, needs);
-  if (fs::exists(argument, error) || !RepoId::is_valid(name)) return argument;
+  if (fs::exists(argument, error)) {
+    refuse_adapter(argument, needs);
+    return argument;
+  }
+  if (const auto file = find_gguf(argument, environment)) return *file;
+  if (!RepoId::is_valid(name)) return argument;
   const auto snapshot = find_snapshot({RepoKind::kModel, name}, environment);
   if (!snapshot && !has_owner(name)) return argument;
   if (!snapshot) throw_not_here(name, "model", "foregate pull", environment);
@@ -126,6 +149,8 @@ fs::path find_dataset(const std::string& argument, const Environment& environmen
 }
 
 std::string model_name(const fs::path& directory) {
+  // A file of a snapshot is a link to what is called by its hash.
+  if (fs::is_regular_file(directory)) return directory.filename().string();
   const fs::path canonical = fs::weakly_canonical(directory);
   const auto repo = repo_of_snapshot(canonical);
   return repo ? repo->name : canonical.filename().string();

@@ -94,8 +94,8 @@ Paths usual_model_files(const Paths& files) {
   }
   if (!has_weights) {
     throw DataError(fmt::format(
-        "the repository has no *.safetensors, the only weights that foregate reads; it has {} "
-        "(--include or --all-files pull anyway)",
+        "the repository has no *.safetensors; it has {} (choose a GGUF file with --include; "
+        "--all-files pulls everything)",
         files.empty() ? "no files" : first_few(files)));
   }
   return usual;

@@ -11,6 +11,7 @@ namespace foregate::hub {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 const std::string kCommit(40, 'a');
@@ -55,6 +56,18 @@ TEST_F(ResolveTest, AModelInTheCache) {
   EXPECT_EQ(find_model("Qwen/Tiny", {.files = {"config.json"}}, environment_),
             snapshot("models--Qwen--Tiny"));
   EXPECT_EQ(model_name(snapshot("models--Qwen--Tiny")), "Qwen/Tiny");
+}
+
+TEST_F(ResolveTest, AGgufFileOfARepository) {
+  write("q4/tiny-Q4_K_M.gguf", "GGUF");
+  const fs::path file = snapshot("models--Qwen--Tiny") / "q4/tiny-Q4_K_M.gguf";
+  EXPECT_EQ(find_model("Qwen/Tiny/q4/tiny-Q4_K_M.gguf", {.weights = true}, environment_), file);
+  EXPECT_EQ(model_name(file), "tiny-Q4_K_M.gguf");
+  EXPECT_THAT(refusal("Qwen/Tiny/tiny-Q8_0.gguf", {}),
+              AllOf(HasSubstr("no such file: Qwen/Tiny/tiny-Q8_0.gguf"),
+                    HasSubstr("run: foregate pull --include 'tiny-Q8_0.gguf' Qwen/Tiny")));
+  EXPECT_EQ(find_model("/models/tiny.gguf", {}, environment_), "/models/tiny.gguf");
+  EXPECT_EQ(find_model("models/tiny.gguf", {}, environment_), "models/tiny.gguf");
 }
 
 TEST_F(ResolveTest, ADirectoryOfThatNameWins) {
