@@ -28,7 +28,8 @@ size_t widest(const std::string& text) {
   return width;
 }
 
-/// As many predictors and leads as `evaluate` measures by itself, with features.
+/// As many predictors and leads as `evaluate` measures by itself, with features, of texts that
+/// nothing was added to.
 Evaluation usual_evaluation() {
   Evaluation evaluation = sample_evaluation();
   evaluation.model = "Qwen1.5-MoE-A2.7B";
@@ -44,6 +45,8 @@ Evaluation usual_evaluation() {
       row.predictor = names[static_cast<size_t>(i)];
       row.lead = lead;
       row.at_threshold.reset();
+      std::erase_if(row.slices,
+                    [](const Slice& slice) { return slice.part.by == Part::By::kPhase; });
       row.gain = {-0.55, -0.556, -0.542};
       row.whole().metrics = {{recall_at(2), {0.254, 0.25, 0.26}},
                              {{Metric::kExactSet, 2}, {0.125, 0.1, 0.2}},
@@ -60,6 +63,16 @@ TEST(EvaluationTableTest, TransfersAreAMatrix) {
   EXPECT_THAT(table, HasSubstr("frequency at layer-1: recall@2 on the test texts of each"));
   EXPECT_THAT(table, HasSubstr("  all                         25.0  50.0\n"));
   EXPECT_THAT(table, HasSubstr("  imdb                        25.0  12.5\n"));
+}
+
+TEST(EvaluationTableTest, PhasesStandSideBySide) {
+  Evaluation evaluation = sample_evaluation();
+  for (const std::string& table : {evaluation_table(evaluation), evaluation_summary(evaluation)}) {
+    EXPECT_THAT(table, HasSubstr("recall@2 of prompt and of generated tokens\n"
+                                 "lead     predictor              prompt           generated\n"
+                                 "layer-1  frequency   25.0 [20.0, 30.0]   50.0 [40.0, 60.0]\n"));
+  }
+  EXPECT_THAT(evaluation_summary(usual_evaluation()), Not(HasSubstr("generated")));
 }
 
 TEST(EvaluationTableTest, TableSaysWhatAPersonNeeds) {

@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kColumns = 100;
 constexpr size_t kShortestName = 20;
+constexpr size_t kPhaseNames = 40;  // columns of names beside two metrics and a lead
 constexpr Alignment kAlignment = {.indent = 0, .left = 2};
 constexpr const char* kSeen = "*";
 constexpr const char* kKeptStart = "+";
@@ -150,7 +151,7 @@ std::string evaluation_summary(const Evaluation& evaluation) {
   const bool left_out = fit(evaluation, columns, cells);
   text += aligned(cells, kAlignment);
   text += footnotes(evaluation, left_out);
-  return text + transfer_tables(evaluation, kColumns);
+  return text + phase_table(evaluation, kPhaseNames) + transfer_tables(evaluation, kColumns);
 }
 
 }  // namespace foregate::stats

@@ -65,7 +65,7 @@ std::string evaluation_table(const Evaluation& evaluation) {
     text += '\n';
     text += use_table(rows);
   }
-  return text + transfer_tables(evaluation, 0);
+  return text + phase_table(evaluation, 0) + transfer_tables(evaluation, 0);
 }
 
 }  // namespace foregate::stats

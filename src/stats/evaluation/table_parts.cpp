@@ -79,6 +79,33 @@ std::string evaluation_heading(const Evaluation& evaluation) {
   return text + control_line(evaluation) + "\n";
 }
 
+std::string phase_table(const Evaluation& evaluation, size_t name_columns) {
+  const auto slice_of = [](const EvaluationRow& row, const Part& part) {
+    const auto found = std::ranges::find(row.slices, part, &Slice::part);
+    return found == row.slices.end() ? nullptr : &*found;
+  };
+  const Part phases[] = {Part::phase("prompt"), Part::phase("generated")};
+  Cells cells = {{"lead", "predictor", phases[0].name, phases[1].name}};
+  for (const auto& [lead, rows] : evaluation.rows_by_lead()) {
+    for (const EvaluationRow* row : rows) {
+      const std::string name =
+          name_columns > 0 ? shortened_in_front(row->predictor, name_columns) : row->predictor;
+      std::vector<std::string> line = {row == rows.front() ? lead : "", name};
+      for (const Part& phase : phases) {
+        const Slice* slice = slice_of(*row, phase);
+        const Interval* recall =
+            slice == nullptr ? nullptr : slice->metrics.find(recall_at(evaluation.top_k));
+        if (recall == nullptr) continue;
+        line.push_back(percent_cell(*recall, std::min(slice->texts, row->whole().texts)));
+      }
+      if (line.size() == cells.front().size()) cells.push_back(std::move(line));
+    }
+  }
+  if (cells.size() == 1) return "";
+  return fmt::format("\nrecall@{} of prompt and of generated tokens\n", evaluation.top_k) +
+         aligned(cells, {.indent = 0, .left = 2});
+}
+
 std::string transfer_tables(const Evaluation& evaluation, size_t columns) {
   std::string text;
   for (const auto& matrix : evaluation.transfer_matrices()) {
