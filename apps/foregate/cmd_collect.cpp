@@ -3,15 +3,19 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/number_text.h"
 #include "collect/collector.h"
 #include "commands.h"
+#include "generate_options.h"
 #include "model_options.h"
+#include "models/registry.h"
 #include "options/number_options.h"
 #include "output.h"
+#include "record_options.h"
 
 namespace foregate {
 namespace {
@@ -22,6 +26,9 @@ constexpr const char* kFooter =
     "ag_news=ag_news/test.csv \\\n"
     "      --traces 20000 --output traces\n"
     "  foregate collect --model DIR --data mine=texts.jsonl:body --record features:0.1 --output "
+    "traces\n"
+    "  foregate collect --model DIR --data mine=prompts.txt --generate 128 --temperature 1 "
+    "--output "
     "traces\n"
     "Stopped at any moment, the same command continues where it was; with more --traces a finished "
     "trace grows.\n"
@@ -34,29 +41,12 @@ struct Arguments {
   std::string model;
   std::vector<std::string> data;
   std::vector<std::string> record;
+  std::optional<int64_t> generate;
+  SamplingArguments sampling;
   ComputeArguments compute;
   std::string max_memory;
   bool json = false;
 };
-
-void parse_record(const std::string& argument, collect::CollectOptions& options) {
-  if (argument == "logits") {
-    options.record_logits = true;
-    return;
-  }
-  if (argument == "features") {
-    options.feature_fraction = 1;
-    return;
-  }
-  const std::string prefix = "features:";
-  if (argument.starts_with(prefix)) {
-    options.feature_fraction = parse_decimal(argument.substr(prefix.size())).value_or(0);
-    if (options.feature_fraction > 0 && options.feature_fraction <= 1) return;
-  }
-  throw UsageError(fmt::format(
-      "--record '{}' is not known; expected logits, features, or features:F with F in (0, 1]",
-      argument));
-}
 
 void print_summary(const collect::CollectSummary& summary, const collect::CollectOptions& options,
                    bool json) {
@@ -85,13 +75,33 @@ void print_summary(const collect::CollectSummary& summary, const collect::Collec
   }
 }
 
+// How texts are continued: by the command line and, where it is silent, generation_config.json.
+void set_continuation(Arguments& arguments, Logger& log) {
+  collect::CollectOptions& options = arguments.options;
+  if (!arguments.generate) {
+    if (arguments.sampling.any()) {
+      throw UsageError("options of sampling are given without --generate N; give it, too");
+    }
+    return;
+  }
+  const engine::GenerationDefaults defaults = read_defaults(options.model, log);
+  options.generate =
+      parse_sampling(arguments.sampling, defaults,
+                     models::read_model_config(options.model / "config.json").vocab_size);
+  options.generate->seed = options.seed;
+  options.generate->max_tokens = *arguments.generate;
+}
+
 void run_collect(Arguments& arguments, const RunContext& run) {
   collect::CollectOptions& options = arguments.options;
   set_texts_and_model(arguments.data, arguments.model, options);
-  for (const std::string& record : arguments.record) parse_record(record, options);
+  const RecordedStates states = parse_states(arguments.record, "--record");
+  options.record_logits = states.logits;
+  options.feature_fraction = states.feature_fraction;
   if (!arguments.max_memory.empty()) {
     options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
   }
+  set_continuation(arguments, run.log);
   options.compute = parse_compute(arguments.compute, run.log);
   print_summary(collect::collect(options, run), options, arguments.json);
 }
@@ -129,12 +139,10 @@ void add_collect_command(CLI::App& app, const RunContext& run) {
   command->add_option("--max-memory", arguments->max_memory,
                       "Memory of the device to fit into, e.g. 8GB or 7.5GiB (default: what is "
                       "free)");
-  command
-      ->add_option("--record", arguments->record,
-                   "Also record: logits (router logits), features[:F] (hidden states of a share F "
-                   "of the texts)")
-      ->delimiter(',')
-      ->allow_extra_args(false);
+  add_states_option(*command, "--record", arguments->record);
+  add_number_option(*command, "--generate", arguments->generate, {1, kMostAtOnce},
+                    "Continue every text by this many tokens, and record these too");
+  add_sampling_options(*command, arguments->sampling);
   add_seed_option(*command, "--seed", options.seed, "Chooses the texts, and later the split");
   command->add_flag("--strict", options.strict, "A dataset with too few texts is an error");
   add_number_option(*command, "--shard-traces", options.shard_traces, {1, kMostCounted},

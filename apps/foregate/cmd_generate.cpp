@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,12 +11,16 @@
 #include "base/files.h"
 #include "base/host_memory.h"
 #include "base/number_text.h"
+#include "collect/generation_trace.h"
+#include "collect/options.h"
+#include "collect/session.h"
 #include "commands.h"
 #include "engine/generation/generator.h"
 #include "generate_options.h"
 #include "generate_output.h"
 #include "generate_prompts.h"
 #include "generate_report.h"
+#include "generate_results.h"
 #include "hub/resolve.h"
 #include "model_options.h"
 #include "models/model_files.h"
@@ -25,6 +28,7 @@
 #include "models/weights/weight_digests.h"
 #include "options/number_options.h"
 #include "output.h"
+#include "record_options.h"
 #include "tensor/device/device_memory.h"
 #include "tensor/dtype.h"
 #include "text/tokenizer/formats/tokenizer_path.h"
@@ -37,10 +41,11 @@ constexpr const char* kFooter =
     "  foregate generate --model DIR --prompt 'The harbour was quiet before dawn'\n"
     "  foregate generate --model DIR --prompt 'Once' --temperature 0.8 --top-p 0.95 --seed 7\n"
     "  foregate generate --model DIR --prompts texts.csv:body --max-tokens 64 --output out.jsonl\n"
+    "  foregate generate --model DIR --prompts texts.csv:body --record traces\n"
     "  cat question.txt | foregate generate --model DIR --json\n"
-    "A prompt's text goes to stdout as it comes, results of a file as JSON lines. With --output, "
-    "stopped at any\n"
-    "moment, the same command continues where it was.";
+    "A prompt's text goes to stdout as it comes, results of a file as JSON lines. With --output "
+    "or --record,\n"
+    "stopped at any moment, the same command continues where it was.";
 
 // As much at once as one step's weights are read for.
 constexpr int64_t kCpuSequences = 8;
@@ -48,11 +53,17 @@ constexpr int64_t kGpuSequences = 32;
 constexpr int64_t kCpuStepTokens = 512;
 constexpr int64_t kGpuStepTokens = 4096;
 
+int64_t step_tokens(torch::Device device) {
+  return device.is_cpu() ? kCpuStepTokens : kGpuStepTokens;
+}
+
 struct Arguments {
   std::string model;
   std::string prompt;
   std::string prompts;
   std::filesystem::path output;
+  std::filesystem::path record;
+  std::vector<std::string> states;
   GenerationArguments generation;
   ComputeArguments compute;
   int64_t batch = 0;  ///< 0: by the device
@@ -83,109 +94,73 @@ std::unique_ptr<PromptSource> open_prompts(const Arguments& arguments) {
   return prompts_of_standard_input();
 }
 
+// What tokens follow from, beside the model and what it runs in.
+Json continuation_of(const Job& job) {
+  Json settings{{"prompts", job.source->description()},
+                {"prompts_sha256", job.source->sha256()},
+                {"special_tokens", job.add_special}};
+  settings.update(settings_json(job.like));
+  return settings;
+}
+
 // Everything a resumed run must have in common with the one it continues.
-GenerationSettings settings_of(const Job& job) {
-  const engine::GenerationRequest& like = job.like;
-  const engine::SamplingSettings& sampling = like.sampling;
-  Json bias = Json::object();
-  for (const auto& [id, value] : sampling.logit_bias) bias[std::to_string(id)] = value;
+Json settings_of(const Job& job) {
   Json settings{{"model", hub::model_name(job.model)},
                 {"config_sha256", models::config_digest(job.model)},
                 {"device", job.compute.device.is_cpu() ? "cpu" : "cuda"},
                 {"dtype", tensor::dtype_name(job.compute.dtype)},
-                {"quantization", tensor::quantization_name(*job.compute.quantization)},
-                {"prompts", job.source->description()},
-                {"prompts_sha256", job.source->sha256()},
-                {"special_tokens", job.add_special},
-                {"temperature", sampling.temperature},
-                {"top_k", sampling.top_k},
-                {"top_p", sampling.top_p},
-                {"min_p", sampling.min_p},
-                {"repetition_penalty", sampling.repetition_penalty},
-                {"presence_penalty", sampling.presence_penalty},
-                {"frequency_penalty", sampling.frequency_penalty},
-                {"logit_bias", bias},
-                {"seed", like.seed},
-                {"max_tokens", like.max_tokens},
-                {"stop", like.stop_strings},
-                {"stop_ids", like.stop_ids},
-                {"logprobs", like.logprobs}};
+                {"quantization", tensor::quantization_name(*job.compute.quantization)}};
+  settings.update(continuation_of(job));
+  settings["logprobs"] = job.like.logprobs;
   if (job.tokenizer) settings["tokenizer_sha256"] = text::tokenizer_digest(job.model);
-  return {std::move(settings), models::weight_digests(job.model, job.config)};
+  return settings;
 }
 
-// Takes results to where they go.
-class Results : public engine::GenerationListener {
- public:
-  enum class Form { kText, kLines, kFile, kDocument };
+trace::Manifest manifest_of(const Job& job, const RecordedStates& states,
+                            const std::vector<FileDigest>& weights) {
+  trace::Manifest manifest = collect::manifest_of_model(job.model, job.config, job.compute);
+  manifest.model = hub::model_name(job.model);
+  manifest.weights = weights;
+  manifest.seed = job.like.seed;
+  manifest.router_logits = states.logits;
+  manifest.feature_fraction = states.feature_fraction;
+  manifest.shard_traces = collect::kDefaultShardTraces;
+  manifest.batch_tokens = step_tokens(job.compute.device);
+  manifest.datasets = {{.name = collect::kPromptsName,
+                        .source = job.source->description(),
+                        .sha256 = job.source->sha256()}};
+  return manifest;
+}
 
-  Results(Form form, const text::Tokenizer* tokenizer, GenerationFile* file)
-      : form_(form), tokenizer_(tokenizer), file_(file) {}
-
-  void expect(const Prompt& prompt) { prompts_[prompt.row] = prompt.text; }
-  // A prompt that cannot be run.
-  void refuse(int64_t row, const std::string& why) {
-    if (refused_++ == 0) first_refusal_ = fmt::format("row {}: {}", row, why);
-    put({{"row", row}, {"error", why}});
-  }
-
-  void on_text(int64_t /*id*/, std::string_view text) override {
-    if (form_ == Form::kText) print_text(text);
-  }
-  void on_result(const engine::GenerationResult& result) override {
-    const bool whole = result.finish_reason != engine::FinishReason::kInterrupted;
-    const auto prompt = prompts_.extract(result.id);
-    if (form_ == Form::kText) {
-      print_line("");
-    } else if (whole || form_ != Form::kFile) {
-      put(generation_row(result, prompt.mapped(), tokenizer_));
-    }
-    if (whole) ++finished_;
-    if (progress_) progress_->update(finished_ + refused_);
-  }
-
-  void show_progress(std::unique_ptr<ProgressTask> progress, int64_t done_before) {
-    progress_ = std::move(progress);
-    finished_ = done_before;
-  }
-  void finish_progress() {
-    if (progress_) progress_->finish();
-    progress_.reset();
-  }
-  int64_t refused() const { return refused_; }
-  const std::string& first_refusal() const { return first_refusal_; }
-  Json take_rows() {
-    std::ranges::stable_sort(rows_, {}, [](const Json& row) { return row["row"].get<int64_t>(); });
-    return std::move(rows_);
-  }
-
- private:
-  void put(Json row) {
-    switch (form_) {
-      case Form::kText:
-        return;
-      case Form::kLines:
-        print_line(json_line(row));
-        return;
-      case Form::kFile:
-        file_->append(row);
-        return;
-      case Form::kDocument:
-        rows_.push_back(std::move(row));
-        return;
-    }
-  }
-
-  Form form_;
-  const text::Tokenizer* tokenizer_;
-  GenerationFile* file_;
-  std::map<int64_t, std::string> prompts_;
-  std::unique_ptr<ProgressTask> progress_;
-  int64_t finished_ = 0;
-  int64_t refused_ = 0;
-  std::string first_refusal_;
-  std::vector<Json> rows_;
+// Files and folders that the run fills; null without.
+struct Outputs {
+  std::unique_ptr<GenerationFile> file;
+  std::unique_ptr<collect::GenerationTrace> trace;
 };
+
+Outputs open_outputs(const Arguments& arguments, const Job& job, Logger& log) {
+  const RecordedStates states = parse_states(arguments.states, "--record-also");
+  Outputs outputs;
+  if (arguments.record.empty() && !arguments.states.empty()) {
+    throw UsageError("--record-also is given without --record DIR; give it, too");
+  }
+  if (arguments.output.empty() && arguments.record.empty()) return outputs;
+  if (job.source->sha256().empty()) {
+    throw UsageError(
+        fmt::format("{} needs --prompt, --prompts, or standard input that is no terminal",
+                    arguments.output.empty() ? "--record" : "--output"));
+  }
+  const std::vector<FileDigest> weights = models::weight_digests(job.model, job.config);
+  if (!arguments.output.empty()) {
+    outputs.file = std::make_unique<GenerationFile>(
+        arguments.output, GenerationSettings{settings_of(job), weights}, log);
+  }
+  if (!arguments.record.empty()) {
+    outputs.trace = std::make_unique<collect::GenerationTrace>(
+        arguments.record, manifest_of(job, states, weights), continuation_of(job), log);
+  }
+  return outputs;
+}
 
 int64_t cache_bytes(const Arguments& arguments, const engine::Engine& engine, int64_t sequences) {
   if (!arguments.kv_memory.empty()) return parse_bytes(arguments.kv_memory, "--kv-memory");
@@ -197,14 +172,15 @@ int64_t cache_bytes(const Arguments& arguments, const engine::Engine& engine, in
   return free > 0 ? std::min(useful, free) : useful;
 }
 
-engine::GeneratorOptions generator_options(const Arguments& arguments,
-                                           const engine::Engine& engine) {
+engine::GeneratorOptions generator_options(const Arguments& arguments, const engine::Engine& engine,
+                                           Logger& log) {
   const bool on_cpu = engine.device().is_cpu();
   const int64_t sequences =
       arguments.batch > 0 ? arguments.batch : (on_cpu ? kCpuSequences : kGpuSequences);
   return {.cache_bytes = cache_bytes(arguments, engine, sequences),
           .max_sequences = sequences,
-          .step_tokens = on_cpu ? kCpuStepTokens : kGpuStepTokens};
+          .step_tokens = step_tokens(engine.device()),
+          .log = &log};
 }
 
 // The request for a prompt. Without a number on the command line, as many tokens as fit.
@@ -223,11 +199,10 @@ engine::GenerationRequest request_for(const Job& job, const engine::Generator& g
 // The next prompt that can be run and was not, passing on why others cannot.
 std::optional<engine::GenerationRequest> next_request(const Job& job,
                                                       const engine::Generator& generator,
-                                                      const GenerationFile* file,
-                                                      Results& results) {
+                                                      GenerationResults& results) {
   Prompt prompt;
   while (job.source->next(prompt)) {
-    if (file != nullptr && file->done().contains(prompt.row)) continue;
+    if (results.had(prompt.row)) continue;
     engine::GenerationRequest request = request_for(job, generator, prompt);
     const std::string refusal = generator.refusal(request);
     if (refusal.empty()) {
@@ -260,16 +235,13 @@ Job prepare(const Arguments& arguments, const RunContext& run) {
   if (!job.compute.quantization) job.compute.quantization = tensor::Quantization::kNone;
   job.max_tokens_given = arguments.generation.max_tokens.has_value();
   job.add_special = !arguments.no_special;
-  const engine::GenerationDefaults defaults = engine::read_generation_defaults(job.model);
-  for (const std::string& setting : defaults.passed_over) {
-    run.log.warning("generation_config.json: {} is not implemented and passed over", setting);
-  }
   job.config = models::read_model_config(job.model);
-  job.like = parse_generation(arguments.generation, defaults, job.config.vocab_size);
+  job.like = parse_generation(arguments.generation, read_defaults(job.model, run.log),
+                              job.config.vocab_size);
   return job;
 }
 
-void report_skipped(const Job& job, const Results& results, Logger& log) {
+void report_skipped(const Job& job, const GenerationResults& results, Logger& log) {
   for (const auto& [reason, rows] : job.source->skipped()) {
     log.warning("{}: {} left out: {}", job.source->description(), number_of(rows, "row"), reason);
   }
@@ -279,60 +251,68 @@ void report_skipped(const Job& job, const Results& results, Logger& log) {
   }
 }
 
-Results::Form form_of(const Arguments& arguments, const Job& job) {
-  if (!arguments.output.empty()) return Results::Form::kFile;
-  if (arguments.json) return Results::Form::kDocument;
-  return job.several ? Results::Form::kLines : Results::Form::kText;
+GenerationResults::Form form_of(const Arguments& arguments, const Job& job) {
+  if (!arguments.output.empty()) return GenerationResults::Form::kFile;
+  if (arguments.json) return GenerationResults::Form::kDocument;
+  return job.several ? GenerationResults::Form::kLines : GenerationResults::Form::kText;
+}
+
+Json document_of(const engine::GenerationStats& stats, const engine::Generator& generator,
+                 const Job& job, const Outputs& outputs, const Arguments& arguments,
+                 GenerationResults& results) {
+  Json document{{"model", hub::model_name(job.model)},
+                {"device", job.compute.device.str()},
+                {"dtype", tensor::dtype_name(job.compute.dtype)},
+                {"quantization", tensor::quantization_name(*job.compute.quantization)}};
+  document.update(generation_stats(stats, generator, job.compute.device));
+  document["refused"] = results.refused();
+  if (outputs.trace) {
+    document["record"] = arguments.record.string();
+    document["traces"] = outputs.trace->manifest().num_traces();
+  }
+  if (outputs.file) {
+    document["output"] = arguments.output.string();
+    document["resumed"] = outputs.file->done().size();
+  } else {
+    document["results"] = results.take_rows();
+  }
+  return document;
 }
 
 void run_generate(const Arguments& arguments, const RunContext& run) {
   const Job job = prepare(arguments, run);
   // What is refused is refused before a large model is loaded.
-  std::optional<GenerationFile> file;
-  if (!arguments.output.empty()) {
-    if (job.source->sha256().empty()) {
-      throw UsageError("--output needs --prompt, --prompts, or standard input that is no terminal");
-    }
-    file.emplace(arguments.output, settings_of(job), run.log);
-  }
+  const Outputs outputs = open_outputs(arguments, job, run.log);
   engine::Engine engine(job.model, {.compute = job.compute, .routing_only = false});
   engine::Generator::TokenBytes token_bytes;
   if (job.tokenizer) token_bytes = [&](int32_t id) { return job.tokenizer->token_bytes(id); };
-  engine::Generator generator(engine, generator_options(arguments, engine), token_bytes);
-  Results results(form_of(arguments, job), job.tokenizer ? &*job.tokenizer : nullptr,
-                  file ? &*file : nullptr);
-  if (file) {
-    const auto done = static_cast<int64_t>(file->done().size());
+  engine::Generator generator(engine, generator_options(arguments, engine, run.log), token_bytes);
+  GenerationResults results(form_of(arguments, job), job.tokenizer ? &*job.tokenizer : nullptr,
+                            outputs.file.get(), outputs.trace.get());
+  if (outputs.file) {
+    const auto done = static_cast<int64_t>(outputs.file->done().size());
     results.show_progress(
         run.progress.start({.label = "generate", .unit = "prompts", .done_before = done}), done);
   }
+  if (outputs.trace) outputs.trace->set_routers(engine.routers());
   engine::NoObserver nobody;
   const engine::GenerationStats stats =
-      generator.run([&] { return next_request(job, generator, file ? &*file : nullptr, results); },
-                    results, run.stop, nobody);
+      generator.run([&] { return next_request(job, generator, results); }, results, run.stop,
+                    outputs.trace ? outputs.trace->observer() : nobody);
+  if (outputs.trace && stats.interrupted) outputs.trace->flush();
+  if (outputs.trace && !stats.interrupted) outputs.trace->complete(results.refused());
   if (!stats.interrupted) results.finish_progress();
   report_skipped(job, results, run.log);
   if (arguments.json) {
-    Json document{{"model", hub::model_name(job.model)},
-                  {"device", job.compute.device.str()},
-                  {"dtype", tensor::dtype_name(job.compute.dtype)},
-                  {"quantization", tensor::quantization_name(*job.compute.quantization)}};
-    document.update(generation_stats(stats, generator, job.compute.device));
-    document["refused"] = results.refused();
-    if (file) {
-      document["output"] = arguments.output.string();
-      document["resumed"] = file->done().size();
-    } else {
-      document["results"] = results.take_rows();
-    }
-    print_json(document);
+    print_json(document_of(stats, generator, job, outputs, arguments, results));
   } else {
     run.log.info("{}", generation_summary(stats));
   }
   if (stats.interrupted) {
-    throw InterruptedError(file ? "stopped; prompts that were finished are kept: run the same "
-                                  "command again to continue"
-                                : "stopped; texts end where they were");
+    throw InterruptedError(outputs.file || outputs.trace
+                               ? "stopped; prompts that were finished are kept: run the same "
+                                 "command again to continue"
+                               : "stopped; texts end where they were");
   }
 }
 
@@ -354,6 +334,9 @@ void add_generate_command(CLI::App& app, const RunContext& run) {
                       "Parquet; JSONL with \"ids\" holds token ids");
   command->add_option("-o,--output", arguments->output,
                       "JSONL file for the results, made or continued");
+  command->add_option("--record", arguments->record,
+                      "Trace directory for the routing of prompts and texts, made or continued");
+  add_states_option(*command, "--record-also", arguments->states);
   add_generation_options(*command, arguments->generation);
   command->add_flag("--no-special", arguments->no_special,
                     "Without the tokens a post-processor adds to the prompt");

@@ -31,8 +31,8 @@ std::pair<int32_t, double> parse_bias(const std::string& argument) {
   return {id, bias};
 }
 
-engine::SamplingSettings parse_sampling(const GenerationArguments& arguments,
-                                        const engine::SamplingSettings& defaults) {
+engine::SamplingSettings settings_of(const SamplingArguments& arguments,
+                                     const engine::SamplingSettings& defaults) {
   engine::SamplingSettings sampling = defaults;
   const bool narrows = arguments.top_k || arguments.top_p || arguments.min_p;
   if (narrows && arguments.temperature == 0.0) {
@@ -54,11 +54,12 @@ engine::SamplingSettings parse_sampling(const GenerationArguments& arguments,
 
 }  // namespace
 
-void add_generation_options(CLI::App& command, GenerationArguments& arguments) {
-  add_number_option(command, "-n,--max-tokens", arguments.max_tokens, {1, kMostAtOnce},
-                    fmt::format("Tokens to generate at most (default: the model's max_new_tokens, "
-                                "else {}, or what its context leaves)",
-                                kDefaultMaxTokens));
+bool SamplingArguments::any() const {
+  return temperature || top_p || min_p || repetition_penalty || top_k || presence_penalty ||
+         frequency_penalty || !logit_bias.empty() || ignore_eos;
+}
+
+void add_sampling_options(CLI::App& command, SamplingArguments& arguments) {
   add_decimal_option(command, "--temperature", arguments.temperature, {0, kLargestSetting},
                      "Flattens (above 1) or sharpens the distribution; 0 takes the likeliest token "
                      "(default: the model's, else 0)");
@@ -80,15 +81,41 @@ void add_generation_options(CLI::App& command, GenerationArguments& arguments) {
       .add_option("--logit-bias", arguments.logit_bias,
                   "ID=VALUE is added to a token's logit; -inf forbids it; may be repeated")
       ->allow_extra_args(false);
+  command.add_flag("--ignore-eos", arguments.ignore_eos,
+                   "Go on where the model says that the text ends");
+}
+
+void add_generation_options(CLI::App& command, GenerationArguments& arguments) {
+  add_number_option(command, "-n,--max-tokens", arguments.max_tokens, {1, kMostAtOnce},
+                    fmt::format("Tokens to generate at most (default: the model's max_new_tokens, "
+                                "else {}, or what its context leaves)",
+                                kDefaultMaxTokens));
+  add_sampling_options(command, arguments.sampling);
   add_seed_option(command, "--seed", arguments.seed, "Of the random choices");
   command.add_option("--stop", arguments.stop, "End in front of this text; may be repeated")
       ->allow_extra_args(false);
   add_number_option(command, "--stop-id", arguments.stop_ids,
                     {0, std::numeric_limits<int32_t>::max()}, "End at this token; may be repeated");
-  command.add_flag("--ignore-eos", arguments.ignore_eos,
-                   "Go on where the model says that the text ends");
   add_number_option(command, "--logprobs", arguments.logprobs, {0, kMostAtOnce},
                     "Tell the log probability of every token, and of so many alternatives");
+}
+
+engine::GenerationDefaults read_defaults(const std::filesystem::path& model, Logger& log) {
+  engine::GenerationDefaults defaults = engine::read_generation_defaults(model);
+  for (const std::string& setting : defaults.passed_over) {
+    log.warning("generation_config.json: {} is not implemented and passed over", setting);
+  }
+  return defaults;
+}
+
+engine::GenerationRequest parse_sampling(const SamplingArguments& arguments,
+                                         const engine::GenerationDefaults& defaults,
+                                         int64_t vocab_size) {
+  engine::GenerationRequest request;
+  request.sampling = settings_of(arguments, defaults.sampling);
+  engine::check_sampling(request.sampling, vocab_size, "--");
+  if (!arguments.ignore_eos) request.stop_ids = defaults.eos_ids;
+  return request;
 }
 
 engine::GenerationRequest parse_generation(const GenerationArguments& arguments,
@@ -97,9 +124,7 @@ engine::GenerationRequest parse_generation(const GenerationArguments& arguments,
   const auto require = [](bool good, const char* option, int64_t value, const char* expected) {
     if (!good) throw UsageError(fmt::format("{} is {}; expected {}", option, value, expected));
   };
-  engine::GenerationRequest request;
-  request.sampling = parse_sampling(arguments, defaults.sampling);
-  engine::check_sampling(request.sampling, vocab_size, "--");
+  engine::GenerationRequest request = parse_sampling(arguments.sampling, defaults, vocab_size);
   request.seed = arguments.seed;
   request.max_tokens =
       arguments.max_tokens.value_or(defaults.max_tokens.value_or(kDefaultMaxTokens));
@@ -108,7 +133,6 @@ engine::GenerationRequest parse_generation(const GenerationArguments& arguments,
     require(request.logprobs <= vocab_size, "--logprobs", request.logprobs,
             "0 up to the size of the vocabulary");
   }
-  if (!arguments.ignore_eos) request.stop_ids = defaults.eos_ids;
   for (const int id : arguments.stop_ids) {
     require(id < vocab_size, "--stop-id", id, "an id of the model's vocabulary");
     request.stop_ids.push_back(id);

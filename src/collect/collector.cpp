@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+#include <optional>
+
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
@@ -45,6 +48,7 @@ CollectSummary collect(const CollectOptions& options, const RunContext& run) {
 
   CollectSummary summary;
   summary.manifest = resume_or_start(options.output, planned_manifest(source), run.log);
+  keep_generation(options.output, options.generate ? settings_json(*options.generate) : Json());
   if (summary.manifest.complete) {
     summary.already_complete = true;
     return summary;
@@ -62,7 +66,16 @@ CollectSummary collect(const CollectOptions& options, const RunContext& run) {
   // The manifest is there from the start, so that a directory is never without its settings.
   trace::write_manifest(options.output, summary.manifest);
 
-  Pipeline pipeline({source.tokenizer, engine, plan, options.output, run}, summary.manifest);
+  std::optional<Continuation> continuation;
+  if (options.generate) {
+    continuation.emplace(
+        engine, *options.generate,
+        continuation_memory(source.config, source.options.compute, source.options.longest_text()),
+        run.log);
+  }
+  Pipeline pipeline({source.tokenizer, engine, plan, options.output, run,
+                     continuation ? &*continuation : nullptr},
+                    summary.manifest);
   pipeline.run();
   summary.manifest = pipeline.manifest();
   summary.stages = pipeline.stage_times();

@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/generation/request.h"
 #include "tensor/compute.h"
 #include "text/datasets/dataset.h"
 
@@ -23,6 +25,9 @@ struct CollectOptions {
   int64_t traces = kDefaultTraces;         ///< shared equally over the datasets
   int64_t max_length = kDefaultMaxLength;  ///< texts are cut to this many tokens
   tensor::Compute compute = {};            ///< quantisation: chosen from free memory unless given
+  /// How the model continues every text before routing is recorded: `prompt`, `id`, `stream` and
+  /// `logprobs` are not read. Nothing: texts stay as they are.
+  std::optional<engine::GenerationRequest> generate{};
   bool record_logits = false;
   double feature_fraction = 0;  ///< share of traces whose hidden states are recorded
   uint64_t seed = 0;
@@ -32,6 +37,9 @@ struct CollectOptions {
   int64_t max_memory = 0;                ///< bytes of the device's memory to take; 0: what is free
   std::filesystem::path save_quantized;  ///< where to keep the quantised weights; empty: nowhere
   bool random_weights = false;  ///< read only config.json and tokenizer.json: for measuring speed
+
+  /// Tokens of the longest text, what is added included.
+  int64_t longest_text() const { return max_length + (generate ? generate->max_tokens : 0); }
 };
 
 }  // namespace foregate::collect

@@ -91,6 +91,7 @@ void Pipeline::read_texts() {
       if (static_cast<int64_t>(text.ids.size()) > settings_.max_length) {
         text.ids.resize(static_cast<size_t>(settings_.max_length));
       }
+      text.prompt_tokens = std::ssize(text.ids);
       shard->texts.push_back(std::move(text));
     }
     if (++in_shard == settings_.shard_traces) {
@@ -112,11 +113,14 @@ void Pipeline::forward_shards() {
                                                     .done_before = before});
   const auto start = std::chrono::steady_clock::now();
   int64_t done = before;
-  while (const auto work = work_.pop()) {
-    const auto ranges = cut_batches(**work, settings_.batch_tokens);
+  while (const auto popped = work_.pop()) {
+    const Work work = continued(*popped, [&](int64_t texts) {
+      progress->update(done, fmt::format("{} of {} continued", texts, (*popped)->texts.size()));
+    });
+    const auto ranges = cut_batches(*work, settings_.batch_tokens);
     for (const BatchRange& range : ranges) {
       inputs_.run.stop.check(kKept);
-      forward_range(*work, range, &range == &ranges.back());
+      forward_range(work, range, &range == &ranges.back());
       done += static_cast<int64_t>(range.num_texts);
       const double seconds =
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -125,6 +129,17 @@ void Pipeline::forward_shards() {
   }
   results_.close();
   progress->finish();
+}
+
+Pipeline::Work Pipeline::continued(const Work& work, const std::function<void(int64_t)>& on_text) {
+  if (inputs_.continuation == nullptr) return work;
+  forwarding_.start();
+  auto longer = std::make_shared<ShardWork>(*work);
+  const bool whole =
+      inputs_.continuation->add_to(*longer, settings_.datasets, inputs_.run.stop, on_text);
+  forwarding_.stop();
+  if (!whole) throw InterruptedError(std::string("stopped; ") + kKept);
+  return longer;
 }
 
 std::string Pipeline::remark(double seconds) const {

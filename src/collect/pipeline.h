@@ -1,11 +1,13 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "base/run_context.h"
 #include "base/stopwatch.h"
 #include "base/threads.h"
+#include "collect/continuation.h"
 #include "collect/recorder.h"
 #include "collect/sink.h"
 #include "collect/stage_times.h"
@@ -22,6 +24,7 @@ struct PipelineInputs {
   const text::SamplingPlan& plan;
   std::filesystem::path output;
   RunContext run;
+  Continuation* continuation = nullptr;  ///< of every text; nullptr: as they are
 };
 
 /// The three stages of collecting, each on its own thread: read and tokenise -> forward (the
@@ -43,6 +46,8 @@ class Pipeline {
 
   void read_texts();
   void forward_shards();
+  /// The texts with what the model adds to them. Tells how many are continued.
+  Work continued(const Work& work, const std::function<void(int64_t)>& on_text);
   BatchResult forward_batch(const Work& work, BatchRange range);
   /// Runs a batch, or halves of it if it is larger than what memory held before.
   void forward_range(const Work& work, BatchRange range, bool last_of_shard);

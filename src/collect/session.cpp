@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/number_text.h"
 #include "collect/source.h"
+#include "engine/trace_geometry.h"
 #include "models/model_files.h"
 #include "tensor/dtype.h"
 #include "text/tokenizer/formats/tokenizer_path.h"
@@ -131,19 +132,27 @@ bool keeps_features(const std::string& dataset, int64_t row, uint64_t seed, doub
   return static_cast<double>(hash >> 11) * 0x1.0p-53 < fraction;
 }
 
+trace::Manifest manifest_of_model(const std::filesystem::path& model,
+                                  const models::ModelConfig& config,
+                                  const tensor::Compute& compute) {
+  trace::Manifest manifest;
+  manifest.model_type = config.model_type;
+  manifest.config_sha256 = models::config_digest(model);
+  if (fs::exists(text::tokenizer_path(model))) {
+    manifest.tokenizer_sha256 = text::tokenizer_digest(model);
+  }
+  manifest.dtype = tensor::dtype_name(compute.dtype);
+  manifest.quantization = tensor::quantization_name(compute.quantization.value());
+  manifest.geometry = engine::geometry_of(config);
+  manifest.router = config.router;
+  return manifest;
+}
+
 trace::Manifest planned_manifest(const Source& source) {
   const CollectOptions& options = source.options;
-  const engine::Engine& engine = source.engine;
-  trace::Manifest manifest;
+  trace::Manifest manifest = manifest_of_model(options.model, source.config, options.compute);
   manifest.model = model_name_of(options);
-  manifest.model_type = engine.model_type();
-  manifest.config_sha256 = models::config_digest(options.model);
-  manifest.tokenizer_sha256 = text::tokenizer_digest(options.model);
   manifest.weights = source.weights;
-  manifest.dtype = tensor::dtype_name(options.compute.dtype);
-  manifest.quantization = tensor::quantization_name(options.compute.quantization.value());
-  manifest.geometry = engine.geometry();
-  manifest.router = engine.router_spec();
   manifest.seed = options.seed;
   manifest.max_length = options.max_length;
   manifest.router_logits = options.record_logits;
@@ -163,6 +172,21 @@ trace::Manifest planned_manifest(const Source& source) {
     manifest.datasets.push_back(std::move(entry));
   }
   return manifest;
+}
+
+void keep_generation(const std::filesystem::path& directory, const Json& settings) {
+  const fs::path path = directory / kGenerationName;
+  if (!fs::exists(directory / trace::kManifestName)) {
+    if (!settings.is_null()) write_json_atomically(path, settings);
+    return;
+  }
+  const Json before{{"generation", fs::exists(path) ? read_json(path) : Json()}};
+  const auto difference = first_difference(before, Json{{"generation", settings}});
+  if (!difference) return;
+  throw UsageError(fmt::format(
+      "{} holds a trace made with other settings ({}: {} there, {} asked for); repeat the settings "
+      "it was started with, or choose another --output",
+      directory.string(), difference->path, difference->before, difference->now));
 }
 
 trace::Manifest resume_or_start(const std::filesystem::path& directory,

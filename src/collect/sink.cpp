@@ -70,7 +70,7 @@ void ShardSink::add(const BatchResult& batch) {
     trace::Trace trace;
     trace.dataset = manifest_.datasets[static_cast<size_t>(text.dataset)].name;
     trace.sample = text.row;
-    trace.prompt_tokens = static_cast<int32_t>(length);
+    trace.prompt_tokens = static_cast<int32_t>(text.prompt_tokens);
     trace.token_ids = text.ids;
     trace.experts = flat_rows<int32_t>(batch.experts, token, length);
     trace.gate_weights = flat_rows<uint16_t>(batch.gate_weights, token, length);
@@ -94,6 +94,18 @@ void ShardSink::finish_shard() {
     features_.reset();
   }
   manifest_.shards.push_back(std::move(entry));
+  trace::write_manifest(directory_, manifest_);
+}
+
+void ShardSink::plan(const trace::DatasetEntry& dataset) {
+  manifest_.datasets.front() = dataset;
+}
+
+void ShardSink::set_routers(const std::string& sha256) {
+  manifest_.routers_sha256 = sha256;
+}
+
+void ShardSink::begin() {
   trace::write_manifest(directory_, manifest_);
 }
 

@@ -18,8 +18,14 @@ class ShardSink {
   /// `manifest` is updated and rewritten after every shard.
   ShardSink(std::filesystem::path directory, trace::Manifest manifest);
 
+  /// Writes the manifest: a directory is never without its settings.
+  void begin();
   /// Batches arrive in trace order, their tensors ready to be read.
   void add(const BatchResult& batch);
+  /// What the only dataset is to be, where that turns out while it is read.
+  void plan(const trace::DatasetEntry& dataset);
+  /// Digest of the routers that lie beside the shards.
+  void set_routers(const std::string& sha256);
   /// Marks the trace complete.
   void complete();
 

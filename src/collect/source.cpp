@@ -7,7 +7,9 @@
 #include "base/gguf/gguf_header.h"
 #include "base/number_text.h"
 #include "base/stopwatch.h"
+#include "collect/continuation.h"
 #include "collect/memory_plan.h"
+#include "engine/memory_needs.h"
 #include "models/registry.h"
 #include "models/weights/quantized_checkpoint.h"
 #include "models/weights/weight_digests.h"
@@ -47,16 +49,42 @@ struct Choices {
   std::vector<int64_t> earlier;  ///< totals of the trace that is continued, see SamplingPlan
 };
 
+/// Tokens at which texts are cut: what is added must have positions, too.
+int64_t max_length_of(const CollectOptions& options, const models::ModelConfig& config,
+                      Logger& log) {
+  const int64_t added = options.generate ? options.generate->max_tokens : 0;
+  const int64_t most = config.max_positions - added;
+  if (most < 1) {
+    throw UsageError(
+        fmt::format("--generate {} leaves no token for a text: the model has {} "
+                    "positions; ask for at most {}",
+                    added, config.max_positions, config.max_positions - 1));
+  }
+  if (options.max_length <= most) return options.max_length;
+  log.warning("--max-length {} is more than the {} positions of the model{}; texts are cut at {}",
+              options.max_length, config.max_positions,
+              added > 0 ? fmt::format(", {} of which are for --generate", added) : "", most);
+  return most;
+}
+
+/// What continuing texts takes beside routing them: keys and values, lm_head, the last layer's
+/// experts.
+int64_t continuation_bytes(const models::ModelConfig& config, const CollectOptions& options) {
+  const tensor::Quantization quantization =
+      options.compute.quantization.value_or(tensor::Quantization::kNone);
+  const engine::MemoryNeeds needs =
+      engine::memory_needs(config, quantization, options.compute.dtype, options.compute.device);
+  const auto element = static_cast<int64_t>(c10::elementSize(options.compute.dtype));
+  return continuation_memory(config, options.compute, options.longest_text()).cache_bytes +
+         config.vocab_size * config.hidden_size * element + needs.layer_experts;
+}
+
 /// What is left open, chosen: by the run that is continued, or by the memory there is.
 Choices with_choices(const CollectOptions& options, Logger& log) {
   CollectOptions chosen = options;
   std::vector<int64_t> earlier;
   const models::ModelConfig config = models::read_model_config(options.model);
-  if (options.max_length > config.max_positions) {
-    log.warning("--max-length {} is more than the {} positions of the model; texts are cut there",
-                options.max_length, config.max_positions);
-    chosen.max_length = config.max_positions;
-  }
+  chosen.max_length = max_length_of(options, config, log);
   if (!options.output.empty() && fs::exists(options.output / trace::kManifestName)) {
     const trace::Manifest previous = trace::read_manifest(options.output);
     const bool collected = previous.batch_tokens > 0;  // imports have none
@@ -72,8 +100,9 @@ Choices with_choices(const CollectOptions& options, Logger& log) {
   MemoryPlanRequest request;
   request.compute = chosen.compute;
   request.batch_tokens = chosen.batch_tokens;
-  request.longest_text = chosen.max_length;
+  request.longest_text = chosen.longest_text();
   request.memory = usable_memory(request.compute.device, options.max_memory);
+  if (chosen.generate) request.memory -= continuation_bytes(config, chosen);
   request.host_memory = usable_memory(torch::kCPU, 0);
   const MemoryPlan plan = choose_memory_plan(config, request, options.model.string());
   log.info("{}", description(plan, request.memory, request.compute.device));
@@ -125,6 +154,7 @@ Source open_source(const CollectOptions& options, const RunContext& run) {
   const double found = clock.seconds();
   engine::Engine engine(weights, {.compute = chosen.compute,
                                   .offloaded_layers = offloaded_layers,
+                                  .routing_only = !chosen.generate,
                                   .random_weights = options.random_weights,
                                   .log = &run.log});
   std::vector<FileDigest> digests;
@@ -135,6 +165,7 @@ Source open_source(const CollectOptions& options, const RunContext& run) {
   run.log.info("weights loaded in {:.2f} s", loaded - found);
   const double plan_seconds = planned - ready;
   return {.options = std::move(chosen),
+          .config = std::move(config),
           .tokenizer = std::move(tokenizer),
           .engine = std::move(engine),
           .plan = std::move(plan),

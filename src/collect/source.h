@@ -16,6 +16,7 @@ namespace foregate::collect {
 /// A model ready to route, and the texts it is to route.
 struct Source {
   CollectOptions options;  ///< nothing in them is left to be chosen
+  models::ModelConfig config;
   text::Tokenizer tokenizer;
   engine::Engine engine;
   text::SamplingPlan plan;

@@ -17,12 +17,13 @@ struct TokenizedText {
   int64_t row = 0;
   std::vector<int32_t> ids;
   bool with_features = false;
+  int64_t prompt_tokens = 0;  ///< of `ids`; the model added the others
 };
 
 /// The texts of one shard, in trace order.
 struct ShardWork {
   int index = 0;
-  std::vector<TokenizedText> texts;
+  std::vector<TokenizedText> texts{};
 
   int64_t num_tokens() const;
   int64_t num_feature_texts() const;

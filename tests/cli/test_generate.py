@@ -5,11 +5,13 @@ import signal
 import subprocess
 import time
 
+import numpy
+import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from conftest import MODEL, TEXTS, fails, program, run
+from conftest import MODEL, TEXTS, contents, demo_data, fails, kill_when, manifest, program, run
 
 PROMPT = "The harbour was quiet before dawn, and the gulls"
 
@@ -20,6 +22,10 @@ def generate(*arguments, **options):
 
 def document(*arguments, **options):
     return json.loads(generate("--json", *arguments, **options).stdout)
+
+
+def rows_if_there(path):
+    return path.exists() and path.stat().st_size > 0
 
 
 def rows(path):
@@ -152,6 +158,90 @@ def test_a_resumed_run_refuses_other_weights(prompts, tmp_path):
     assert "cannot be checked" not in run(*command).stderr
 
 
+def traces(directory):
+    """Rows of a trace by sample."""
+    shards = [directory / shard["file"] for shard in manifest(directory)["shards"]]
+    found = [row for shard in shards for row in pq.read_table(shard).to_pylist()]
+    assert len({row["sample"] for row in found}) == len(found)
+    return {row["sample"]: row for row in sorted(found, key=lambda row: row["sample"])}
+
+
+def test_record_and_collect_write_what_is_generated(prompts, tmp_path):
+    output = tmp_path / "out.jsonl"
+    generate("--prompts", prompts, "-n", 20, "--batch", 3, "--output", output, "--record", tmp_path / "decoded",
+             "--record-also", "logits,features:0.5")
+    run("collect", "--model", MODEL, "--data", f"prompts={prompts}", "--traces", 6, "--generate", 20,
+        "--record", "logits,features", "--output", tmp_path / "collected")
+    decoded, collected = traces(tmp_path / "decoded"), traces(tmp_path / "collected")
+    tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
+    assert sorted(decoded) == sorted(collected) == list(range(6))
+    for row in rows(output):
+        prompt = tokenizer.encode(row["prompt"]).ids
+        theirs, ours = collected[row["row"]], decoded[row["row"]]
+        assert theirs["token_ids"] == prompt + row["ids"]
+        assert ours["token_ids"] == prompt + row["ids"][:-1]  # the last is not run
+        assert theirs["prompt_tokens"] == ours["prompt_tokens"] == len(prompt)
+        # Decided while decoding as in one pass over the whole text.
+        assert ours["experts"] == theirs["experts"][:len(ours["experts"])]
+        logits = numpy.array(ours["router_logits"], dtype=numpy.float32)
+        assert numpy.allclose(logits, theirs["router_logits"][:len(logits)], atol=2e-3)
+    about = manifest(tmp_path / "decoded")
+    assert about["complete"] and about["router_logits"]
+    for name in ("decoded", "collected"):
+        how = json.loads((tmp_path / name / "generation.json").read_text())
+        assert how["max_tokens"] == 20 and how["temperature"] == 0
+    features = [shard for shard in about["shards"] if "features" in shard]
+    recorded = load_file(tmp_path / "decoded" / features[0]["features"])
+    assert recorded["offsets"][-1] == recorded["router_inputs"].shape[0] == sum(
+        len(list(decoded.values())[i]["token_ids"]) for i in recorded["rows"])
+    # Phases apart.
+    run("analyze", "--traces", tmp_path / "collected", "--output", tmp_path / "report.html")
+    assert "generated after them, in the traces that" in (tmp_path / "report.html").read_text()
+
+
+def test_a_recorded_run_is_resumed(prompts, tmp_path):
+    options = ["--prompts", prompts, "-n", 30, "--temperature", 0.8, "--seed", 4, "--batch", 2]
+    generate(*options, "--record", tmp_path / "whole")
+    command = [program(), "generate", "--model", str(MODEL), *map(str, options), "--output", str(tmp_path / "out.jsonl"),
+               "--record", str(tmp_path / "cut")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not rows_if_there(tmp_path / "out.jsonl"):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, talk = process.communicate(timeout=120)
+    assert process.returncode == 130, talk
+    first = manifest(tmp_path / "cut")
+    assert not first["complete"] and 0 < sum(shard["rows"] for shard in first["shards"]) < 6
+    # A killed run may lose traces whose results are in the file: they are recorded again.
+    (lost,) = [shard["file"] for shard in first["shards"]]
+    (tmp_path / "cut" / lost).unlink()
+    first["shards"], first["datasets"][0]["traces"] = [], 0
+    (tmp_path / "cut" / "manifest.json").write_text(json.dumps(first))
+    subprocess.run(command, check=True, capture_output=True)
+    whole, cut = traces(tmp_path / "whole"), traces(tmp_path / "cut")
+    assert sorted(whole) == sorted(cut) == list(range(6)) and manifest(tmp_path / "cut")["complete"]
+    for name in ("token_ids", "prompt_tokens", "experts"):
+        assert [whole[i][name] for i in whole] == [cut[i][name] for i in whole], name
+    assert sorted(row["row"] for row in rows(tmp_path / "out.jsonl")) == list(range(6))
+    assert document(*options, "--record", tmp_path / "cut")["prompts"] == 0
+    fails("generate", "--model", MODEL, *options[:-4], "--seed", 5, "--record", tmp_path / "cut", code=2, saying=["seed"])
+
+
+def test_collect_goes_on_with_the_same_continuations(tmp_path):
+    command = ["collect", "--model", MODEL, *demo_data(["news-briefs", "film-reviews"]), "--traces", 6, "--max-length", 24,
+               "--generate", 12, "--temperature", 1, "--seed", 3, "--shard-traces", 2, "--output"]
+    run(*command, tmp_path / "whole")
+    killed = kill_when(lambda: len(list(tmp_path.glob("cut/*.parquet"))) > 0, [program(), *command, tmp_path / "cut"])
+    run(*command, tmp_path / "cut")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole"), f"killed: {killed}"
+    assert all(row["prompt_tokens"] <= 24 and len(row["token_ids"]) <= row["prompt_tokens"] + 12
+               for row in pq.read_table(tmp_path / "whole/part-00000.parquet").to_pylist())
+    fails(*command[:-5], "--seed", 3, "--shard-traces", 2, "--top-k", 3, "--output", tmp_path / "cut", code=2,
+          saying=["generation"])
+    fails(*command[:9], "--temperature", 1, "--output", tmp_path / "x", code=2, saying=["--generate"])
+    fails(*command[:7], "--generate", 2048, "--output", tmp_path / "x", code=2, saying=["--generate 2048", "at most 2047"])
+
+
 def test_interrupt_keeps_what_was_finished(tmp_path):
     output = tmp_path / "out.jsonl"
     data = f"{TEXTS / 'film-reviews.csv'}"
@@ -166,6 +256,31 @@ def test_interrupt_keeps_what_was_finished(tmp_path):
     assert process.returncode == 130, talk
     assert "run the same command again" in talk
     assert rows(output) and all(len(row["ids"]) == 200 for row in rows(output))
+
+
+def test_a_terminal_is_asked_line_by_line():
+    leader, follower = pty.openpty()
+    process = subprocess.Popen([program(), "generate", "--model", str(MODEL), "-n", "8"], stdin=follower,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    os.close(follower)
+    for line in ("Once", "", "The river below"):  # an empty line is asked again
+        os.write(leader, line.encode() + b"\n")
+        if line:
+            answer = generate("--prompt", line, "-n", 8).stdout
+            assert process.stdout.read(len(answer)) == answer
+    os.write(leader, b"\x04")  # Ctrl-D
+    rest, talk = process.communicate(timeout=60)
+    os.close(leader)
+    assert process.returncode == 0 and rest == "", talk
+    assert talk.startswith("> ") and talk.count("> ") == 4 and "16 tokens after" in talk
+
+
+def test_a_terminal_cannot_be_resumed(tmp_path):
+    leader, follower = pty.openpty()
+    for option in ("--output", "--record"):
+        fails("generate", "--model", MODEL, option, tmp_path / "x", stdin=follower, code=2, saying=[option, "no terminal"])
+    os.close(follower)
+    os.close(leader)
 
 
 def test_what_cannot_be_run_is_refused(prompts, tmp_path):

@@ -3,15 +3,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "base/files.h"
 #include "support/recorded_run.h"
 #include "support/temporary_folder.h"
+#include "support/test_files.h"
 
 namespace foregate::collect {
 namespace {
 
 using ::testing::AllOf;
+using testing::error_of;
 using ::testing::HasSubstr;
 
 class SessionTest : public ::testing::Test {
@@ -37,6 +41,26 @@ class SessionTest : public ::testing::Test {
 
 TEST_F(SessionTest, StartsInAnEmptyDirectory) {
   EXPECT_EQ(resume().model, "m");
+}
+
+TEST_F(SessionTest, TextsGoOnAsTheyBegan) {
+  const Json settings{{"max_tokens", 5}, {"seed", 1}};
+  keep_generation(folder_, settings);
+  trace::write_manifest(folder_, planned_);
+  EXPECT_NO_THROW(keep_generation(folder_, settings));
+  const Json other{{"max_tokens", 5}, {"seed", 2}};
+  EXPECT_THAT(error_of([&] { keep_generation(folder_, other); }),
+              AllOf(HasSubstr("generation.seed"), HasSubstr("1 there, 2 asked for")));
+  EXPECT_THAT(error_of([&] { keep_generation(folder_, Json()); }), HasSubstr("generation"));
+}
+
+TEST_F(SessionTest, TextsThatAreNotContinuedAreNotLater) {
+  keep_generation(folder_, Json());
+  EXPECT_TRUE(fs::is_empty(folder_));
+  trace::write_manifest(folder_, planned_);
+  EXPECT_NO_THROW(keep_generation(folder_, Json()));
+  const Json settings{{"max_tokens", 5}, {"seed", 1}};
+  EXPECT_THROW(keep_generation(folder_, settings), UsageError);
 }
 
 TEST_F(SessionTest, RemovesWhatNoManifestNames) {

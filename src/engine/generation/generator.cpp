@@ -9,6 +9,7 @@
 #include <list>
 
 #include "base/error.h"
+#include "base/number_text.h"
 #include "engine/generation/text_stream.h"
 
 namespace foregate::engine {
@@ -26,18 +27,6 @@ int64_t pieces(int64_t count, int64_t size) {
 }
 
 }  // namespace
-
-const char* finish_reason_name(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kLength:
-      return "length";
-    case FinishReason::kStop:
-      return "stop";
-    case FinishReason::kInterrupted:
-      return "interrupted";
-  }
-  throw std::logic_error("a finish reason without a name");
-}
 
 // A text on its way. It lives on while it waits for room.
 struct Generator::GrowingText {
@@ -74,7 +63,8 @@ class Generator::Run {
         cache_(generator.cache_),
         next_(next),
         listener_(listener),
-        observer_(observer) {}
+        observer_(observer),
+        most_tokens_(generator.options_.step_tokens) {}
   ~Run() {
     for (GrowingText& text : running_) cache_.close(text.sequence);
   }
@@ -111,7 +101,7 @@ class Generator::Run {
   void plan() {
     parts_.clear();
     reserved_ = 0;
-    budget_ = generator_.options_.step_tokens;
+    budget_ = most_tokens_;
     for (Place text = running_.begin(); text != running_.end(); ++text) {
       const int64_t count = std::min(pending(*text), budget_);
       if (count == 0 || !make_room(text, count)) break;  // without room it waits now, the last
@@ -146,7 +136,7 @@ class Generator::Run {
   bool has_room_to_begin(const GrowingText& text) const {
     int64_t ahead = text.num_tokens();
     for (const GrowingText& other : running_) ahead += pending(other);
-    const int64_t steps = pieces(ahead, generator_.options_.step_tokens);
+    const int64_t steps = pieces(ahead, most_tokens_);
     int64_t pages = pieces(text.num_tokens() + 1, cache_.page_tokens());
     for (const GrowingText& other : running_) {
       const int64_t growth = std::min(steps, other.tokens_left());
@@ -182,18 +172,20 @@ class Generator::Run {
 
   void step() {
     StepBatch batch;
+    std::vector<StepPart> told;
     int64_t decoded = 0;
     for (const Part& part : parts_) {
       const int64_t first = cache_.length(part.text->sequence);
-      batch.add(part.text->sequence,
-                std::span(part.text->tokens)
-                    .subspan(static_cast<size_t>(first), static_cast<size_t>(part.tokens)));
+      told.push_back({part.text->result.id, first,
+                      std::span(part.text->tokens)
+                          .subspan(static_cast<size_t>(first), static_cast<size_t>(part.tokens))});
+      batch.add(part.text->sequence, told.back().ids);
       if (first >= part.text->result.prompt_tokens) decoded += part.tokens;
     }
+    listener_.on_step(told);
     const Clock::time_point began = Clock::now();
-    const torch::Tensor logits = generator_.engine_.step(batch, observer_, &cache_)
-                                     .next_token_logits.to(torch::kCPU)
-                                     .contiguous();
+    const torch::Tensor logits = logits_after(batch);
+    if (!logits.defined()) return;  // the next plan is smaller
     const Clock::time_point ended = Clock::now();
     count_step(batch.num_tokens(), decoded, seconds_since(began, ended));
     const auto vocab = static_cast<size_t>(logits.size(1));
@@ -202,6 +194,22 @@ class Generator::Run {
       if (pending(*part.text) == 0) choose(part.text, {row, vocab}, ended);
       row += vocab;
     }
+  }
+
+  // Undefined if the step did not fit into memory.
+  torch::Tensor logits_after(const StepBatch& batch) {
+    try {
+      return generator_.engine_.step(batch, observer_, &cache_)
+          .next_token_logits.to(torch::kCPU)
+          .contiguous();
+    } catch (const OutOfMemoryError&) {
+      if (batch.num_tokens() < 2) throw;
+    }
+    most_tokens_ = batch.num_tokens() / 2;
+    generator_.options_.log->warning(
+        "out of memory with {} tokens at once; going on with at most {}",
+        with_commas(batch.num_tokens()), with_commas(most_tokens_));
+    return {};
   }
 
   void count_step(int64_t tokens, int64_t decoded, double seconds) {
@@ -279,6 +287,7 @@ class Generator::Run {
   std::list<GrowingText> running_;  ///< by when they were taken up
   std::list<GrowingText> waiting_;  ///< made room for others, and perhaps a new one
   bool no_more_ = false;
+  int64_t most_tokens_;      ///< of a step; fewer once one ran out of memory
   std::vector<Part> parts_;  ///< of the next step
   int64_t reserved_ = 0;     ///< pages that they take
   int64_t budget_ = 0;       ///< tokens that the step may still have

@@ -18,6 +18,7 @@ struct GeneratorOptions {
   int64_t max_sequences = 8;  ///< texts that grow at once
   int64_t step_tokens = 512;  ///< of one step; longer prompts take several
   int64_t page_tokens = KvCache::kPageTokens;
+  Logger* log = &silent_run().log;  ///< told when a step did not fit into memory
 };
 
 /// What a run took. Steps that hold tokens of prompts and generated ones count for both, by their
@@ -38,7 +39,8 @@ struct GenerationStats {
 
 /// Continues prompts, several at once: whenever a text ends, the next prompt takes its place in the
 /// running batch (Yu et al. 2022, Orca). If keys and values run out of room, the text that was
-/// taken up last waits and is run again.
+/// taken up last waits and is run again. A step that runs out of memory is run again in two, and
+/// later ones are no larger.
 class Generator {
  public:
   /// What a token adds to a text, in bytes; nothing for special tokens.
@@ -56,7 +58,8 @@ class Generator {
   std::string refusal(const GenerationRequest& request) const;
 
   /// Runs what `next` gives until there is no more, or a stop is asked for: then texts that are
-  /// under way end where they are. Throws DataError for a request that refusal() refuses.
+  /// under way end where they are. Throws DataError for a request that refusal() refuses,
+  /// OutOfMemoryError if not even a step of one token fits.
   GenerationStats run(const NextRequest& next, GenerationListener& listener, const StopToken& stop,
                       EngineObserver& observer);
 

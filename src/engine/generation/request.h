@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "engine/generation/sampler.h"
 
 namespace foregate::engine {
@@ -21,6 +23,9 @@ struct GenerationRequest {
   std::vector<std::string> stop_strings;  ///< end the text in front of them
   int64_t logprobs = -1;                  ///< with so many alternatives; -1: none
 };
+
+/// All of it that tells which tokens follow a prompt: a resumed run must have the same.
+Json settings_json(const GenerationRequest& request);
 
 enum class FinishReason : uint8_t {
   kLength,  ///< max_tokens or the context limit
@@ -40,10 +45,20 @@ struct GenerationResult {
   double seconds_to_first_token = 0;  ///< from when the request was taken up
 };
 
+/// What a step runs of one text.
+struct StepPart {
+  int64_t id = 0;                ///< of its request
+  int64_t first = 0;             ///< place of the first of `ids` in prompt and generated text
+  std::span<const int32_t> ids;  ///< valid during the call
+};
+
 /// Sees texts as they come.
 class GenerationListener {
  public:
   virtual ~GenerationListener() = default;
+  /// These tokens are run next, in this order. Tokens that were run before come again when their
+  /// text had to make room, or the step did not fit into memory.
+  virtual void on_step(std::span<const StepPart> /*parts*/) {}
   /// More of request `id`'s text, valid UTF-8.
   virtual void on_text(int64_t /*id*/, std::string_view /*text*/) {}
   virtual void on_result(const GenerationResult& result) = 0;

@@ -9,8 +9,10 @@
 #include <nlohmann/json.hpp>
 
 #include "../model_test.h"
+#include "base/error.h"
 #include "base/json.h"
 #include "base/random.h"
+#include "support/recorded_run.h"
 #include "support/test_files.h"
 
 namespace foregate::engine {
@@ -306,6 +308,54 @@ TEST_F(GeneratorTest, EndsInOrderWhenAsked) {
     EXPECT_EQ(result.finish_reason, FinishReason::kInterrupted);
     EXPECT_EQ(result.ids, Ids(free.begin(), free.begin() + 5));
   }
+}
+
+// A device that has room for steps of so many tokens.
+class SmallDevice : public EngineObserver {
+ public:
+  explicit SmallDevice(int64_t most) : most_(most) {}
+  void on_router(const RouterEvent& event) override {
+    largest = std::max(largest, event.logits.size(0));
+    if (event.moe_layer == 1 && event.logits.size(0) > most_) throw OutOfMemoryError("too much");
+  }
+  int64_t largest = 0;
+
+ private:
+  int64_t most_;
+};
+
+TEST_F(GeneratorTest, AStepThatDoesNotFitIsRunInSmallerOnes) {
+  std::vector<GenerationRequest> requests;
+  for (int64_t id = 0; id < 6; ++id) requests.push_back(request(id, Ids(11, 3 + id), 9));
+  const Ran expected = run(generator_, requests);
+  size_t next = 0;
+  Collected collected;
+  SmallDevice device(3);
+  testing::RecordedRun log;
+  Generator generator(engine_,
+                      {.cache_bytes = 1024 * engine_.cache_bytes_per_token(),
+                       .max_sequences = 4,
+                       .log = &log.context().log},
+                      word);
+  generator.run(
+      [&]() -> std::optional<GenerationRequest> {
+        return next == requests.size() ? std::nullopt : std::optional(requests[next++]);
+      },
+      collected, silent_run().stop, device);
+  EXPECT_EQ(device.largest, 44);
+  for (const auto& [id, result] : expected.results)
+    EXPECT_EQ(collected.results[id].ids, result.ids);
+  EXPECT_EQ(log.messages(),
+            (std::vector<std::string>{
+                "warning: out of memory with 44 tokens at once; going on with at most 22",
+                "warning: out of memory with 22 tokens at once; going on with at most 11",
+                "warning: out of memory with 11 tokens at once; going on with at most 5",
+                "warning: out of memory with 5 tokens at once; going on with at most 2"}));
+  SmallDevice none(0);
+  next = 0;
+  EXPECT_THROW(generator.run([&]() -> std::optional<GenerationRequest> { return requests[0]; },
+                             collected, silent_run().stop, none),
+               OutOfMemoryError);
 }
 
 TEST_F(GeneratorTest, Counts) {
