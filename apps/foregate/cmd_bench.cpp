@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/files.h"
 #include "base/number_text.h"
+#include "bench_generate.h"
 #include "collect/benchmark.h"
 #include "commands.h"
 #include "model_options.h"
@@ -24,6 +25,7 @@ constexpr const char* kFooter =
     "  foregate bench collect\n"
     "  foregate bench collect --traces 512 --longest 256 --json\n"
     "  foregate bench collect --device cuda --quantize int8 --max-memory 17GB\n"
+    "  foregate bench generate\n"
     "Nothing is downloaded: the weights are drawn on the device, the texts are made up and removed "
     "again.";
 
@@ -142,6 +144,7 @@ void add_bench_command(CLI::App& app, const RunContext& run) {
       ->capture_default_str();
   collect->add_flag("--json", arguments->json, "Print the result as one JSON document");
   collect->callback([arguments, &run] { run_bench_collect(*arguments, run); });
+  add_bench_generate(*bench, run);
 }
 
 }  // namespace foregate

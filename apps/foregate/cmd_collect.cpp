@@ -87,7 +87,7 @@ void set_continuation(Arguments& arguments, Logger& log) {
   const engine::GenerationDefaults defaults = read_defaults(options.model, log);
   options.generate =
       parse_sampling(arguments.sampling, defaults,
-                     models::read_model_config(options.model / "config.json").vocab_size);
+                     models::read_model_config(options.model).vocab_size);
   options.generate->seed = options.seed;
   options.generate->max_tokens = *arguments.generate;
 }

@@ -22,10 +22,6 @@ Json quantile(std::vector<double> values, double share) {
   return values[rank];
 }
 
-Json quantiles(const std::vector<double>& values) {
-  return {{"p50", quantile(values, 0.5)}, {"p95", quantile(values, 0.95)}};
-}
-
 Json rate(int64_t count, double seconds) {
   return count > 0 && seconds > 0 ? Json(static_cast<double>(count) / seconds) : Json();
 }
@@ -55,6 +51,10 @@ Json logprobs_json(const engine::TokenLogprobs& logprobs, const text::Tokenizer*
 }
 
 }  // namespace
+
+Json quantiles(const std::vector<double>& values) {
+  return {{"p50", quantile(values, 0.5)}, {"p95", quantile(values, 0.95)}};
+}
 
 Json generation_row(const engine::GenerationResult& result, const std::string& prompt,
                     const text::Tokenizer* tokenizer) {

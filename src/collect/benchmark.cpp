@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/scratch_directory.h"
 #include "engine/roofline.h"
 #include "models/benchmark_models.h"
 #include "models/registry.h"
@@ -11,26 +12,6 @@ namespace foregate::collect {
 namespace {
 
 constexpr uint64_t kSeed = 1;
-
-/// A directory that is there while this is.
-class ScratchDirectory {
- public:
-  explicit ScratchDirectory(const fs::path& path) : path_(path) {
-    if (fs::exists(path)) {
-      throw UsageError(path.string() + " exists; name a directory that may be made and removed");
-    }
-    fs::create_directories(path);
-  }
-  ~ScratchDirectory() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-
- private:
-  fs::path path_;
-};
 
 void check_benchmark_options(const BenchmarkOptions& options) {
   if (options.shortest < 4 || options.longest < options.shortest) {
