@@ -21,6 +21,7 @@ void add_import_command(CLI::App& app, const RunContext& run);
 void add_export_command(CLI::App& app, const RunContext& run);
 void add_train_command(CLI::App& app, const RunContext& run);
 void add_evaluate_command(CLI::App& app, const RunContext& run);
+void add_simulate_command(CLI::App& app, const RunContext& run);
 void add_analyze_command(CLI::App& app, const RunContext& run);
 
 }  // namespace foregate

@@ -17,8 +17,8 @@ namespace {
 
 constexpr const char* kDescription =
     "foregate tells which experts a Mixture-of-Experts language model is about to route to.\n"
-    "It collects routing traces, trains and evaluates predictors on them, and reports on the "
-    "routing.";
+    "It collects routing traces, trains and evaluates predictors on them, reports on the routing, "
+    "and simulates\nwhat they gain where experts do not fit into the card's memory.";
 
 constexpr const char* kFooter =
     "examples:\n"
@@ -28,6 +28,7 @@ constexpr const char* kFooter =
     "  foregate train --traces traces --predictor statistics --lead layer-1 --output predictor\n"
     "  foregate evaluate --traces traces --predictor predictor --predictor frequency\n"
     "  foregate analyze --traces traces --output report.html\n"
+    "  foregate simulate --traces traces --budget 30% --hardware rtx4090 --expert-size 17MB\n"
     "  foregate generate --model MODEL_DIR --prompt 'Once upon a time'\n"
     "`foregate COMMAND --help` shows a command's options. Results go to stdout, talk to stderr.\n"
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
@@ -80,6 +81,7 @@ int run(Terminal& terminal, int argc, char** argv) {
   add_train_command(app, terminal.context());
   add_evaluate_command(app, terminal.context());
   add_analyze_command(app, terminal.context());
+  add_simulate_command(app, terminal.context());
   add_bench_command(app, terminal.context());
   require_known_command(app, argc, argv);
   const tensor::BriefWaits brief_waits;

@@ -6,7 +6,7 @@ import pytest
 from conftest import fails, run
 
 COMMANDS = [("pull",), ("collect",), ("import",), ("export",), ("tokenize",), ("inspect",), ("train",), ("evaluate",),
-            ("analyze",), ("generate",), ("bench", "collect"), ("bench", "generate")]
+            ("analyze",), ("generate",), ("simulate",), ("bench", "collect"), ("bench", "generate")]
 OPTION = re.compile(r"^  (?:-\w,)?(--[\w-]+) ([A-Z]+)\b", re.MULTILINE)
 
 

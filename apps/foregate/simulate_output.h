@@ -1,0 +1,46 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "offload/replay/sweep.h"
+#include "offload/time/timed_sweep.h"
+#include "simulate_options.h"
+
+namespace foregate {
+
+/// The tables and the JSON of `simulate`.
+
+/// Hits of every policy and budget, and its misses beside those of Belady's optimum.
+std::string hit_tables(const offload::SweepResult& result, const std::vector<Budget>& budgets);
+Json sweep_json(const offload::SweepResult& result, const std::vector<Budget>& budgets);
+
+/// One configuration that was run against the clock, by name.
+struct TimedRow {
+  std::string budget;
+  std::string predictor;  ///< empty: on demand
+  offload::TimedCell cell;
+  offload::TimedOutcome outcome;
+
+  double tokens_per_second() const;  ///< NaN without a result
+};
+
+std::string timed_table(const std::vector<TimedRow>& rows);
+Json timed_json(const std::vector<TimedRow>& rows);
+/// "30% with lrfu-8, oracle-4: 25.1 tokens/s"
+std::string row_name(const TimedRow& row);
+
+/// Spans of a timeline, written as a Chrome trace, which Perfetto opens.
+class TimelineFile {
+ public:
+  offload::TimelineSpan recorder();
+  /// Throws EnvironmentError.
+  void write(const std::filesystem::path& path) const;
+
+ private:
+  std::vector<Json> events_;
+};
+
+}  // namespace foregate
