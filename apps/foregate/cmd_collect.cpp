@@ -85,9 +85,8 @@ void set_continuation(Arguments& arguments, Logger& log) {
     return;
   }
   const engine::GenerationDefaults defaults = read_defaults(options.model, log);
-  options.generate =
-      parse_sampling(arguments.sampling, defaults,
-                     models::read_model_config(options.model).vocab_size);
+  options.generate = parse_sampling(arguments.sampling, defaults,
+                                    models::read_model_config(options.model).vocab_size);
   options.generate->seed = options.seed;
   options.generate->max_tokens = *arguments.generate;
 }

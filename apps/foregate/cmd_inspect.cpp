@@ -4,9 +4,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/containers/gguf_header.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "base/gguf/gguf_header.h"
 #include "base/number_text.h"
 #include "base/run_context.h"
 #include "commands.h"

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "base/containers/gguf_header.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "base/gguf/gguf_header.h"
 #include "base/number_text.h"
 #include "base/stopwatch.h"
 #include "collect/continuation.h"

@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/containers/gguf_header.h"
 #include "base/files.h"
-#include "base/gguf/gguf_header.h"
 #include "base/hash.h"
 #include "models/gguf/gguf_checkpoint.h"
 #include "models/gguf/gguf_config.h"

@@ -18,7 +18,7 @@ namespace foregate::models {
 /// What describes a model: its config.json, or what a GGUF file says as one.
 struct ConfigDocument {
   std::shared_ptr<const Json> json;
-  std::string where;  ///< for errors
+  std::string where;                              ///< for errors
   std::optional<std::filesystem::path> folder{};  ///< that config.json lies in
 
   JsonReader reader() const { return {*json, where}; }

@@ -7,8 +7,8 @@
 #include <memory>
 #include <string>
 
+#include "base/containers/safetensors_header.h"
 #include "base/files.h"
-#include "base/safetensors_header.h"
 #include "scoring/weights.h"
 
 namespace foregate::scoring {

@@ -1,4 +1,4 @@
-#include "base/csv_parser.h"
+#include "base/encoding/csv_parser.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "base/gguf/gguf_header.h"
+#include "base/containers/gguf_header.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

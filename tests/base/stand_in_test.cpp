@@ -5,11 +5,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/containers/safetensors_header.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "base/safetensors_header.h"
 #include "support/temporary_folder.h"
 #include "support/test_files.h"
 

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "base/containers/safetensors_header.h"
 #include "base/files.h"
 #include "base/hash.h"
-#include "base/safetensors_header.h"
 
 namespace foregate::testing {
 

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/cuda.h>
 
-#include "base/safetensors_header.h"
+#include "base/containers/safetensors_header.h"
 #include "support/test_files.h"
 #include "tensor/device/gpus.h"
 #include "tensor/dtype.h"

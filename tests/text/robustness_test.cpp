@@ -1,5 +1,5 @@
 // Random bytes must come out as rows read, rows skipped, or a foregate error.
-#include "base/csv_parser.h"
+#include "base/encoding/csv_parser.h"
 #include "base/random.h"
 #include "text/datasets/json_scan.h"
 #include "text/text_fixture.h"

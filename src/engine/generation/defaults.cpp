@@ -6,7 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "base/gguf/gguf_header.h"
+#include "base/containers/gguf_header.h"
 #include "base/json.h"
 #include "models/model_files.h"
 

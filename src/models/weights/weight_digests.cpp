@@ -4,10 +4,10 @@
 #include <span>
 #include <string_view>
 
+#include "base/containers/gguf_header.h"
+#include "base/containers/safetensors_header.h"
 #include "base/files.h"
-#include "base/gguf/gguf_header.h"
 #include "base/hash.h"
-#include "base/safetensors_header.h"
 #include "tensor/files/checkpoint.h"
 
 namespace foregate::models {

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/containers/gguf_header.h"
 #include "base/error.h"
-#include "base/gguf/gguf_header.h"
 #include "base/json.h"
 #include "tensor/files/gguf_split.h"
 #include "tensor/files/safetensors.h"

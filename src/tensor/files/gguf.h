@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/containers/gguf_header.h"
 #include "base/files.h"
-#include "base/gguf/gguf_header.h"
 #include "tensor/files/gguf_blocks.h"
 #include "tensor/files/tensor_file.h"
 

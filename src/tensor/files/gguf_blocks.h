@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "base/gguf/gguf_types.h"
+#include "base/containers/gguf_types.h"
 
 namespace foregate::tensor {
 

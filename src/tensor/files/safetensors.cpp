@@ -2,8 +2,8 @@
 
 #include <fmt/core.h>
 
+#include "base/containers/safetensors_header.h"
 #include "base/error.h"
-#include "base/safetensors_header.h"
 #include "tensor/dtype.h"
 #include "tensor/files/mapped_pages.h"
 

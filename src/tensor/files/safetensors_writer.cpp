@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <set>
 
+#include "base/containers/safetensors_header.h"
 #include "base/error.h"
-#include "base/safetensors_header.h"
 #include "tensor/dtype.h"
 #include "tensor/files/safetensors.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/csv_parser.h"
+#include "base/encoding/csv_parser.h"
 #include "text/datasets/columns.h"
 
 namespace foregate::text {

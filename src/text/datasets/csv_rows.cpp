@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "base/csv_parser.h"
+#include "base/encoding/csv_parser.h"
 #include "base/error.h"
 #include "base/text_file.h"
 #include "text/datasets/csv_dialect.h"

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/containers/gguf_header.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "base/gguf/gguf_header.h"
 #include "base/stand_in.h"
 #include "text/tokenizer/formats/gguf_tokenizer.h"
 #include "text/tokenizer/formats/tiktoken.h"

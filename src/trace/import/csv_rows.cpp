@@ -4,7 +4,7 @@
 #include <charconv>
 #include <map>
 
-#include "base/csv_parser.h"
+#include "base/encoding/csv_parser.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/text_file.h"

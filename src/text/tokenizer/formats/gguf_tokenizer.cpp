@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/containers/gguf_header.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "base/gguf/gguf_header.h"
 #include "text/tokenizer/formats/named_splits.h"
 #include "text/tokenizer/formats/ranked_merges.h"
 #include "text/unicode/utf8.h"

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/containers/gguf_header.h"
 #include "base/files.h"
-#include "base/gguf/gguf_header.h"
 #include "base/hash.h"
 #include "text/tokenizer/formats/tiktoken.h"
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/gguf/gguf_header.h"
+#include "base/containers/gguf_header.h"
 
 namespace foregate {
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/gguf/gguf_types.h"
+#include "base/containers/gguf_types.h"
 
 namespace foregate {
 

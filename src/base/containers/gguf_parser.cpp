@@ -1,4 +1,4 @@
-#include "base/gguf/gguf_parser.h"
+#include "base/containers/gguf_parser.h"
 
 #include <fmt/core.h>
 #include <fmt/ranges.h>
@@ -10,9 +10,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/containers/safetensors_header.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "base/safetensors_header.h"
 #include "base/stand_in.h"
 
 namespace foregate {

@@ -1,4 +1,4 @@
-#include "base/gguf/gguf_header.h"
+#include "base/containers/gguf_header.h"
 
 #include <fmt/core.h>
 
@@ -11,9 +11,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/containers/gguf_parser.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "base/gguf/gguf_parser.h"
 #include "base/hash.h"
 #include "base/json.h"
 

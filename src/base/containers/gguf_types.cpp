@@ -1,4 +1,4 @@
-#include "base/gguf/gguf_types.h"
+#include "base/containers/gguf_types.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "base/safetensors_header.h"
+#include "base/containers/safetensors_header.h"
 
 #include <fmt/core.h>
 #include <fmt/ranges.h>
