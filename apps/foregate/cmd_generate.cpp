@@ -145,7 +145,7 @@ Outputs open_outputs(const Arguments& arguments, const Job& job, Logger& log) {
     throw UsageError("--record-also is given without --record DIR; give it, too");
   }
   if (arguments.output.empty() && arguments.record.empty()) return outputs;
-  if (job.source->sha256().empty()) {
+  if (job.source->interactive()) {
     throw UsageError(
         fmt::format("{} needs --prompt, --prompts, or standard input that is no terminal",
                     arguments.output.empty() ? "--record" : "--output"));
@@ -172,11 +172,16 @@ int64_t cache_bytes(const Arguments& arguments, const engine::Engine& engine, in
   return free > 0 ? std::min(useful, free) : useful;
 }
 
-engine::GeneratorOptions generator_options(const Arguments& arguments, const engine::Engine& engine,
-                                           Logger& log) {
-  const bool on_cpu = engine.device().is_cpu();
-  const int64_t sequences =
-      arguments.batch > 0 ? arguments.batch : (on_cpu ? kCpuSequences : kGpuSequences);
+// Texts that grow at once. Where each answer is waited for, a second prompt never comes.
+int64_t sequences_at_once(const Arguments& arguments, const Job& job) {
+  if (job.source->interactive()) return 1;
+  if (arguments.batch > 0) return arguments.batch;
+  return job.compute.device.is_cpu() ? kCpuSequences : kGpuSequences;
+}
+
+engine::GeneratorOptions generator_options(const Arguments& arguments, const Job& job,
+                                           const engine::Engine& engine, Logger& log) {
+  const int64_t sequences = sequences_at_once(arguments, job);
   return {.cache_bytes = cache_bytes(arguments, engine, sequences),
           .max_sequences = sequences,
           .step_tokens = step_tokens(engine.device()),
@@ -286,7 +291,8 @@ void run_generate(const Arguments& arguments, const RunContext& run) {
   engine::Engine engine(job.model, {.compute = job.compute, .routing_only = false});
   engine::Generator::TokenBytes token_bytes;
   if (job.tokenizer) token_bytes = [&](int32_t id) { return job.tokenizer->token_bytes(id); };
-  engine::Generator generator(engine, generator_options(arguments, engine, run.log), token_bytes);
+  engine::Generator generator(engine, generator_options(arguments, job, engine, run.log),
+                              token_bytes);
   GenerationResults results(form_of(arguments, job), job.tokenizer ? &*job.tokenizer : nullptr,
                             outputs.file.get(), outputs.trace.get());
   if (outputs.file) {

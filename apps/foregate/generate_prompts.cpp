@@ -45,13 +45,17 @@ class TerminalPrompts : public PromptSource {
     std::string line;
     do {
       std::fputs("> ", stderr);
-      if (!std::getline(std::cin, line)) return false;
+      if (!std::getline(std::cin, line)) {
+        std::fputs("\n", stderr);  // what is said next does not stand behind the question
+        return false;
+      }
     } while (text::is_blank(text::replace_invalid_utf8(line)));
     prompt = {.row = row_++, .text = line, .ids = {}};
     return true;
   }
   std::string description() const override { return "the terminal"; }
   std::string sha256() const override { return {}; }
+  bool interactive() const override { return true; }
 
  private:
   int64_t row_ = 0;

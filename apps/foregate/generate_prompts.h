@@ -25,8 +25,10 @@ class PromptSource {
   virtual bool next(Prompt& prompt) = 0;
   /// "column 'text' of prompts.csv"
   virtual std::string description() const = 0;
-  /// SHA-256 of all that prompts are read from; empty for a terminal.
+  /// SHA-256 of all that prompts are read from; empty if interactive().
   virtual std::string sha256() const = 0;
+  /// Whether somebody waits for each answer before giving the next prompt.
+  virtual bool interactive() const { return false; }
   /// Whether prompts come as ids.
   virtual bool gives_ids() const { return false; }
   /// Rows that were no prompts, by reason.

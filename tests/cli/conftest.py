@@ -56,8 +56,12 @@ def demo_data(names=None):
 def kill_when(condition, command, after=0.0):
     """Starts a command and kills it with SIGKILL `after` seconds after the condition holds; whether it was killed."""
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
     while process.poll() is None and not condition():
         time.sleep(0.002)
+        if time.monotonic() > deadline:
+            process.kill()
+            pytest.fail(f"neither ended nor came to where it is killed: {command}")
     try:
         process.wait(timeout=after)
         return False

@@ -1,5 +1,8 @@
 """The generate command. What it generates is compared with transformers in tests/engine."""
 import json
+import os
+import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -205,7 +208,8 @@ def test_a_recorded_run_is_resumed(prompts, tmp_path):
     command = [program(), "generate", "--model", str(MODEL), *map(str, options), "--output", str(tmp_path / "out.jsonl"),
                "--record", str(tmp_path / "cut")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not rows_if_there(tmp_path / "out.jsonl"):
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline and not rows_if_there(tmp_path / "out.jsonl"):
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
     _, talk = process.communicate(timeout=120)
@@ -249,7 +253,7 @@ def test_interrupt_keeps_what_was_finished(tmp_path):
                "--output", str(output)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline and not (output.exists() and output.stat().st_size):
+    while process.poll() is None and time.monotonic() < deadline and not rows_if_there(output):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, talk = process.communicate(timeout=120)
@@ -258,21 +262,35 @@ def test_interrupt_keeps_what_was_finished(tmp_path):
     assert rows(output) and all(len(row["ids"]) == 200 for row in rows(output))
 
 
+def read(pipe, size, seconds=60):
+    """So many bytes of a process that is still running."""
+    said = b""
+    while len(said) < size:
+        assert select.select([pipe], [], [], seconds)[0], f"nothing more behind {said}"
+        part = os.read(pipe.fileno(), size - len(said))
+        assert part, f"ended behind {said}"
+        said += part
+    return said.decode()
+
+
 def test_a_terminal_is_asked_line_by_line():
+    answers = {line: generate("--prompt", line, "-n", 8).stdout for line in ("Once", "The river below")}
     leader, follower = pty.openpty()
     process = subprocess.Popen([program(), "generate", "--model", str(MODEL), "-n", "8"], stdin=follower,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     os.close(follower)
-    for line in ("Once", "", "The river below"):  # an empty line is asked again
-        os.write(leader, line.encode() + b"\n")
-        if line:
-            answer = generate("--prompt", line, "-n", 8).stdout
-            assert process.stdout.read(len(answer)) == answer
-    os.write(leader, b"\x04")  # Ctrl-D
-    rest, talk = process.communicate(timeout=60)
-    os.close(leader)
-    assert process.returncode == 0 and rest == "", talk
-    assert talk.startswith("> ") and talk.count("> ") == 4 and "16 tokens after" in talk
+    try:
+        for line in ("Once", "", "The river below"):  # an empty line is asked again
+            os.write(leader, line.encode() + b"\n")
+            if line:
+                assert read(process.stdout, len(answers[line].encode())) == answers[line]
+        os.write(leader, b"\x04")  # Ctrl-D
+        rest, talk = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        os.close(leader)
+    assert process.returncode == 0 and rest == b"", talk
+    assert talk.startswith(b"> ") and talk.count(b"> ") == 4 and b"16 tokens after" in talk
 
 
 def test_a_terminal_cannot_be_resumed(tmp_path):
