@@ -29,9 +29,18 @@ std::optional<fs::path> find_snapshot(const RepoId& repo, const Environment& env
   return cache.snapshot(*commit);
 }
 
-/// Whoever looks for a name with '/' may mean a repository; "config.jsn" is a slip of the finger.
 bool has_owner(const std::string& name) {
   return name.find('/') != std::string::npos;
+}
+
+bool is_called_gguf(const std::string& name) {
+  return name.ends_with(".gguf");
+}
+
+/// Whoever looks for a name with '/' may mean a repository; "config.jsn" is a slip of the finger,
+/// and "models/tiny.gguf" a file that is not there.
+bool may_be_repository(const std::string& name) {
+  return has_owner(name) && !is_called_gguf(name);
 }
 
 [[noreturn]] void throw_not_here(const std::string& name, const char* kind, const char* command,
@@ -94,7 +103,7 @@ void require_files(const fs::path& model, const std::string& name, const ModelNe
 /// "OWNER/NAME/FILE.gguf": a file of a repository of GGUF files, which hold a model each. Nothing
 /// if it is not spelled like that.
 std::optional<fs::path> find_gguf(const std::string& argument, const Environment& environment) {
-  if (!argument.ends_with(".gguf")) return std::nullopt;
+  if (!is_called_gguf(argument)) return std::nullopt;
   const size_t first = std::min(argument.find('/'), argument.size());
   const size_t second = argument.find('/', first + 1);
   if (second == std::string::npos) return std::nullopt;
@@ -123,7 +132,7 @@ fs::path find_model(const std::string& argument, const ModelNeeds& needs,
   if (const auto file = find_gguf(argument, environment)) return *file;
   if (!RepoId::is_valid(name)) return argument;
   const auto snapshot = find_snapshot({RepoKind::kModel, name}, environment);
-  if (!snapshot && !has_owner(name)) return argument;
+  if (!snapshot && !may_be_repository(name)) return argument;
   if (!snapshot) throw_not_here(name, "model", "foregate pull", environment);
   refuse_adapter(*snapshot, needs);
   require_files(*snapshot, name, needs);
