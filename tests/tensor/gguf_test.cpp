@@ -55,7 +55,8 @@ TEST_P(GgufBlocksTest, RowsAreThoseOfTheWhole) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GgufBlocksTest,
-                         ::testing::Values("Q4_0", "Q5_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "MXFP4",
+                         ::testing::Values("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K",
+                                           "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4",
                                            "F16", "BF16"));
 
 TEST(Gguf, GivesFloatsWhereTheyLie) {

@@ -10,7 +10,8 @@ import pathlib
 import gguf
 import numpy as np
 
-TYPES = ["Q4_0", "Q5_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "MXFP4", "F16", "BF16"]
+TYPES = ["Q4_0", "Q5_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "MXFP4", "F16", "BF16", "Q4_1", "Q5_1", "Q2_K", "Q3_K",
+         "IQ4_NL", "IQ4_XS"]
 RANDOM, ROWS = 13, 4
 
 
