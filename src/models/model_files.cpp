@@ -21,7 +21,8 @@ fs::path config_file(const fs::path& model) {
 ConfigDocument read_config(const fs::path& model, const Registry& registry) {
   if (is_gguf_file(model)) {
     return {std::make_shared<Json>(gguf_config(GgufModel(model), registry)),
-            model.string() + " (its keys as config.json has them)"};
+            model.string() + " (its keys as config.json has them)", std::nullopt,
+            /*single_experts=*/true};
   }
   const fs::path path = config_file(model);
   return {std::make_shared<Json>(read_json(path)), path.string(), path.parent_path()};

@@ -20,6 +20,7 @@ struct ConfigDocument {
   std::shared_ptr<const Json> json;
   std::string where;                              ///< for errors
   std::optional<std::filesystem::path> folder{};  ///< that config.json lies in
+  bool single_experts = false;  ///< the weights are opened as: see with_single_experts
 
   JsonReader reader() const { return {*json, where}; }
 };

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "models/gguf/gguf_names.h"
 #include "models/model_files.h"
 
 // A line an architecture: the function that its file in architectures/ defines.
@@ -71,6 +72,9 @@ ModelConfig read_model_config(const std::filesystem::path& model, const Registry
   const ConfigDocument document = read_config(model, registry);
   const JsonReader reader = document.reader();
   ModelConfig config = parse_config(registry.find(reader), reader);
+  if (document.single_experts) {
+    for (WeightNames& names : config.spellings) names = with_single_experts(std::move(names));
+  }
   if (document.folder && config.storage.kind == CheckpointFormat::Kind::kDense) {
     config.storage = read_modelopt_file(*document.folder).value_or(config.storage);
   }

@@ -108,7 +108,7 @@ TEST_F(GgufModelTest, KeysAreReadAsAConfig) {
   EXPECT_EQ(attention.num_heads, 2);
   EXPECT_EQ(attention.num_kv_heads, 1);
   EXPECT_EQ(attention.head_dim, 2);
-  EXPECT_EQ(attention.rope_theta, 1e6);
+  EXPECT_EQ(attention.rotary, nn::plain_rotary(2, 1e6));
   EXPECT_EQ(read_config(folder_ / "m.gguf").json->at("eos_token_id"), Json::array({2}));
 }
 
@@ -170,6 +170,8 @@ TEST_F(GgufModelTest, UnknownTensorsAreRefusedButBehindTheLastLayer) {
   EXPECT_THAT(
       refusal(write_whole(builder)),
       HasSubstr("tensor \"blk.1.attn_sinks.weight\" is none that models of architecture llama"));
+  EXPECT_THAT(refusal(write_whole(keys().floats("blk.0.attn_k_b.weight", {2, 4, 3}, ramp(24)))),
+              HasSubstr("tensor \"blk.0.attn_k_b.weight\" is none that models of"));
   builder = keys();
   builder.floats("rope_freqs.weight", {1}, ramp(1));
   EXPECT_THAT(refusal(write_whole(builder)), HasSubstr("tensor \"rope_freqs.weight\""));

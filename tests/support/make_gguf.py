@@ -8,7 +8,8 @@ from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
 ARCHITECTURES = {"qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "mixtral": "llama", "olmoe": "olmoe",
-                 "deepseek": "deepseek"}
+                 "deepseek": "deepseek", "deepseek_v2": "deepseek2", "deepseek_v3": "deepseek2",
+                 "kimi_k2": "deepseek2", "glm4_moe_lite": "deepseek2", "gpt_oss": "gpt-oss"}
 PAIRED_HEADS = {"mixtral", "deepseek"}  # their query and key rows are interleaved
 EXPERT = re.compile(r"model\.layers\.(\d+)\.(?:mlp|block_sparse_moe)\.experts\.(\d+)\.(\w+)\.weight")
 EXPERTS = "model.layers.{}.mlp.experts.{}.weight"
@@ -56,6 +57,68 @@ def stacked_experts(state):
     return stacked
 
 
+def cut_gpt_oss(state):
+    """Gates and ups, which alternate, by themselves, and all experts' matrices [E, out, in]."""
+    cut = {}
+    for name, tensor in state.items():
+        stem, found, last = name.partition(".mlp.experts.")
+        if not found:
+            cut[name + ".weight" if name.endswith("sinks") else name] = tensor
+        elif last.endswith("_bias"):
+            parts = {"gate_proj": tensor[:, ::2], "up_proj": tensor[:, 1::2]} if "gate_up" in last else {
+                "down_proj": tensor}
+            cut |= {f"{stem}{found}{part}.bias": values for part, values in parts.items()}
+        else:
+            rows = tensor.swapaxes(1, 2)
+            parts = {"gate_proj": rows[:, ::2], "up_proj": rows[:, 1::2]} if "gate_up" in last else {"down_proj": rows}
+            cut |= {f"{stem}{found}{part}.weight": values for part, values in parts.items()}
+    return cut
+
+
+def joined_gpt_oss(state):
+    """The reverse of cut_gpt_oss()."""
+    whole = {}
+    for name, tensor in state.items():
+        stem, found, last = name.partition(".mlp.experts.")
+        if not found:
+            whole[name.replace("sinks.weight", "sinks")] = tensor
+        elif last.startswith("down_proj"):
+            fused = f"{stem}{found}down_proj"
+            whole[fused + "_bias" if "bias" in last else fused] = tensor if "bias" in last else tensor.swapaxes(1, 2)
+        elif last.startswith("gate_proj"):
+            both = np.stack([tensor, state[name.replace("gate_proj", "up_proj")]], 2)
+            both = both.reshape(len(tensor), -1, *tensor.shape[2:])
+            fused = f"{stem}{found}gate_up_proj"
+            whole[fused + "_bias" if "bias" in last else fused] = both if "bias" in last else both.swapaxes(1, 2)
+    return whole
+
+
+def cut_latents(state, config):
+    """What expands latents as keys, transposed, and as values."""
+    heads, nope = config["num_attention_heads"], config["qk_nope_head_dim"]
+    cut = {}
+    for name, tensor in state.items():
+        if name.endswith("kv_b_proj.weight"):
+            each = tensor.reshape(heads, -1, tensor.shape[-1])
+            cut[name.replace("kv_b_proj", "k_b_proj")] = each[:, :nope].swapaxes(1, 2)
+            cut[name.replace("kv_b_proj", "v_b_proj")] = each[:, nope:]
+        else:
+            cut[name] = tensor
+    return cut
+
+
+def joined_latents(state):
+    """The reverse of cut_latents()."""
+    whole = {}
+    for name, tensor in state.items():
+        if name.endswith(".k_b_proj.weight"):
+            both = np.concatenate([tensor.swapaxes(1, 2), state[name.replace("k_b_proj", "v_b_proj")]], 1)
+            whole[name.replace("k_b_proj", "kv_b_proj")] = both.reshape(-1, both.shape[-1])
+        elif not name.endswith(".v_b_proj.weight"):
+            whole[name] = tensor
+    return whole
+
+
 def interleaved(values, heads):
     """As LlamaModel.permute of llama.cpp's converter."""
     return values.reshape(heads, 2, values.shape[0] // heads // 2, *values.shape[1:]).swapaxes(1, 2).reshape(
@@ -82,17 +145,59 @@ def load_state(directory):
     return state
 
 
+def add_rope(writer, config):
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    writer.add_rope_freq_base(config.get("rope_theta") or rope["rope_theta"])
+    if rope.get("rope_type", rope.get("type", "default")) != "yarn":
+        return
+    writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+    writer.add_rope_scaling_factor(rope["factor"])
+    writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+    for key, add in (("beta_fast", writer.add_rope_scaling_yarn_beta_fast),
+                     ("beta_slow", writer.add_rope_scaling_yarn_beta_slow),
+                     ("attention_factor", writer.add_rope_scaling_yarn_attn_factor)):
+        if key in rope:
+            add(rope[key])
+    if "mscale_all_dim" in rope:
+        writer.add_rope_scaling_yarn_log_mul(0.1 * rope["mscale_all_dim"])
+
+
+def add_latent_keys(writer, config):
+    rank, turned = config["kv_lora_rank"], config["qk_rope_head_dim"]
+    if config["q_lora_rank"]:
+        writer.add_q_lora_rank(config["q_lora_rank"])
+    writer.add_kv_lora_rank(rank)
+    writer.add_key_length(rank + turned)
+    writer.add_value_length(rank)
+    writer.add_key_length_mla(config["qk_nope_head_dim"] + turned)
+    writer.add_value_length_mla(config["v_head_dim"])
+    writer.add_rope_dimension_count(turned)
+
+
+def add_router_keys(writer, config):
+    scores = {"softmax": gguf.ExpertGatingFuncType.SOFTMAX, "sigmoid": gguf.ExpertGatingFuncType.SIGMOID}
+    if config.get("scoring_func"):
+        writer.add_expert_gating_func(scores[config["scoring_func"]])
+    if config.get("n_group"):
+        writer.add_expert_group_count(config["n_group"])
+        writer.add_expert_group_used_count(config["topk_group"])
+    if config.get("routed_scaling_factor"):
+        writer.add_expert_weights_scale(config["routed_scaling_factor"])
+
+
 def add_keys(writer, config):
     heads = config["num_attention_heads"]
-    rope = config.get("rope_parameters") or {}
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_head_count(heads)
-    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_head_count_kv(1 if "kv_lora_rank" in config else config["num_key_value_heads"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(config.get("rope_theta") or rope["rope_theta"])
-    if config.get("head_dim"):
+    add_rope(writer, config)
+    add_router_keys(writer, config)
+    if "kv_lora_rank" in config:
+        add_latent_keys(writer, config)
+    elif config.get("head_dim"):
         writer.add_key_length(config["head_dim"])
         writer.add_value_length(config["head_dim"])
     if "intermediate_size" in config:
@@ -104,11 +209,16 @@ def add_keys(writer, config):
         writer.add_expert_feed_forward_length(config["moe_intermediate_size"])
     if config.get("shared_expert_intermediate_size"):
         writer.add_expert_shared_feed_forward_length(config["shared_expert_intermediate_size"])
-    if config["model_type"] == "deepseek":
+    if "n_shared_experts" in config:
+        types = config.get("mlp_layer_types")
         writer.add_expert_shared_count(config["n_shared_experts"] or 0)
-        writer.add_leading_dense_block_count(config["first_k_dense_replace"])
+        writer.add_leading_dense_block_count(types.index("sparse") if types else config["first_k_dense_replace"])
+    if config["model_type"] == "deepseek":
         writer.add_expert_weights_scale(1.0)
         writer.add_rope_scaling_type(gguf.RopeScalingType.NONE)
+    if config["model_type"] == "gpt_oss":
+        writer.add_sliding_window(config["sliding_window"])
+        writer.add_expert_feed_forward_length(config["intermediate_size"])
     if "norm_topk_prob" in config:
         writer.add_expert_weights_norm(config["norm_topk_prob"])
 
@@ -158,7 +268,17 @@ def finish(writer):
     writer.close()
 
 
-def write_gguf(directory, path, kind, pre=None, dequantised=None, seed=0, keys=None):
+def stored_state(directory, config, whole_latents):
+    """The model's tensors as GGUF has them, under the names of checkpoints."""
+    state = load_state(directory)
+    if config["model_type"] == "gpt_oss":
+        return cut_gpt_oss(state)
+    if "kv_lora_rank" in config and not whole_latents:
+        state = cut_latents(state, config)
+    return stacked_experts(state)
+
+
+def write_gguf(directory, path, kind, pre=None, dequantised=None, seed=0, keys=None, whole_latents=False):
     """The model in `directory` as the GGUF file `path`, its matrices of type `kind`. `dequantised`: a folder that gets
     the same weights as safetensors, as the gguf package reads them. `pre`: with the tokenizer."""
     config = json.loads((directory / "config.json").read_text())
@@ -174,16 +294,17 @@ def write_gguf(directory, path, kind, pre=None, dequantised=None, seed=0, keys=N
     names = gguf.get_tensor_name_map(arch, config["num_hidden_layers"])
     rng = np.random.default_rng(seed)
     plain = {}
-    for source, values in stacked_experts(load_state(directory)).items():
+    for source, values in stored_state(directory, config, whole_latents).items():
         if source == "lm_head.weight" and config.get("tie_word_embeddings"):
             continue
-        target = names.get_name(source, try_suffixes=(".weight", ".bias")) or dense_name(source)
+        known = source.replace("e_score_correction_bias", "e_score_correction.bias")
+        target = names.get_name(known, try_suffixes=(".weight", ".bias")) or dense_name(source)
         heads = None
         if config["model_type"] in PAIRED_HEADS and re.search(r"\.[qk]_proj\.", source):
             heads = config["num_attention_heads" if ".q_proj." in source else "num_key_value_heads"]
             values = interleaved(values, heads)
         values = np.ascontiguousarray(values.squeeze(0) if "shared_expert_gate" in source else values, np.float32)
-        if values.ndim == 1 or "ffn_gate_inp" in target:
+        if values.ndim == 1 or "ffn_gate_inp" in target or target.endswith(".bias"):
             writer.add_tensor(target, values)
         else:
             used, blocks, values = quantised(values, gguf.GGMLQuantizationType[kind], rng)
@@ -191,8 +312,10 @@ def write_gguf(directory, path, kind, pre=None, dequantised=None, seed=0, keys=N
         values = in_halves(values, heads) if heads else values
         plain[source] = np.ascontiguousarray(values[None] if "shared_expert_gate" in source else values)
     finish(writer)
+    if config["model_type"] == "gpt_oss":
+        plain = {name: np.ascontiguousarray(values) for name, values in joined_gpt_oss(plain).items()}
     if dequantised:
-        write_plain(directory, dequantised, plain)
+        write_plain(directory, dequantised, joined_latents(plain))
 
 
 def write_plain(directory, output, plain):

@@ -69,12 +69,11 @@ double number_of_type(uint32_t type, std::string_view bytes) {
   return type == kFloat32 ? static_cast<double>(scalar_in<float>(bytes)) : scalar_in<double>(bytes);
 }
 
-// The shortest decimal that float32 rounds to this: what was meant, where a file says 1e-6.
+}  // namespace
+
 double as_written(double value) {
   return std::stod(fmt::format("{}", static_cast<float>(value)));
 }
-
-}  // namespace
 
 GgufHeader::GgufHeader(std::string_view file, std::string where) : where_(std::move(where)) {
   GgufParser parser(file, where_);

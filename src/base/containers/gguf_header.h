@@ -74,6 +74,9 @@ class GgufHeader {
   uint64_t data_start_ = 0;
 };
 
+/// The shortest decimal that float32 rounds to this: what was meant, where a file says 1e-6.
+double as_written(double value);
+
 /// Whether a file begins as GGUF files do, or is called like one. False if it cannot be read.
 bool is_gguf_file(const std::filesystem::path& path);
 

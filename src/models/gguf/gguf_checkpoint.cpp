@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "models/gguf/gguf_architectures.h"
+#include "models/gguf/gguf_latent.h"
 #include "models/gguf/gguf_names.h"
 #include "models/gguf/gguf_view.h"
 
@@ -83,6 +84,8 @@ class Renamer {
       case Layout::kHeads:
         return add_matrix(entry, weight_name(pattern, layer), entry.shape,
                           {.source = entry.name, .paired_head_dim = paired_head_dim(entry)});
+      case Layout::kHalfLatent:
+        return;
       case Layout::kEachExpert:
         return add_experts(entry, layer, {&pattern, 1});
       case Layout::kGateAndUp: {
@@ -98,20 +101,23 @@ class Renamer {
     view_->add({std::move(name), entry.dtype, std::move(shape)}, std::move(place));
   }
 
-  // The stacked matrices of all experts, each cut into as many as there are patterns.
+  // The stacked matrices, or biases, of all experts, each cut into as many as there are patterns.
   void add_experts(const tensor::TensorEntry& entry, int64_t layer,
                    std::span<const std::string> patterns) {
     const auto parts = static_cast<int64_t>(patterns.size());
-    if (entry.shape.size() != 3 || entry.shape[0] != config_.num_experts ||
+    const bool is_bias = entry.shape.size() == 2 && parts == 1;
+    if ((entry.shape.size() != 3 && !is_bias) || entry.shape[0] != config_.num_experts ||
         entry.shape[1] % parts != 0) {
       throw DataError(fmt::format("{}: tensor \"{}\" is no stack of the matrices of {} experts",
                                   file_->path().string(), entry.name, config_.num_experts));
     }
-    const int64_t rows = entry.shape[1] / parts;
+    const int64_t rows = is_bias ? 1 : entry.shape[1] / parts;
+    const std::vector<int64_t> shape =
+        is_bias ? std::vector{entry.shape[1]} : std::vector{rows, entry.shape[2]};
     int64_t first = 0;
     for (int64_t expert = 0; expert < config_.num_experts; ++expert) {
       for (const std::string& pattern : patterns) {
-        add_matrix(entry, weight_name(pattern, layer, expert), {rows, entry.shape[2]},
+        add_matrix(entry, weight_name(pattern, layer, expert), shape,
                    {.source = entry.name, .first_vector = first});
         first += rows;
       }
@@ -164,6 +170,9 @@ tensor::Checkpoint gguf_checkpoint(const GgufModel& model, const ModelConfig& co
   const GgufArchitecture& gguf = find_gguf_architecture(model.header());
   std::vector<std::unique_ptr<tensor::TensorFile>> files;
   for (const auto& file : model.files()) files.push_back(Renamer(gguf, config, file).rename());
+  if (const auto* latent = std::get_if<LatentConfig>(&config.attention)) {
+    files.push_back(std::make_unique<GgufLatentExpansions>(model, config, *latent));
+  }
   return {model.path(), std::move(files), names_in_file(config)};
 }
 

@@ -3,8 +3,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <string_view>
 
 #include "base/error.h"
@@ -60,9 +62,12 @@ class Translator {
     if (has("feed_forward_length")) config_["intermediate_size"] = integer("feed_forward_length");
   }
 
+  bool is_latent() const { return table_.attention == ConfigTable::Attention::kLatent; }
+
   void add_attention() {
     const int64_t heads = integer("attention.head_count");
     config_["num_attention_heads"] = heads;
+    if (is_latent()) return add_latent();
     config_["num_key_value_heads"] = integer("attention.head_count_kv", heads);
     if (has("attention.key_length")) config_["head_dim"] = integer("attention.key_length");
     if (table_.qkv_bias != nullptr) {
@@ -73,17 +78,54 @@ class Translator {
     if (table_.window == ConfigTable::Window::kWhenUsed) config_["use_sliding_window"] = true;
   }
 
+  // Files with the matrices cut (see GgufLatentExpansions) speak of heads as llama.cpp runs them,
+  // by latents, and have keys of their own for heads as they are.
+  void add_latent() {
+    const int64_t head_dim =
+        integer("attention.key_length_mla", integer("attention.key_length", 0));
+    const int64_t rotated = integer("rope.dimension_count");
+    config_["q_lora_rank"] =
+        has("attention.q_lora_rank") ? Json(integer("attention.q_lora_rank")) : Json();
+    config_["kv_lora_rank"] = integer("attention.kv_lora_rank");
+    config_["qk_nope_head_dim"] = head_dim - rotated;
+    config_["qk_rope_head_dim"] = rotated;
+    config_["v_head_dim"] = has("attention.value_length_mla")
+                                ? integer("attention.value_length_mla")
+                                : integer("attention.value_length");
+  }
+
   void add_rope() {
     config_["rope_theta"] = has("rope.freq_base") ? number("rope.freq_base") : 10000.0;
     const std::string scaling = header_.string(key("rope.scaling.type"), "none");
-    Json rope = Json::object();
-    if (scaling != "none") {
-      rope["rope_type"] = scaling;
-      if (has("rope.scaling.factor")) rope["factor"] = number("rope.scaling.factor");
-      if (has("rope.scaling.original_context_length")) {
-        rope["original_max_position_embeddings"] = integer("rope.scaling.original_context_length");
-      }
+    Json rope = {{"rope_type", scaling == "none" ? "default" : scaling}};
+    if (scaling != "none") add_scaling(rope);
+    if (!is_latent()) add_rotated_part(rope);
+    config_["rope_scaling"] = rope;
+  }
+
+  void add_scaling(Json& rope) {
+    struct Field {
+      const char* key;
+      const char* name;
+    };
+    constexpr std::array kFields = {
+        Field{"factor", "factor"}, Field{"yarn_attn_factor", "attention_factor"},
+        Field{"yarn_beta_fast", "beta_fast"}, Field{"yarn_beta_slow", "beta_slow"}};
+    for (const Field& field : kFields) {
+      const std::string stored = fmt::format("rope.scaling.{}", field.key);
+      if (has(stored.c_str())) rope[field.name] = number(stored.c_str());
     }
+    if (has("rope.scaling.original_context_length")) {
+      rope["original_max_position_embeddings"] = integer("rope.scaling.original_context_length");
+    }
+    if (gguf_.exact_yarn) rope["truncate"] = false;
+    if (!is_latent() || !has("rope.scaling.yarn_log_multiplier")) return;
+    // A tenth of mscale_all_dim. Of the two the file has one, and published models have them equal.
+    const double mscale = as_written(number("rope.scaling.yarn_log_multiplier") / 0.1);
+    rope["mscale"] = rope["mscale_all_dim"] = mscale;
+  }
+
+  void add_rotated_part(Json& rope) {
     const int64_t heads = integer("attention.head_count");
     if (has("rope.dimension_count") && heads > 0) {
       const int64_t head_dim = integer("attention.key_length", integer("embedding_length") / heads);
@@ -93,7 +135,6 @@ class Translator {
             static_cast<double>(rotated) / static_cast<double>(head_dim);
       }
     }
-    if (!rope.empty()) config_["rope_scaling"] = rope;
   }
 
   // Files do not say which layers are dense; their tensors do.
@@ -126,10 +167,11 @@ class Translator {
     }
     config_[table_.num_experts.front()] = integer("expert_count");
     config_["num_experts_per_tok"] = integer("expert_used_count");
-    if (config_.find(table_.expert_size) == config_.end()) {
-      const bool of_layers = std::string_view(table_.expert_size) == "intermediate_size";
-      config_[table_.expert_size] =
-          integer(of_layers ? "feed_forward_length" : "expert_feed_forward_length");
+    const bool as_layers = std::string_view(table_.expert_size) == "intermediate_size";
+    if (!as_layers || has("expert_feed_forward_length")) {
+      config_[table_.expert_size] = integer("expert_feed_forward_length");
+    } else {
+      config_[table_.expert_size] = integer("feed_forward_length");
     }
     if (table_.shared_size != nullptr) {
       // Without a key of its own the shared expert is as wide as a dense layer.
@@ -142,19 +184,38 @@ class Translator {
     }
     if (table_.norm_topk != nullptr) {
       config_[table_.norm_topk] = header_.boolean(key("expert_weights_norm"), gguf_.norm_topk);
+    } else if (has("expert_weights_norm")) {
+      config_["norm_topk_prob"] = header_.boolean(key("expert_weights_norm"));
     }
-    check_router();
+    add_router();
   }
 
-  void check_router() {
-    constexpr int64_t kSoftmax = 1;
-    if (integer("expert_gating_func", kSoftmax) > kSoftmax) {
-      header_.fail(key("expert_gating_func"), "1 (softmax), the only one supported");
-    }
+  void add_router() {
     // Zero means none, as its absence does.
-    if (!has("expert_weights_scale")) return;
-    const double scale = number("expert_weights_scale");
-    if (scale != 0 && scale != 1) header_.fail(key("expert_weights_scale"), "1");
+    const double stored = has("expert_weights_scale") ? number("expert_weights_scale") : 0;
+    const double scale = stored == 0 ? 1 : stored;
+    if (table_.scale != nullptr) {
+      config_[table_.scale] = scale;
+    } else if (scale != 1) {
+      header_.fail(key("expert_weights_scale"), "1");
+    }
+    add_groups();
+  }
+
+  void add_groups() {
+    const int64_t groups = integer("expert_group_count", 1);
+    switch (table_.groups) {
+      case ConfigTable::Groups::kNever:
+        if (groups > 1) header_.fail(key("expert_group_count"), "1");
+        return;
+      case ConfigTable::Groups::kByMethod:
+        config_["topk_method"] = groups > 1 ? "group_limited_greedy" : "greedy";
+        break;
+      case ConfigTable::Groups::kByCount:
+        break;
+    }
+    config_["n_group"] = groups;
+    config_["topk_group"] = integer("expert_group_used_count", 1);
   }
 
   void add_ends_of_text() {

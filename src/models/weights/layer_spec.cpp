@@ -234,9 +234,16 @@ class LayerDescription {
     WeightSpec down = vector(
         {config_.num_experts, config_.hidden_size}, Start::kZeros,
         [](LayerWeights& layer, tensor::Weight w) { moe_of(layer).experts.down_bias = w.dense(); });
-    extend(gate_up, names_.fused_expert_gate_up_bias, config_.num_experts);
-    gate_up.parts.back().arrangement = {.interleaved = layout.bias_interleaved};
-    extend(down, names_.fused_expert_down_bias, config_.num_experts);
+    if (layout.fused || names_.expert_gate_bias.empty()) {
+      extend(gate_up, names_.fused_expert_gate_up_bias, config_.num_experts);
+      gate_up.parts.back().arrangement = {.interleaved = layout.bias_interleaved};
+      extend(down, names_.fused_expert_down_bias, config_.num_experts);
+    } else {
+      const int64_t inner = config_.expert_intermediate_size;
+      extend(gate_up, names_.expert_gate_bias, inner, /*each_expert=*/true);
+      extend(gate_up, names_.expert_up_bias, inner, /*each_expert=*/true);
+      extend(down, names_.expert_down_bias, config_.hidden_size, /*each_expert=*/true);
+    }
     gate_up.role = down.role = Role::kRoutedExperts;
     specs_.push_back(std::move(gate_up));
     specs_.push_back(std::move(down));

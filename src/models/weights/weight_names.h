@@ -46,6 +46,9 @@ struct WeightNames {
   std::string expert_gate;
   std::string expert_up;
   std::string expert_down;
+  std::string expert_gate_bias;  ///< of single experts; empty: they are fused
+  std::string expert_up_bias;
+  std::string expert_down_bias;
   std::string fused_expert_gate_up;       ///< one tensor [E, 2I, H] instead of E gates and E ups
   std::string fused_expert_down;          ///< one tensor [E, H, I] instead of E downs
   std::string fused_expert_gate_up_bias;  ///< [E, 2I]
