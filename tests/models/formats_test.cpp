@@ -42,6 +42,11 @@ class FormatTest : public ::testing::TestWithParam<std::string> {
   tensor::SafetensorsFile expected_{folder_ / "expected.safetensors"};
 };
 
+CheckpointFormat format_of(const Json& quantization_config) {
+  const Json config = {{"quantization_config", quantization_config}};
+  return read_weight_storage(JsonReader(config, "config.json"));
+}
+
 torch::Tensor read(const tensor::Checkpoint& checkpoint, const CheckpointFormat& format,
                    const std::string& name, const std::vector<int64_t>& shape) {
   torch::Tensor values = torch::full(shape, -77.0F);
@@ -55,11 +60,10 @@ torch::Tensor read(const tensor::Checkpoint& checkpoint, const CheckpointFormat&
   return values;
 }
 
-// Bit by bit, but that one NaN is as good as another.
+// Value by value: one NaN is as good as another, and zeros have no sign (GPTQ's goldens are
+// products with the identity, modelopt's table has no -0).
 int64_t different(const torch::Tensor& actual, const torch::Tensor& expected) {
-  const torch::Tensor same =
-      (actual.view(torch::kInt32) == expected.contiguous().view(torch::kInt32))
-          .logical_or(actual.isnan() & expected.isnan());
+  const torch::Tensor same = (actual == expected).logical_or(actual.isnan() & expected.isnan());
   return same.logical_not().sum().item<int64_t>();
 }
 
@@ -92,9 +96,8 @@ TEST(LargeMatrix, IsReadInWindows) {
   tensor::write_safetensors(
       folder / "model.safetensors",
       {{"a.weight", codes.view(torch::kFloat8_e4m3fn)}, {"a.weight_scale_inv", scales}});
-  const Json config = {
-      {"quantization_config", {{"quant_method", "fp8"}, {"weight_block_size", {128, 128}}}}};
-  const CheckpointFormat format = read_weight_storage(JsonReader(config, "config.json"));
+  const CheckpointFormat format =
+      format_of({{"quant_method", "fp8"}, {"weight_block_size", {128, 128}}});
   int windows = 0;
   read_stored(tensor::Checkpoint(folder.path()), format, "a.weight", {rows, columns},
               [&](int64_t /*first*/, const tensor::Weight& /*rows*/) { ++windows; });
@@ -117,11 +120,47 @@ TEST(Mxfp4, AScaleOf255IsNan) {
   tensor::write_safetensors(
       folder / "model.safetensors",
       {{"e_blocks", torch::full({2, 1, 1, 16}, 0x21, torch::kUInt8)}, {"e_scales", scales}});
-  const Json config = {{"quantization_config", {{"quant_method", "mxfp4"}}}};
-  const CheckpointFormat format = read_weight_storage(JsonReader(config, "config.json"));
+  const CheckpointFormat format = format_of({{"quant_method", "mxfp4"}});
   const torch::Tensor values = read(tensor::Checkpoint(folder.path()), format, "e", {2, 1, 32});
   EXPECT_TRUE(torch::equal(values[0][0].narrow(0, 0, 4), torch::tensor({0.5F, 1.0F, 0.5F, 1.0F})));
   EXPECT_TRUE(values[1].isnan().all().item<bool>());
+}
+
+// AutoAWQ and vLLM skip what an entry is a part of, transformers what begins or ends so.
+TEST(Awq, WhatAnEntryIsPartOfIsWhatItsTensorsAre) {
+  const testing::TemporaryFolder folder;
+  const std::string floats = "model.layers.0.mlp.shared_experts.up_proj.weight";
+  tensor::write_safetensors(folder / "model.safetensors", {{floats, torch::ones({8, 32})}});
+  const tensor::Checkpoint checkpoint(folder.path());
+  const auto first_part = [&](const char* entry, const std::string& name) {
+    const CheckpointFormat format = format_of({{"quant_method", "awq"},
+                                               {"bits", 4},
+                                               {"group_size", 32},
+                                               {"modules_to_not_convert", {entry}}});
+    return stored_parts(checkpoint, format, name, {8, 32}).front().name;
+  };
+  const std::string packed = "model.layers.1.mlp.shared_experts.up_proj.weight";
+  EXPECT_EQ(first_part("shared_experts", floats), floats);
+  EXPECT_EQ(first_part("shared_experts", packed),
+            "model.layers.1.mlp.shared_experts.up_proj.qweight");
+  EXPECT_EQ(first_part("up_proj", packed), packed);
+  EXPECT_EQ(first_part("lm_head", floats), "model.layers.0.mlp.shared_experts.up_proj.qweight");
+}
+
+// compressed_tensors.quantization.QuantizationArgs.
+TEST(CompressedTensors, WhatIsNotSaidIsInferredAsThePackageDoes) {
+  const auto description = [](const Json& weights) {
+    return format_of({{"quant_method", "compressed-tensors"},
+                      {"format", "naive-quantized"},
+                      {"config_groups", {{"a", {{"targets", {"Linear"}}, {"weights", weights}}}}}})
+        .description();
+  };
+  EXPECT_EQ(description(Json::object()), "int-quantized, a scale a matrix");
+  EXPECT_EQ(description({{"group_size", -1}}), "int-quantized, a scale a row");
+  EXPECT_EQ(description({{"group_size", 32}, {"strategy", nullptr}}),
+            "int-quantized, groups of 32");
+  EXPECT_EQ(description({{"type", "float"}, {"strategy", "block"}, {"block_structure", "128x64"}}),
+            "float-quantized e4m3, blocks of 128 x 64");
 }
 
 INSTANTIATE_TEST_SUITE_P(Goldens, FormatTest, ::testing::ValuesIn(cases()), [](const auto& test) {

@@ -58,6 +58,14 @@ TEST(ModulePatterns, SkippedModulesAreThoseOfTransformers) {
   EXPECT_TRUE(skips("down_proj", "model.layers.1.mlp.experts.3.down_proj"));
 }
 
+TEST(ModulePatterns, PartsLieAnywhere) {
+  ModulePatterns patterns;
+  patterns.add_part("shared_experts");
+  EXPECT_FALSE(patterns.empty());
+  EXPECT_TRUE(patterns.matches("model.layers.1.mlp.shared_experts.up_proj"));
+  EXPECT_FALSE(patterns.matches("model.layers.1.mlp.experts.0.up_proj"));
+}
+
 TEST(ModulePatterns, GlobsAreWhole) {
   ModulePatterns patterns;
   patterns.add_glob("model.layers.*.self_attn*", "config.json");

@@ -74,6 +74,11 @@ void read_awq_config(const JsonReader& reader, CheckpointFormat& format) {
     reader.fail("zero_point", "true, the only value supported");
   }
   read_skipped_modules(reader, format);
+  // AutoAWQ and vLLM skip what an entry is any part of ("shared_experts"), transformers does not.
+  if (!format.left_dense) return;
+  for (const std::string& entry : reader.strings("modules_to_not_convert")) {
+    format.perhaps_dense.add_part(entry);
+  }
 }
 
 constexpr MatrixFormat kAwqMatrices{CheckpointFormat::Kind::kAwq, describe_awq, awq_parts,

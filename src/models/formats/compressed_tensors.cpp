@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <array>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "models/formats/config_readers.h"
@@ -58,28 +59,46 @@ const PackedFormat& packed_format(const JsonReader& holder, const JsonReader& we
   weights.fail("type", fmt::format("what {} holds", name));
 }
 
+// "128x128", as older versions wrote it; empty: something else.
+std::vector<int64_t> block_of_text(const std::string& text) {
+  std::vector<int64_t> block(2);
+  const char* end = text.data() + text.size();
+  const auto [times, error] = std::from_chars(text.data(), end, block[0]);
+  if (error != std::errc() || times == end || *times != 'x') return {};
+  const auto [stop, error_behind] = std::from_chars(times + 1, end, block[1]);
+  return error_behind == std::errc() && stop == end ? block : std::vector<int64_t>();
+}
+
+// Rows and columns of a block.
+std::vector<int64_t> read_block(const JsonReader& weights) {
+  constexpr const char* kKey = "block_structure";
+  const std::vector<int64_t> block =
+      weights.at(kKey).is_string() ? block_of_text(weights.string(kKey)) : weights.integers(kKey);
+  if (block.size() != 2 || block[0] < 1 || block[1] < 1) {
+    weights.fail(kKey, "two numbers of at least 1, rows and columns of a block");
+  }
+  return block;
+}
+
+// As the package infers it where nothing is said.
+std::string strategy_of(const JsonReader& weights) {
+  if (weights.has("strategy")) return weights.string("strategy");
+  if (!weights.has("group_size")) return "tensor";
+  return weights.integer("group_size", -1, INT32_MAX) == -1 ? "channel" : "group";
+}
+
 // Which of the weights share a scale.
 void read_strategy(const JsonReader& weights, ScaledFormat& format) {
-  const bool has_group =
-      weights.has("group_size") && weights.integer("group_size", -1, INT32_MAX) > 0;
-  const std::string strategy =
-      weights.string("strategy", has_group ? "group" : "tensor");  // as the package infers it
+  const std::string strategy = strategy_of(weights);
   format.block_rows = 1;
   if (strategy == "tensor") {
     format.block_rows = format.block_columns = 0;
   } else if (strategy == "channel") {
     format.block_columns = 0;
   } else if (strategy == "group" || strategy == "tensor_group") {
-    format.block_columns = weights.integer("group_size", -1, INT32_MAX);
-    if (format.block_columns == -1) format.block_columns = 0;
-    if (format.block_columns == 0 && !has_group && weights.integer("group_size", -1, 1) == 0) {
-      weights.fail("group_size", "at least 1, or -1 for one group");
-    }
+    format.block_columns = weights.integer("group_size", 1, INT32_MAX);
   } else if (strategy == "block") {
-    const std::vector<int64_t> block = weights.integers("block_structure");
-    if (block.size() != 2 || block[0] < 1 || block[1] < 1) {
-      weights.fail("block_structure", "two numbers of at least 1, rows and columns of a block");
-    }
+    const std::vector<int64_t> block = read_block(weights);
     format.block_rows = block[0];
     format.block_columns = block[1];
   } else {

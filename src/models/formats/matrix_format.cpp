@@ -11,10 +11,6 @@ constexpr int64_t kWindowBytes = int64_t{32} << 20;
 
 constexpr std::string_view kWeightSuffix = ".weight";
 
-bool is_float(torch::ScalarType dtype) {
-  return dtype == torch::kFloat32 || dtype == torch::kBFloat16 || dtype == torch::kFloat16;
-}
-
 int64_t window_rows(int64_t rows, int64_t bytes) {
   return std::max<int64_t>(1, kWindowBytes * rows / std::max<int64_t>(1, bytes));
 }
@@ -42,6 +38,10 @@ const MatrixFormat& matrix_format(CheckpointFormat::Kind kind) {
 }
 #pragma GCC diagnostic pop
 
+bool is_float(torch::ScalarType dtype) {
+  return dtype == torch::kFloat32 || dtype == torch::kBFloat16 || dtype == torch::kFloat16;
+}
+
 std::string module_of(const std::string& name) {
   return name.ends_with(kWeightSuffix) ? name.substr(0, name.size() - kWeightSuffix.size()) : name;
 }
@@ -51,7 +51,8 @@ std::string StoredMatrix::what() const {
 }
 
 bool StoredMatrix::is_left_dense() const {
-  if (format.left_dense) return format.left_dense->matches(module());
+  if (format.left_dense && format.left_dense->matches(module())) return true;
+  if (format.left_dense && !format.perhaps_dense.matches(module())) return false;
   const tensor::TensorEntry* entry = checkpoint.find(name);
   return entry != nullptr && is_float(entry->dtype);
 }

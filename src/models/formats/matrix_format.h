@@ -24,6 +24,9 @@ struct StoredTensor {
 /// Gets runs of a matrix's first dimension, in order. They are valid during the call.
 using RowConsumer = std::function<void(int64_t first, const tensor::Weight& rows)>;
 
+/// What is read as it is: float32, bfloat16 or float16.
+bool is_float(torch::ScalarType dtype);
+
 /// A matrix's name without ".weight".
 std::string module_of(const std::string& name);
 
@@ -39,7 +42,7 @@ struct StoredMatrix {
   int64_t outputs() const { return shape[shape.size() - 2]; }
   int64_t inputs() const { return shape.back(); }
   /// Whether floats are what to expect: config.json lists the module as left out; or says nothing
-  /// of modules, and floats are what lies there.
+  /// of it, or of modules at all, and floats are what lies there.
   bool is_left_dense() const;
 };
 

@@ -109,10 +109,18 @@ void ModulePatterns::add_skipped(const std::string& entry, const std::string& wh
   add_regex(fmt::format("(?:{})(?:(?<=\\.)|(?=\\.|$))", entry), where);
 }
 
+void ModulePatterns::add_part(std::string part) {
+  parts_.push_back(std::move(part));
+}
+
 bool ModulePatterns::matches(std::string_view module) const {
   return std::ranges::find(names_, module) != names_.end() ||
          std::ranges::any_of(endings_,
                              [&](const std::string& entry) { return module.ends_with(entry); }) ||
+         std::ranges::any_of(parts_,
+                             [&](const std::string& part) {
+                               return module.find(part) != std::string_view::npos;
+                             }) ||
          std::ranges::any_of(expressions_,
                              [&](const auto& expression) { return expression->matches(module); });
 }

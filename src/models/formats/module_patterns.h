@@ -21,7 +21,12 @@ class ModulePatterns {
   /// reads it: whose names begin with a match of it, up to a dot, or end in it.
   void add_skipped(const std::string& entry, const std::string& where);
 
-  bool empty() const { return names_.empty() && expressions_.empty() && endings_.empty(); }
+  /// Modules whose names this is a part of.
+  void add_part(std::string part);
+
+  bool empty() const {
+    return names_.empty() && expressions_.empty() && endings_.empty() && parts_.empty();
+  }
   bool matches(std::string_view module) const;
 
  private:
@@ -29,6 +34,7 @@ class ModulePatterns {
 
   std::vector<std::string> names_;
   std::vector<std::string> endings_;
+  std::vector<std::string> parts_;
   std::vector<std::shared_ptr<const Expression>> expressions_;
 };
 

@@ -47,6 +47,9 @@ struct CheckpointFormat {
   std::vector<ScaledGroup> scaled{};           ///< of kScaled; likewise
   /// Modules that are left as floats, all others not. Nothing: not said, the tensors tell.
   std::optional<ModulePatterns> left_dense{};
+  /// Further modules that one reader of that list takes for left as floats, and another does not:
+  /// of these, too, the tensors tell.
+  ModulePatterns perhaps_dense{};
 
   /// "dense", "int8", "gptq 4-bit, groups of 128", "fp8 e4m3, blocks of 128 x 128"
   std::string description() const;
