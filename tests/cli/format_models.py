@@ -128,13 +128,14 @@ FORMATS = {
 }
 
 
-def format_models(source, folder, name, change=None):
-    """The model packed, and dense in float32. `change` may alter the packed tensors and quantization_config."""
+def format_models(source, folder, name, change=None, also=()):
+    """The model packed, and dense in float32. `change` may alter the packed tensors and quantization_config; what
+    ends in one of `also` is packed as the projections are."""
     pack, in_place, config, left_dense, _ = FORMATS[name]
     packed, dense = {}, {}
     for tensor_name, tensor in load_model(source).items():
         dense[tensor_name] = packed[tensor_name] = tensor
-        if not is_projection(tensor_name) or any(part in tensor_name for part in left_dense):
+        if not (is_projection(tensor_name) or tensor_name.endswith(also)) or any(part in tensor_name for part in left_dense):
             continue
         parts, dense[tensor_name] = pack(tensor.float())
         del packed[tensor_name]

@@ -7,6 +7,7 @@ import torch
 
 from conftest import MODEL, demo_data, fails, run
 from format_models import FORMATS, format_models, truncated
+from quantized_models import load_model
 from test_quantize import assert_same_routing, collect
 
 NEEDS = {"int4": "compressed_tensors", "int4-asymmetric": "compressed_tensors", "fp8-by-row": "compressed_tensors",
@@ -37,6 +38,22 @@ def test_in_bfloat16_and_quantized_again(tmp_path, name):
         collect(packed, tmp_path / f"actual-{options[1]}", *options)
         collect(dense, tmp_path / f"expected-{options[1]}", *options)
         assert_same_routing(tmp_path / f"actual-{options[1]}", tmp_path / f"expected-{options[1]}")
+
+
+@pytest.mark.parametrize("name", ["fp8", "nvfp4", "bitsandbytes"])
+def test_routers_that_are_packed_too(tmp_path, name):
+    """bitsandbytes and GPTQModel take every linear layer."""
+    need(name)
+    gates = (".mlp.gate.weight", ".shared_expert_gate.weight")
+    packed, dense = format_models(MODEL, tmp_path, name, also=gates)
+    codes = [tensor.dtype for key, tensor in load_model(packed).items() if key.endswith(gates)]
+    assert codes and set(codes) <= {torch.float8_e4m3fn, torch.uint8}
+    collect(packed, tmp_path / "actual")
+    collect(dense, tmp_path / "expected")
+    assert_same_routing(tmp_path / "actual", tmp_path / "expected")
+    collect(packed, tmp_path / "saving", "--quantize", "int8", "--save-quantized", tmp_path / "int8")
+    collect(tmp_path / "int8", tmp_path / "saved")
+    assert_same_routing(tmp_path / "saved", tmp_path / "saving")
 
 
 def test_half_of_the_experts_as_floats(tmp_path):

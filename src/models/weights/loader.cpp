@@ -38,9 +38,10 @@ class WeightReader {
   }
 
   void fill(tensor::Weight destination, const PartTensor& tensor) {
-    // The checkpoint's format is that of its matrices; everything else is plain.
-    const CheckpointFormat& storage = tensor.weight->keep == Keep::kQuantizable ? storage_ : plain_;
     const std::string name = tensor.name();
+    const CheckpointFormat& storage =
+        storage_of(checkpoint_, storage_, name, tensor.shape(),
+                   /*quantizable=*/tensor.weight->keep == Keep::kQuantizable);
     const std::string what = checkpoint_.directory().string() + ": " + name;
     read_stored(checkpoint_, storage, name, tensor.shape(),
                 [&](int64_t first, const tensor::Weight& stored) {
@@ -70,7 +71,6 @@ class WeightReader {
 
   const tensor::Checkpoint& checkpoint_;
   const CheckpointFormat& storage_;
-  const CheckpointFormat plain_;
   const LoadOptions& options_;
   tensor::Uploader uploader_{options_.device};
 };

@@ -78,8 +78,9 @@ class Converter {
     std::vector<tensor::TensorEntry> entries;
     for (const ExpectedTensor& tensor : plan_) {
       if (!tensor.quantizable) {
+        const bool packed = has_codes(checkpoint_, tensor.name);
         entries.push_back({.name = tensor.name,
-                           .dtype = checkpoint_.find(tensor.name)->dtype,
+                           .dtype = packed ? torch::kFloat32 : checkpoint_.find(tensor.name)->dtype,
                            .shape = tensor.shape});
         continue;
       }
@@ -106,7 +107,9 @@ class Converter {
   }
 
   void copy(const ExpectedTensor& tensor, tensor::SafetensorsWriter& writer) const {
-    read_stored(checkpoint_, CheckpointFormat{}, tensor.name, tensor.shape,
+    const CheckpointFormat& storage =
+        storage_of(checkpoint_, storage_, tensor.name, tensor.shape, /*quantizable=*/false);
+    read_stored(checkpoint_, storage, tensor.name, tensor.shape,
                 [&](int64_t first, const tensor::Weight& rows) {
                   writer.write_rows(tensor.name, first, rows.dense());
                 });

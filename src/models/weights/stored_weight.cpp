@@ -16,6 +16,21 @@ std::string gptq_bias_name(const std::string& name) {
   return module_of(name) + ".bias";
 }
 
+bool has_codes(const tensor::Checkpoint& checkpoint, const std::string& name) {
+  const tensor::TensorEntry* entry = checkpoint.find(name);
+  if (entry != nullptr) return !is_float(entry->dtype);
+  return checkpoint.find(module_of(name) + ".qweight") != nullptr ||
+         checkpoint.find(name + "_packed") != nullptr;
+}
+
+const CheckpointFormat& storage_of(const tensor::Checkpoint& checkpoint,
+                                   const CheckpointFormat& storage, const std::string& name,
+                                   const std::vector<int64_t>& shape, bool quantizable) {
+  static const CheckpointFormat kPlain;
+  const bool packed = quantizable || (shape.size() == 2 && has_codes(checkpoint, name));
+  return packed ? storage : kPlain;
+}
+
 std::vector<StoredTensor> stored_parts(const tensor::Checkpoint& checkpoint,
                                        const CheckpointFormat& storage, const std::string& name,
                                        const std::vector<int64_t>& shape) {

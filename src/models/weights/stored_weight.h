@@ -19,6 +19,16 @@ std::vector<StoredTensor> stored_parts(const tensor::Checkpoint& checkpoint,
                                        const CheckpointFormat& storage, const std::string& name,
                                        const std::vector<int64_t>& shape);
 
+/// Whether the checkpoint holds codes of this matrix where floats might be.
+bool has_codes(const tensor::Checkpoint& checkpoint, const std::string& name);
+
+/// How a tensor is kept: as `storage` says of `quantizable` ones, others plain. But some writers
+/// pack every linear layer, routers and the gates of shared experts as well (bitsandbytes,
+/// GPTQModel).
+const CheckpointFormat& storage_of(const tensor::Checkpoint& checkpoint,
+                                   const CheckpointFormat& storage, const std::string& name,
+                                   const std::vector<int64_t>& shape, bool quantizable);
+
 /// The tensor of a GPTQ checkpoint that holds the zeros of matrix `name`.
 std::string gptq_zeros_name(const std::string& name);
 

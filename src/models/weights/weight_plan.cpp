@@ -52,9 +52,7 @@ bool is_derived(const std::string& name) {
 }
 
 bool has_dtype(const tensor::TensorEntry& entry, torch::ScalarType expected) {
-  if (expected != torch::ScalarType::Undefined) return entry.dtype == expected;
-  return entry.dtype == torch::kFloat32 || entry.dtype == torch::kBFloat16 ||
-         entry.dtype == torch::kFloat16;
+  return expected == torch::ScalarType::Undefined ? is_float(entry.dtype) : entry.dtype == expected;
 }
 
 std::string expected_dtype(torch::ScalarType expected) {
@@ -217,9 +215,8 @@ bool is_usable(const tensor::Checkpoint& checkpoint, const ExpectedTensor& tenso
 
 WeightNames choose_names(const ModelConfig& config, const tensor::Checkpoint& checkpoint) {
   for (const WeightNames& names : config.spellings) {
-    if (checkpoint.find(weight_name(names.router, config.moe_layers.front())) != nullptr) {
-      return names;
-    }
+    const std::string router = weight_name(names.router, config.moe_layers.front());
+    if (checkpoint.find(router) != nullptr || has_codes(checkpoint, router)) return names;
   }
   return config.spellings.front();
 }
@@ -282,11 +279,10 @@ std::vector<std::string> verify_weights(const tensor::Checkpoint& checkpoint,
     if (!tensor.required && !is_usable(checkpoint, tensor)) {
       if (checkpoint.find(tensor.name) != nullptr) unneeded.push_back(tensor.name);
       planned.insert(tensor.name);
-    } else if (!tensor.quantizable) {
-      check({.name = tensor.name, .shape = tensor.shape, .required = tensor.required});
     } else {
-      for (const StoredTensor& part :
-           stored_parts(checkpoint, storage, tensor.name, tensor.shape)) {
+      const CheckpointFormat& kept =
+          storage_of(checkpoint, storage, tensor.name, tensor.shape, tensor.quantizable);
+      for (const StoredTensor& part : stored_parts(checkpoint, kept, tensor.name, tensor.shape)) {
         check(part);
       }
       if (has_needless_bias(checkpoint, storage, tensor.name)) {
