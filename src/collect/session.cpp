@@ -60,7 +60,11 @@ std::string changed_texts(const trace::DatasetEntry& before, const trace::Datase
 /// What was read when the trace was begun and is another now; empty if all is the same, as far as
 /// is known. Of the same settings.
 std::string changed_input(const trace::Manifest& before, const trace::Manifest& now) {
-  if (before.config_sha256 != now.config_sha256) return "config.json of the model has changed";
+  if (before.config_sha256 != now.config_sha256) {
+    const bool is_header = now.config_sha256 == now.tokenizer_sha256;  // of a GGUF file: it is both
+    return is_header ? "the header of the model's file has changed"
+                     : "config.json of the model has changed";
+  }
   if (before.tokenizer_sha256 != now.tokenizer_sha256) {
     return "tokenizer.json of the model has changed";
   }

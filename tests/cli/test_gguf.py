@@ -4,6 +4,8 @@ import json
 import shutil
 import sys
 
+import pyarrow
+import pyarrow.parquet as pq
 import pytest
 
 from conftest import MODEL, ROOT, TEXTS, contents, fails, manifest, run
@@ -32,7 +34,11 @@ def trace(demo, tmp_path_factory):
 
 
 def shards(directory):
-    return {name: data for name, data in contents(directory).items() if name.startswith("part-")}
+    """What the shards hold, but for the model's name in the tables' metadata."""
+    files = {name: data for name, data in contents(directory).items() if name.startswith("part-")}
+    tables = {name: pq.read_table(pyarrow.BufferReader(data)).replace_schema_metadata().to_pylist()
+              for name, data in files.items() if name.endswith(".parquet")}
+    return files | tables
 
 
 def test_collect_records_what_the_dequantised_weights_route(demo, trace, tmp_path):
@@ -46,7 +52,7 @@ def test_collect_records_what_the_dequantised_weights_route(demo, trace, tmp_pat
 
 def test_predictors_learn_from_it(trace, demo, tmp_path):
     run("train", "--traces", trace, "--predictor", "next-gate", "--lead", "layer-1", "--output", tmp_path / "p")
-    run("evaluate", "--traces", trace, "--predictor", tmp_path / "p", "--output", tmp_path / "e")
+    assert run("evaluate", "--traces", trace, "--predictor", tmp_path / "p").stdout
 
 
 def test_a_run_goes_on_with_the_same_file_only(demo, tmp_path):
@@ -60,9 +66,9 @@ def test_a_run_goes_on_with_the_same_file_only(demo, tmp_path):
     router = next(t for t in reader.tensors if t.name.endswith("ffn_gate_inp.weight"))
     data[router.data_offset] ^= 1
     model.write_bytes(data)
-    fails(*options, "--traces", 12, code=2, saying=["demo.gguf"])
+    fails(*options, "--traces", 12, code=1, saying=["demo.gguf has other content"])
     write_gguf(MODEL, model, "Q8_0", pre="qwen2", keys=lambda writer: writer.add_eos_token_id(1))
-    fails(*options, "--traces", 12, code=2, saying=["has changed"])
+    fails(*options, "--traces", 12, code=1, saying=["header of the model's file has changed"])
 
 
 def test_generate(demo, tmp_path):
