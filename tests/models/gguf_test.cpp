@@ -199,7 +199,7 @@ TEST_F(GgufModelTest, WhatIsNotImplementedIsRefused) {
   EXPECT_THAT(refusal(write_whole(keys().string("llama.rope.scaling.type", "linear"))),
               HasSubstr("\"linear\""));
   EXPECT_THAT(refusal(write_whole(keys().integer("llama.attention.sliding_window", 16))),
-              HasSubstr("sliding_window is 16"));
+              HasSubstr("'sliding_window' is 16"));
   EXPECT_THAT(refusal(write(keys())), HasSubstr("there is no matrix token_embd.weight"));
 }
 
