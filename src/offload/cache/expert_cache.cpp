@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/number_text.h"
+#include "offload/cache/lowest.h"
 
 namespace foregate::offload {
 namespace {
@@ -43,6 +44,7 @@ ExpertCache::ExpertCache(const ExpertGrid& grid, const Policy& policy, int64_t s
   pins_.resize(grid.size());
   used_slots_.resize(policy.by_layer ? static_cast<size_t>(grid.num_layers) : 1);
   least_.resize(static_cast<size_t>(grid.num_layers));
+  if (policy.kind == Policy::Kind::kLfu) least_ties_.resize(least_.size());
   changed_.resize(static_cast<size_t>(grid.num_layers));
   reset();
   if (policy.kind == Policy::Kind::kStatic) hold_static(counts);
@@ -295,29 +297,38 @@ void ExpertCache::touch_layer(int layer) {
 }
 
 void ExpertCache::rescan(int layer) {
-  const double* ranks = ranks_.data() + grid_.index(layer, 0);
-  const int experts = grid_.num_experts;
-  // Four chains: a minimum waits for the one before it.
-  double least[4] = {kInfinite, kInfinite, kInfinite, kInfinite};
-  int e = 0;
-  for (; e + 4 <= experts; e += 4) {
-    for (int i = 0; i < 4; ++i) least[i] = ranks[e + i] < least[i] ? ranks[e + i] : least[i];
+  const std::span<const double> ranks = ranks_of(layer);
+  const auto place = static_cast<size_t>(layer);
+  least_[place] = lowest_of(ranks);
+  if (policy_.kind == Policy::Kind::kLfu)
+    least_ties_[place] = lowest_tie(ranks, least_[place], last_uses_of(layer));
+}
+
+/// Of a layer's experts of least rank the one that goes.
+int64_t ExpertCache::least_expert(int layer) const {
+  const std::span<const double> ranks = ranks_of(layer);
+  const auto place = static_cast<size_t>(layer);
+  size_t expert = 0;
+  if (policy_.kind == Policy::Kind::kLfu) {
+    const std::span<const double> last_uses = last_uses_of(layer);
+    while (ranks[expert] != least_[place] || last_uses[expert] != least_ties_[place]) ++expert;
+  } else {
+    while (ranks[expert] != least_[place]) ++expert;
   }
-  for (; e < experts; ++e) least[0] = std::min(least[0], ranks[e]);
-  Victim& victim = least_[static_cast<size_t>(layer)];
-  victim = {std::min(std::min(least[0], least[1]), std::min(least[2], least[3])), kInfinite,
-            kFreeSlot};
-  if (victim.value == kInfinite) return;
-  const auto first = static_cast<int64_t>(grid_.index(layer, 0));
-  if (policy_.kind != Policy::Kind::kLfu) {
-    victim.expert = first + (std::find(ranks, ranks + experts, victim.value) - ranks);
-    return;
-  }
-  for (e = 0; e < experts; ++e) {
-    const double last_use = last_uses_[static_cast<size_t>(first) + static_cast<size_t>(e)];
-    if (ranks[e] == victim.value && last_use < victim.tie)
-      victim = {victim.value, last_use, first + e};
-  }
+  return static_cast<int64_t>(grid_.index(layer, static_cast<int>(expert)));
+}
+
+/// From the layer that was just here, whose turn comes last, back to the one that is next.
+int ExpertCache::least_layer(int layer, double least) const {
+  const bool ties = policy_.kind == Policy::Kind::kLfu;
+  const double least_tie = ties ? lowest_tie(least_, least, least_ties_) : 0;
+  const auto goes = [&](int other) {
+    const auto place = static_cast<size_t>(other);
+    return least_[place] == least && (!ties || least_ties_[place] == least_tie);
+  };
+  int other = layer;
+  while (!goes(other)) other = (other == 0 ? grid_.num_layers : other) - 1;
+  return other;
 }
 
 ExpertCache::Victim ExpertCache::victim_of(int layer) {
@@ -326,17 +337,9 @@ ExpertCache::Victim ExpertCache::victim_of(int layer) {
     changed_[static_cast<size_t>(changed)] = 0;
   }
   changed_layers_.clear();
-  if (policy_.by_layer) return least_[static_cast<size_t>(layer)];
-  // From the layer that was just here, whose turn comes last, back to the one that is next.
-  Victim best = least_[static_cast<size_t>(layer)];
-  const auto look_at = [&](int other) {
-    const Victim& candidate = least_[static_cast<size_t>(other)];
-    if (candidate.value < best.value || (candidate.value == best.value && candidate.tie < best.tie))
-      best = candidate;
-  };
-  for (int other = layer - 1; other >= 0; --other) look_at(other);
-  for (int other = grid_.num_layers - 1; other > layer; --other) look_at(other);
-  return best;
+  const double least = policy_.by_layer ? least_[static_cast<size_t>(layer)] : lowest_of(least_);
+  if (least == kInfinite) return {};
+  return {least, least_expert(policy_.by_layer ? layer : least_layer(layer, least))};
 }
 
 }  // namespace foregate::offload

@@ -62,7 +62,6 @@ class ExpertCache {
  private:
   struct Victim {
     double value = 0;
-    double tie = 0;
     int64_t expert = kFreeSlot;
   };
 
@@ -81,6 +80,13 @@ class ExpertCache {
   void touch_layer(int layer);
   Victim victim_of(int layer);
   void rescan(int layer);
+  int64_t least_expert(int layer) const;
+  int least_layer(int layer, double least) const;
+  std::span<const double> ranks_of(int layer) const { return row_of(ranks_, layer); }
+  std::span<const double> last_uses_of(int layer) const { return row_of(last_uses_, layer); }
+  std::span<const double> row_of(const std::vector<double>& values, int layer) const {
+    return {values.data() + grid_.index(layer, 0), static_cast<size_t>(grid_.num_experts)};
+  }
 
   ExpertGrid grid_;
   Policy policy_;
@@ -91,7 +97,8 @@ class ExpertCache {
   std::vector<uint8_t> resident_;    // [L][E]
   std::vector<uint16_t> pins_;       // [L][E]
   std::vector<int64_t> used_slots_;  // [L], or one if all layers share
-  std::vector<Victim> least_;        // [L] the expert of least rank in each layer ...
+  std::vector<double> least_;        // [L] the least rank in each layer ...
+  std::vector<double> least_ties_;   // [L] ... of LFU with the tie of the expert that goes ...
   std::vector<uint8_t> changed_;     // [L] ... unless it has to be looked for again
   std::vector<int> changed_layers_;
   std::vector<size_t> used_now_;  // by this step, of least-stale
