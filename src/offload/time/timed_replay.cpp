@@ -242,7 +242,8 @@ void TimedReplay::request(size_t expert, bool is_prefetch, int64_t need) {
 }
 
 /// How many of a layer's misses the CPU takes, so that the slower of link and CPU is done first.
-/// `demanded` transfers are waited for in any case.
+/// `demanded` transfers are waited for in any case. One miss stays with the link: what the CPU
+/// computes is not kept, and a cache that nothing comes into would never hit again.
 size_t TimedReplay::misses_on_cpu(size_t misses, int64_t demanded) const {
   const HardwareProfile& hardware = options_.hardware;
   if (!options_.cpu_experts || hardware.host_bytes_per_second <= 0) return 0;
@@ -250,7 +251,7 @@ size_t TimedReplay::misses_on_cpu(size_t misses, int64_t demanded) const {
   const double waits = std::max(0.0, link_.free_at() - now_);
   size_t best = 0;
   double best_seconds = std::numeric_limits<double>::infinity();
-  for (size_t on_cpu = 0; on_cpu <= misses; ++on_cpu) {
+  for (size_t on_cpu = 0; on_cpu == 0 || on_cpu < misses; ++on_cpu) {
     const double copies = static_cast<double>(misses - on_cpu) + static_cast<double>(demanded);
     const double rate =
         copies > 0 ? hardware.host_bytes_per_second_beside_link : hardware.host_bytes_per_second;
