@@ -35,6 +35,7 @@ std::vector<Section> all_sections(const ReportInput& input, const Detail& detail
                                    phases_section(input),
                                    expert_paths_section(input, detail),
                                    evaluation_section(input)};
+  if (input.simulation) sections.push_back(simulation_section(input));
   if (input.agreement) sections.push_back(comparison_section(input));
   return sections;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "report/simulation.h"
 #include "stats/evaluation/evaluation.h"
 #include "stats/routing_statistics.h"
 #include "stats/trace_agreement.h"
@@ -23,6 +24,7 @@ struct ReportInput {
   std::optional<stats::TraceAgreement>
       agreement;  ///< With the trace of the same texts at `compared_with`
   std::string compared_with;
+  std::optional<Simulation> simulation;  ///< What expert caches would gain
 };
 
 /// One self-contained HTML page: no network, charts as inline SVG, light and dark. Any input gives

@@ -71,6 +71,7 @@ TEST(ReportTest, EveryFigureHasAllItsParts) {
   ReportInput input = sample_input({});
   input.evaluations = {sample_evaluation({})};
   input.agreement = sample_agreement({});
+  input.simulation = sample_simulation();
   for (const Section& section : all_sections(input)) {
     for (const Figure& figure : section.figures) {
       EXPECT_NE(figure.title, "") << figure.id;
@@ -91,6 +92,21 @@ TEST(ReportTest, ComparisonAndPhasesAreShownWhereThereAreSome) {
   const std::string page = render_report(input);
   EXPECT_THAT(page, HasSubstr("This trace against other &lt;trace&gt;: the same 3 texts"));
   EXPECT_THAT(page, HasSubstr("Compared with other &lt;trace&gt;"));
+}
+
+TEST(ReportTest, SimulationIsShownWhereThereIsOne) {
+  ReportInput input = sample_input({});
+  EXPECT_THAT(render_report(input), Not(HasSubstr("id=\"simulation\"")));
+  input.simulation = sample_simulation();
+  const std::string page = render_report(input);
+  EXPECT_THAT(page, HasSubstr("1,000 tokens of 12 texts"));
+  EXPECT_THAT(page, HasSubstr("card &lt;1&gt;"));
+  EXPECT_THAT(page, HasSubstr("&lt;oracle&gt;"));
+  EXPECT_THAT(page, HasSubstr("id=\"figure-simulated-time\""));
+  EXPECT_THAT(page, Not(HasSubstr("nan")));
+  input.simulation->prefetches.clear();  // without a device
+  EXPECT_THAT(render_report(input), HasSubstr("id=\"figure-miss-curves\""));
+  EXPECT_THAT(render_report(input), Not(HasSubstr("id=\"figure-simulated-speed\"")));
 }
 
 TEST(ReportTest, TokensAreNamedWhereTheirTextIsKnown) {
@@ -145,6 +161,7 @@ TEST(ReportTest, StaysUnderTwoMegabytes) {
     // Forty rows of 48 layers alone are too much beside everything of 128 experts.
     input.evaluations = {shape.layers < 48 ? large_evaluation(shape) : sample_evaluation(shape)};
     input.agreement = sample_agreement(shape);
+    input.simulation = sample_simulation();
     EXPECT_LT(render_report(input).size(), 2'000'000u) << shape.experts << " experts";
   }
 }

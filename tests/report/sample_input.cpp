@@ -1,5 +1,7 @@
 #include "sample_input.h"
 
+#include <cmath>
+
 #include "stats/evaluation/pareto_front.h"
 #include "support/random_trace.h"
 
@@ -74,6 +76,24 @@ stats::Evaluation sample_evaluation(const SampleShape& shape) {
   }
   stats::mark_fronts(evaluation.rows, shape.top_k);
   return evaluation;
+}
+
+Simulation sample_simulation() {
+  const double none = std::nan("");
+  Simulation simulation;
+  simulation.tokens = 1000;
+  simulation.texts = 12;
+  simulation.budgets = {"5%", "30%", "70%"};
+  simulation.curves = {{"lru", {none, 0.5, 0.875}}, {"belady", {none, 0.75, 0.9375}}};
+  simulation.hardware = "card <1>";
+  simulation.policy = "lru";
+  simulation.expert_bytes = 17.3e6;
+  simulation.timed_tokens = 900;
+  const Simulation::Run missing = {none, none, none, none, none, none};
+  simulation.prefetches = {
+      {"", {missing, {20, 0.01, 0.04, 0.04, 0, 0}, {50, 0.01, 0.01, 0.01, 0, 0}}},
+      {"<oracle>", {missing, {25, 0.01, 0.03, 0.01, 0.03, 0.125}, {80, 0.01, 0.0025, 0, 0.01, 0}}}};
+  return simulation;
 }
 
 stats::Evaluation large_evaluation(const SampleShape& shape) {

@@ -27,4 +27,7 @@ stats::Evaluation sample_evaluation(const SampleShape& shape);
 /// Two records of three random texts.
 stats::TraceAgreement sample_agreement(const SampleShape& shape);
 
+/// Two policies and two predictors at three sizes, the first of which no cache has.
+Simulation sample_simulation();
+
 }  // namespace foregate::report

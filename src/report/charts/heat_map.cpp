@@ -172,6 +172,7 @@ std::string axis_labels(const HeatMap& map, const Layout& layout, double bottom)
 std::string edge_label(double edge, Unit unit) {
   if (unit == Unit::kPercent)
     return fmt::format("{:.{}f}%", 100 * edge, edge < 0.01 ? 2 : edge < 0.1 ? 1 : 0);
+  if (edge >= 100) return fmt::format("{:.0f}", edge);
   return unit == Unit::kRatio ? fmt::format("{:.3g}×", edge) : fmt::format("{:.2g}", edge);
 }
 

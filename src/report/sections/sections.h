@@ -35,6 +35,7 @@ Section tokens_section(const ReportInput& input);
 Section phases_section(const ReportInput& input);
 Section expert_paths_section(const ReportInput& input, const Detail& detail);
 Section evaluation_section(const ReportInput& input);
+Section simulation_section(const ReportInput& input);  ///< Only with a simulation
 Section comparison_section(const ReportInput& input);  ///< Only with an agreement
 
 /// All of them, in the page's order.
