@@ -14,6 +14,8 @@
 #include "output.h"
 #include "predict/evaluation/evaluate.h"
 #include "report/report.h"
+#include "simulate_gain.h"
+#include "simulate_options.h"
 #include "text/tokenizer/formats/tokenizer_path.h"
 #include "text/tokenizer/tokenizer.h"
 #include "trace/reader.h"
@@ -31,6 +33,8 @@ constexpr const char* kFooter =
     "report.html\n"
     "  foregate analyze --traces traces --compare traces-int8 --tokenizer model --output "
     "report.html\n"
+    "  foregate analyze --traces traces --simulate --hardware rtx4090 --expert-size 17.3MB "
+    "--output report.html\n"
     "The report is one HTML file that opens offline. Without --predictor it has no table of "
     "predictors, without\n"
     "--compare no comparison, and without --tokenizer it names tokens by their ids (imported "
@@ -48,6 +52,8 @@ struct Arguments {
   std::filesystem::path output;
   std::filesystem::path tables;
   std::filesystem::path svg;
+  bool simulate = false;
+  SimulateArguments simulation;
 };
 
 stats::RoutingStatistics statistics_of(const trace::TraceDirectory& traces, const RunContext& run) {
@@ -108,6 +114,7 @@ void run_analyze(const Arguments& arguments, const RunContext& run) {
   input.token_text = token_text_of(traces, arguments.tokenizer);
   std::optional<trace::TraceDirectory> other;  // Opened early: what is wrong with it shows at once.
   if (!arguments.compare.empty()) other.emplace(arguments.compare);
+  check_hardware("--hardware", arguments.simulation, run);
   input.statistics = statistics_of(traces, run);
   if (other) {
     input.agreement = agreement_of(traces, *other, run);
@@ -120,6 +127,12 @@ void run_analyze(const Arguments& arguments, const RunContext& run) {
     options.cross_domain = arguments.cross_domain;
     options.examples = kExamples;
     input.evaluations.push_back(predict::evaluate(options, run));
+  }
+  if (arguments.simulate) {
+    SimulateArguments simulation = arguments.simulation;
+    simulation.traces = arguments.traces;
+    simulation.predictors = replayable(arguments.predictors, traces.geometry(), run);
+    input.simulation = simulate_for_report(simulation, run);
   }
   if (!arguments.tables.empty()) {
     make_output_directory(arguments.tables);
@@ -158,6 +171,16 @@ void add_analyze_command(CLI::App& app, const RunContext& run) {
   command->add_option("--tables", arguments->tables,
                       "Folder for every chart's data as CSV and JSON");
   command->add_option("--svg", arguments->svg, "Folder for every chart as SVG");
+  command->add_flag("--simulate", arguments->simulate,
+                    "Also replay the trace through expert caches of many sizes");
+  command
+      ->add_option("--hardware", arguments->simulation.hardware,
+                   "With --simulate, also the time on a card by name (" + hardware_names() +
+                       ") or on the profile of a JSON file")
+      ->needs("--simulate");
+  command->add_option("--model", arguments->simulation.model,
+                      "The model's directory, or OWNER/NAME that was pulled, for its sizes");
+  add_size_options(*command, arguments->simulation);
   command->callback([arguments, &run] { run_analyze(*arguments, run); });
 }
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -8,10 +10,13 @@
 #include "output.h"
 #include "predict/evaluation/evaluate.h"
 #include "predict_options.h"
+#include "simulate_gain.h"
+#include "simulate_options.h"
 #include "stats/evaluation/json.h"
 #include "stats/evaluation/table.h"
 #include "tensor/device/device.h"
 #include "trace/geometry.h"
+#include "trace/reader.h"
 
 namespace foregate {
 namespace {
@@ -24,6 +29,7 @@ constexpr const char* kFooter =
     "  foregate evaluate --traces traces --predictor adapter --wide\n"
     "  foregate evaluate --traces traces --predictor transition --lead layer-1 --lead layer-2\n"
     "  foregate evaluate --traces traces --predictor statistics --lead layer-1 --cross-domain\n"
+    "  foregate evaluate --traces traces --predictor trained --value rtx4090 --expert-size 17.3MB\n"
     "Predictors given by name are fitted on the training split first; trained ones are given as "
     "the directory that\n"
     "`foregate train` wrote. The own-router control is computed whenever the trace has hidden "
@@ -37,7 +43,20 @@ struct Arguments {
   std::string device = "cpu";
   bool wide = false;
   bool json = false;
+  SimulateArguments value;
+  std::string cache = "30%";
 };
+
+std::vector<Gain> gains_of(const Arguments& arguments, const stats::Evaluation& evaluation,
+                           const RunContext& run) {
+  SimulateArguments value = arguments.value;
+  value.traces = arguments.options.traces;
+  value.split = arguments.split;
+  value.budgets = {arguments.cache};
+  value.predictors =
+      replayable(arguments.options.predictors, trace::TraceDirectory(value.traces).geometry(), run);
+  return measure_gains(value, evaluation, run);
+}
 
 void run_evaluate(Arguments& arguments, const RunContext& run) {
   predict::EvaluateOptions& options = arguments.options;
@@ -46,10 +65,17 @@ void run_evaluate(Arguments& arguments, const RunContext& run) {
   options.all_texts = arguments.split == "all";
   options.device = tensor::choose_device(arguments.device, run.log);
   options.routers = routers_of_model(arguments.model);
+  check_hardware("--value", arguments.value, run);
   const stats::Evaluation evaluation = predict::evaluate(options, run);
+  std::vector<Gain> gains;
+  if (!arguments.value.hardware.empty()) gains = gains_of(arguments, evaluation, run);
   if (arguments.json) {
-    print_json(stats::evaluation_json(evaluation));
-  } else if (arguments.wide) {
+    Json json = stats::evaluation_json(evaluation);
+    if (!gains.empty()) json["value"] = gain_json(gains);
+    print_json(json);
+    return;
+  }
+  if (arguments.wide) {
     print_line(stats::evaluation_table(evaluation));
   } else {
     print_line(stats::evaluation_summary(evaluation));
@@ -57,6 +83,10 @@ void run_evaluate(Arguments& arguments, const RunContext& run) {
         "gain: in recall, over the best untrained predictor of the lead. --wide shows "
         "every metric, budgets and cost; --json all of it");
   }
+  if (gains.empty()) return;
+  print_line(fmt::format("\nprefetching on {}, a cache of {} (lrfu-8)", arguments.value.hardware,
+                         arguments.cache));
+  print_line(gain_table(gains, evaluation.top_k));
 }
 
 }  // namespace
@@ -106,6 +136,21 @@ void add_evaluate_command(CLI::App& app, const RunContext& run) {
   command->add_flag("--wide", arguments->wide,
                     "Print every metric with its interval, the experts to fetch, calibration and "
                     "cost, however wide");
+  CLI::Option* value =
+      command
+          ->add_option(
+              "--value", arguments->value.hardware,
+              "Also simulate what prefetching by each predictor directory saves, on a card "
+              "by name (" +
+                  hardware_names() + ") or on the profile of a JSON file")
+          ->excludes("--hold-out");
+  command
+      ->add_option("--cache", arguments->cache,
+                   "With --value, the expert cache: experts (500), a share of all (30%) or memory "
+                   "(8GB)")
+      ->needs(value)
+      ->capture_default_str();
+  add_size_options(*command, arguments->value);
   command->add_flag("--json", arguments->json, "Print one JSON document")->excludes("--wide");
   command->callback([arguments, &run] { run_evaluate(*arguments, run); });
 }

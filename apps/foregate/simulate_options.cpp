@@ -15,6 +15,8 @@
 #include "models/summary.h"
 #include "offload/time/host_speed.h"
 #include "options/number_options.h"
+#include "tensor/device/card_speed.h"
+#include "tensor/device/device.h"
 
 namespace foregate {
 namespace {
@@ -28,6 +30,8 @@ constexpr double kMostBits = 64;
 constexpr double kDefaultBits = 16;
 /// Guesses less probable than this are not even weighed.
 constexpr float kLeastProbability = 0.02f;
+constexpr std::string_view kMeasure = "measure";
+constexpr const char* kAssumed = "rtx4090";  // for what is not measured
 constexpr std::string_view kOracle = "oracle-";
 constexpr std::string_view kStandIn = "stand-in:";
 
@@ -106,11 +110,35 @@ offload::StandInOptions parse_stand_in(const std::string& spec, uint64_t seed) {
   return options;
 }
 
-std::string hardware_names() {
-  std::string names;
-  for (const offload::HardwareProfile& profile : offload::hardware_profiles())
-    names += (names.empty() ? "" : ", ") + profile.name;
-  return names;
+torch::Device device_to_measure(const RunContext& run) {
+  try {
+    return tensor::choose_device("cuda", run.log);
+  } catch (const DeviceError&) {
+    throw DeviceError(
+        "--hardware measure needs a GPU and a foregate built with CUDA; there is none here: name a "
+        "card, or give a profile's JSON file");
+  }
+}
+
+/// This machine's card and link. What is not measured is as in the named profiles: the floor of a
+/// layer, what handing over to the CPU takes, and the storage.
+offload::HardwareProfile measured_hardware(const RunContext& run) {
+  const tensor::CardSpeed speed = tensor::measure_card(device_to_measure(run), run);
+  offload::HardwareProfile profile = offload::find_hardware(kAssumed);
+  profile.name = speed.name;
+  profile.source = fmt::format(
+      "measured here: pinned copies, a matrix times a vector, products of matrices; storage and "
+      "launches assumed, as of {}",
+      kAssumed);
+  profile.host_to_device = {speed.copies.front().seconds, {}};
+  for (size_t i = 1; i < speed.copies.size(); ++i) {
+    const auto& [bytes, seconds] = speed.copies[i];
+    const double moving = std::max(seconds - speed.copies.front().seconds, seconds / 2);
+    profile.host_to_device.points.push_back({bytes, bytes / moving});
+  }
+  profile.device_bytes_per_second = speed.bytes_per_second;
+  profile.device_flops = speed.flops;
+  return profile;
 }
 
 using MakeForesight = std::function<std::unique_ptr<offload::Foresight>()>;
@@ -141,6 +169,22 @@ MakeForesight parse_part(const std::string& part, const SimulateArguments& argum
 }
 
 }  // namespace
+
+std::string hardware_names() {
+  std::string names;
+  for (const offload::HardwareProfile& profile : offload::hardware_profiles())
+    names += (names.empty() ? "" : ", ") + profile.name;
+  return names;
+}
+
+void add_size_options(CLI::App& command, SimulateArguments& arguments) {
+  command.add_option("--expert-size", arguments.expert_size,
+                     "Size of one expert, instead of --model, e.g. 17.3MB");
+  command.add_option("--dense-size", arguments.dense_size,
+                     "Weights read for every token beside routed experts, instead of --model");
+  add_decimal_option(command, "--bits", arguments.bits, {1, kMostBits},
+                     "Bits a weight that the experts are kept in (default: 16)");
+}
 
 void add_simulate_options(CLI::App& command, SimulateArguments& arguments) {
   command.add_option("--traces", arguments.traces, "Trace directory")->required();
@@ -173,15 +217,11 @@ void add_simulate_options(CLI::App& command, SimulateArguments& arguments) {
   add_seed_option(command, "--seed", arguments.seed, "Of stand-ins");
   command.add_option("--hardware", arguments.hardware,
                      "Also simulate the time, on a card by name (" + hardware_names() +
-                         ") or on the profile of a JSON file");
+                         "), on the profile of a JSON file, or on what "
+                         "`measure` finds here");
   command.add_option("--model", arguments.model,
                      "The model's directory, or OWNER/NAME that was pulled, for its sizes");
-  command.add_option("--expert-size", arguments.expert_size,
-                     "Size of one expert, instead of --model, e.g. 17.3MB");
-  command.add_option("--dense-size", arguments.dense_size,
-                     "Weights read for every token beside routed experts, instead of --model");
-  add_decimal_option(command, "--bits", arguments.bits, {1, kMostBits},
-                     "Bits a weight that the experts are kept in (default: 16)");
+  add_size_options(command, arguments);
   command
       .add_option(
           "--predictor", arguments.predictors,
@@ -200,7 +240,8 @@ void add_simulate_options(CLI::App& command, SimulateArguments& arguments) {
       command, "--predictor-cost", arguments.predictor_microseconds, {0, kMostMicroseconds},
       "Microseconds that the card computes whenever something is foreseen (default: 0)");
   command.add_flag("--cpu-experts", arguments.cpu_experts,
-                   "Let the CPU compute misses beside the link where that is sooner");
+                   "Let the CPU compute misses beside the link where that is sooner; one of a "
+                   "layer stays with the link");
   command.add_option(
       "--host-memory", arguments.host_memory,
       "Host memory for experts; what does not fit is read from storage (default: all "
@@ -280,13 +321,15 @@ offload::ModelCost parse_model_cost(const SimulateArguments& arguments,
 offload::HardwareProfile parse_hardware(const SimulateArguments& arguments, const RunContext& run) {
   const std::filesystem::path path = arguments.hardware;
   offload::HardwareProfile profile;
-  if (path.extension() == ".json") {
+  if (arguments.hardware == kMeasure) {
+    profile = measured_hardware(run);
+  } else if (path.extension() == ".json") {
     const Json json = read_json(path);
     profile = offload::hardware_from_json(JsonReader(json, path.string()));
   } else {
     profile = offload::find_hardware(arguments.hardware);
   }
-  if (arguments.measure_host) {
+  if (arguments.measure_host || arguments.hardware == kMeasure) {
     const offload::HostSpeed speed = offload::measure_host(run);
     profile.host_bytes_per_second = speed.read_bytes_per_second;
     profile.host_bytes_per_second_beside_link = speed.read_bytes_per_second_beside_copy;
@@ -314,7 +357,8 @@ Foresights parse_foresights(const SimulateArguments& arguments, const trace::Geo
   Foresights foresights;
   for (const std::string& spec : arguments.predictors) {
     std::vector<MakeForesight> parts;
-    for (const std::string& part : split_at(spec, '+'))
+    const bool one = std::filesystem::is_directory(spec);  // whose name may hold a +
+    for (const std::string& part : one ? std::vector{spec} : split_at(spec, '+'))
       parts.push_back(parse_part(part, arguments, geometry, foresights));
     foresights.choices.push_back({spec, [parts] {
                                     std::vector<std::unique_ptr<offload::Foresight>> made;

@@ -56,6 +56,10 @@ struct SimulateArguments {
 };
 
 void add_simulate_options(CLI::App& command, SimulateArguments& arguments);
+/// Of them --expert-size, --dense-size and --bits, which tell how large a model is.
+void add_size_options(CLI::App& command, SimulateArguments& arguments);
+/// "rtx3090, ...": the cards there are, for help texts.
+std::string hardware_names();
 
 /// A cache's size, as it was asked for and in experts.
 struct Budget {

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -133,24 +135,32 @@ Json sweep_json(const offload::SweepResult& result, const std::vector<Budget>& b
           {"cells", std::move(cells)}, {"hits_by_slots", std::move(curves)}};
 }
 
-double TimedRow::tokens_per_second() const {
-  if (!outcome.impossible.empty()) return std::numeric_limits<double>::quiet_NaN();
-  return 1 / outcome.result.token_seconds.mean();
-}
-
 std::string row_name(const TimedRow& row) {
   const std::string predictor = row.predictor.empty() ? "" : ", " + row.predictor;
-  return fmt::format("{} with {}{}: {:.1f} tokens/s", row.budget,
+  const bool experts = parse_whole_number(row.budget).has_value();
+  return fmt::format("{}{} with {}{}: {:.1f} tokens/s", row.budget, experts ? " experts" : "",
                      offload::policy_name(row.cell.options.policy), predictor,
                      row.tokens_per_second());
+}
+
+bool one_policy(const std::vector<TimedRow>& rows) {
+  return std::all_of(rows.begin(), rows.end(), [&](const TimedRow& row) {
+    return row.cell.options.policy == rows.front().cell.options.policy;
+  });
 }
 
 std::string timed_table(const std::vector<TimedRow>& rows) {
   bool prompts = false;
   for (const TimedRow& row : rows) prompts |= row.outcome.result.first_token_seconds.count() > 0;
-  stats::Cells cells{{"cache", "policy", "prefetch", "tok/s", "p50 ms", "p95", "p99", "hit %",
-                      "late", "miss", "waste", "link", "GPU", "/bound"}};
-  if (prompts) cells.front().emplace_back("TTFT");
+  const bool policies = !one_policy(rows);
+  stats::Cells cells{{"cache"}};
+  const auto add_titles = [&](std::initializer_list<const char*> titles) {
+    cells.front().insert(cells.front().end(), titles.begin(), titles.end());
+  };
+  if (policies) add_titles({"policy"});
+  add_titles({"prefetch", "tok/s", "p50", "p95", "p99", "hit", "late", "miss", "waste", "link",
+              "GPU", "/bound"});
+  if (prompts) add_titles({"TTFT"});
   for (const TimedRow& row : rows) {
     const TimedResult& result = row.outcome.result;
     const auto requests = static_cast<double>(result.generated.requests());
@@ -158,18 +168,17 @@ std::string timed_table(const std::vector<TimedRow>& rows) {
       return percent(static_cast<double>(count), requests);
     };
     std::vector<std::string>& line = cells.emplace_back();
-    line = {row.budget, offload::policy_name(row.cell.options.policy),
-            row.predictor.empty() ? "-" : stats::shortened_in_front(row.predictor, kNameColumns)};
+    line = {row.budget};
+    if (policies) line.push_back(offload::policy_name(row.cell.options.policy));
+    line.push_back(row.predictor.empty() ? "-"
+                                         : stats::shortened_in_front(row.predictor, kNameColumns));
     if (!row.outcome.impossible.empty()) {
       line.resize(cells.front().size(), "-");
       continue;
     }
-    for (const double milliseconds : {result.token_seconds.percentile(0.5) / kMilli,
-                                      result.token_seconds.percentile(0.95) / kMilli,
-                                      result.token_seconds.percentile(0.99) / kMilli}) {
-      if (line.size() == 3) line.push_back(number(row.tokens_per_second(), 1));
-      line.push_back(number(milliseconds, 1));
-    }
+    line.push_back(number(row.tokens_per_second(), 1));
+    for (const double share : {0.5, 0.95, 0.99})
+      line.push_back(number(result.token_seconds.percentile(share) / kMilli, 1));
     const double moved = result.demand_bytes + result.useful_bytes + result.wasted_bytes;
     for (const int64_t count :
          {result.generated.hits, result.generated.late, result.generated.misses})
@@ -180,7 +189,7 @@ std::string timed_table(const std::vector<TimedRow>& rows) {
     line.push_back(number(result.token_seconds.mean() / result.mean_bound(), 2));
     if (prompts) line.push_back(number(result.first_token_seconds.percentile(0.5) / kMilli, 0));
   }
-  return stats::aligned(cells, {.indent = 2, .left = 3});
+  return stats::aligned(cells, {.indent = 2, .left = policies ? size_t{3} : size_t{2}});
 }
 
 Json timed_json(const std::vector<TimedRow>& rows) {

@@ -6,8 +6,8 @@
 
 #include "base/json.h"
 #include "offload/replay/sweep.h"
-#include "offload/time/timed_sweep.h"
 #include "simulate_options.h"
+#include "simulation.h"
 
 namespace foregate {
 
@@ -17,16 +17,8 @@ namespace foregate {
 std::string hit_tables(const offload::SweepResult& result, const std::vector<Budget>& budgets);
 Json sweep_json(const offload::SweepResult& result, const std::vector<Budget>& budgets);
 
-/// One configuration that was run against the clock, by name.
-struct TimedRow {
-  std::string budget;
-  std::string predictor;  ///< empty: on demand
-  offload::TimedCell cell;
-  offload::TimedOutcome outcome;
-
-  double tokens_per_second() const;  ///< NaN without a result
-};
-
+/// Whether all go by the same policy: then the table does not repeat it.
+bool one_policy(const std::vector<TimedRow>& rows);
 std::string timed_table(const std::vector<TimedRow>& rows);
 Json timed_json(const std::vector<TimedRow>& rows);
 /// "30% with lrfu-8, oracle-4: 25.1 tokens/s"

@@ -1,6 +1,7 @@
 """simulate from outside: hits and times of real routing, what it prints, and what it refuses."""
 import json
 import math
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -67,6 +68,9 @@ def test_table_is_narrow_and_complete(demo_trace):
     lines = run("simulate", "--traces", demo_trace, *CARD, "--budget", "30%,50%", "--predictor", "oracle-2").stdout.splitlines()
     assert all(len(line) <= 100 for line in lines)
     assert sum("oracle-2" in line for line in lines) == 8
+    lines = run("simulate", "--traces", demo_trace, *CARD, "--budget", "50%", "--policy", "lrfu-32-layer", "--predictor",
+                "stand-in:recall=0.8,precision=0.7,lead=2").stdout.splitlines()
+    assert all(len(line) <= 100 for line in lines) and "lrfu-32-layer" in lines[0]
 
 
 def test_time_is_bounded_by_its_parts(demo_trace):
@@ -119,6 +123,23 @@ def test_trained_predictor(demo_trace, statistics):
     assert result["runs"][0]["generated"]["requests"] < everything["runs"][0]["generated"]["requests"]  # test texts alone
 
 
+def test_what_a_predictor_saves_beside_its_recall(demo_trace, statistics):
+    value = "--value", "rtx3090", "--expert-size", "1MB", "--cache", "40%"
+    result = json.loads(run("evaluate", "--traces", demo_trace, "--predictor", statistics, *value, "--json").stdout)
+    on_demand, oracle, trained = result["value"]
+    assert [g["predictor"] for g in result["value"]] == [None, "oracle-4", str(statistics)]
+    assert trained["lead"] == "layer-1" and 0 < trained["recall"] < 1 and oracle["recall"] is None
+    assert on_demand["stall_saved"] == 0 and oracle["wasted_share"] == 0
+    assert oracle["stall_saved"] > 0 and oracle["tokens_per_second"] > on_demand["tokens_per_second"]
+    simulated = simulate(demo_trace, *CARD, "--budget", "40%", "--policy", "lrfu-8", "--predictor", statistics)["runs"][1]
+    assert math.isclose(trained["tokens_per_second"], simulated["tokens_per_second"])
+    text = run("evaluate", "--traces", demo_trace, "--predictor", statistics, "--predictor", "frequency", *value)
+    assert "stall saved %" in text.stdout and "oracle-4" in text.stdout
+    assert "frequency: not simulated" in text.stderr
+    fails("evaluate", "--traces", demo_trace, "--value", "rtx3090", code=2, saying=["--expert-size"])
+    fails("evaluate", "--traces", demo_trace, "--value", "voodoo2", "--expert-size", "1MB", code=2, saying=["voodoo2"])
+
+
 def test_timeline_opens_in_perfetto(demo_trace, tmp_path):
     file = tmp_path / "timeline.json"
     run("simulate", "--traces", demo_trace, *CARD, "--budget", "40%", "--policy", "lru", "--predictor", "oracle-2", "--timeline", file)
@@ -138,7 +159,7 @@ def test_timeline_opens_in_perfetto(demo_trace, tmp_path):
 
 def test_fit_and_target(demo_trace):
     text = run("simulate", "--traces", demo_trace, *CARD, "--dense-size", "5MB", "--fit", "25MB").stdout
-    assert "best in 25MB: 20 with " in text
+    assert "best in 25MB: 20 experts with " in text
     result = simulate(demo_trace, *CARD, "--target", "200tok/s", "--policy", "lru-token")
     reached = [r for r in result["runs"] if r["tokens_per_second"] >= 200]
     assert result["runs"][result["best"]] == min(reached, key=lambda r: r["slots"])
@@ -162,8 +183,9 @@ def test_more_texts_at_a_time_hit_less(demo_trace):
 
 def test_tiers_and_second_pipe(demo_trace):
     plain = simulate(demo_trace, *CARD, "--budget", "40%", "--policy", "lru")["runs"][0]
-    cpu = simulate(demo_trace, *CARD, "--budget", "40%", "--policy", "lru", "--cpu-experts")["runs"][0]
-    assert cpu["generated"]["misses_on_cpu"] > 0 and cpu["seconds"]["all"] < plain["seconds"]["all"]
+    large = "--hardware", "rtx3090", "--expert-size", "17MB", "--budget", "40%", "--policy", "lru"
+    link, cpu = simulate(demo_trace, *large)["runs"][0], simulate(demo_trace, *large, "--cpu-experts")["runs"][0]
+    assert cpu["generated"]["misses_on_cpu"] > 0 and cpu["seconds"]["all"] < link["seconds"]["all"]
     disk = simulate(demo_trace, *CARD, "--budget", "40%", "--policy", "lru", "--host-memory", "30MB")["runs"][0]
     assert disk["storage_reads"] > 0 and disk["seconds"]["all"] > plain["seconds"]["all"]
 
@@ -179,7 +201,8 @@ def small_trace(directory, layers, tokens, experts=4):
     directory.mkdir()
     array = np.arange(tokens * layers).reshape(tokens, layers, 1) % experts
     np.save(directory / "text.npy", array.astype(np.int16))
-    run("import", "--format", "npy", directory / "text.npy", "--output", directory / "traces", "--experts", experts)
+    (directory / "requests.jsonl").write_text(json.dumps({"request": 0, "routed_experts": "text.npy"}) + "\n")
+    run("import", "--format", "npy", directory, "--output", directory / "traces", "--experts", experts)
     return directory / "traces"
 
 
@@ -205,6 +228,8 @@ def test_refusals(demo_trace, tmp_path):
     refuse("--budget", "1GB", saying=["how large an expert is"])
     refuse("--policy", "clock", saying=["clock", "lru-token"])
     refuse("--hardware", "rtx3090", saying=["--expert-size"])
+    if shutil.which("nvidia-smi") is None:
+        refuse("--hardware", "measure", *EXPERT, saying=["needs a GPU"], code=1)
     refuse("--hardware", "voodoo2", *EXPERT, saying=["voodoo2", "rtx3090"])
     refuse(*CARD, "--policy", "belady", saying=["belady", "no time"])
     refuse(*CARD, "--predictor", "oracle-0", saying=["oracle-0"])
@@ -217,13 +242,9 @@ def test_refusals(demo_trace, tmp_path):
 
 
 def test_empty_trace(tmp_path, demo_trace):
-    """A trace directory whose only text has no tokens."""
+    """A finished trace without a text."""
     manifest = json.loads((demo_trace / "manifest.json").read_text())
-    shard = manifest["shards"][0]
-    table = pq.read_table(demo_trace / shard["file"]).slice(0, 0)
-    pq.write_table(table, tmp_path / shard["file"])
-    shard.update(rows=0, tokens=0, bytes=(tmp_path / shard["file"]).stat().st_size, features="", feature_bytes=0)
-    manifest.update(shards=[shard], feature_fraction=0)
+    manifest.update(shards=[])
     for dataset in manifest["datasets"]:
         dataset["traces"] = 0
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))

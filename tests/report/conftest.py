@@ -13,6 +13,7 @@ EVIL = "a<b>&c"
 def run(*arguments):
     done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +24,9 @@ def output(tmp_path_factory):
     texts = ROOT / "examples/demo/texts"
     run("collect", "--model", ROOT / "examples/demo/model", "--traces", 24, "--output", folder / "traces",
         "--data", f"{EVIL}={texts / 'film-reviews.csv'}", "--data", f"news={texts / 'news-briefs.csv'}")
+    run("train", "--traces", folder / "traces", "--predictor", "statistics", "--lead", "layer-1", "--output", folder / "trained")
     run("analyze", "--traces", folder / "traces", "--output", folder / "report.html",
+        "--simulate", "--hardware", "rtx3090", "--expert-size", "1MB", "--predictor", folder / "trained",
         "--predictor", "frequency", "--predictor", "token-table", "--cross-domain", "--compare", folder / "traces",
         "--tokenizer", ROOT / "examples/demo/model",
         "--tables", folder / "tables", "--svg", folder / "svg")

@@ -43,6 +43,7 @@ PROBE = """<script>addEventListener('load', () => {
     point: hover(document.querySelector('#figure-normalised-entropy circle'), .5, .5),
     foreseen: cell('foreseen', 3, 5),
     cost: keys('recall-by-cost', 'ArrowRight'),
+    speed: cell('simulated-speed', 1, 7), missed: keys('miss-curves', 'ArrowRight'),
     bar: hover(document.querySelector('#figure-extreme-experts rect'), .5, .5),
     keyed: keys('expert-usage', 'ArrowDown', 'ArrowRight', 'ArrowRight'),
     keyedPoint: keys('cache-hits', 'ArrowRight'),
@@ -127,6 +128,14 @@ def test_page_in_a_browser(output, tmp_path, width, dark):
         "experts " + ", ".join(str(expert) for expert, _ in experts),
         "missed " + ", ".join(missed) if missed else "all foreseen"]
     assert "FLOP/token" in found["cost"]
+
+    speeds = table("simulated-speed")
+    budgets = list(dict.fromkeys(row["budget"] for row in speeds))
+    [speed] = [row for row in speeds if (row["prefetch"], row["budget"]) == ("oracle-4", budgets[7])]
+    place, value = found["speed"].split("\n")
+    assert place == f"prefetch oracle-4, cache {budgets[7]}"
+    assert float(value.split()[0].replace(",", "")) == pytest.approx(speed["tokens_per_second"], rel=0.05)
+    assert found["missed"].startswith("lru")
 
     entropy = table("normalised-entropy")[0]["normalised_entropy"]
     assert found["point"].endswith(f"{entropy:.3f}")

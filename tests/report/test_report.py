@@ -6,7 +6,7 @@ import xml.etree.ElementTree
 
 import pytest
 
-from conftest import EVIL
+from conftest import EVIL, run
 
 VOID = {"meta"}
 
@@ -57,6 +57,23 @@ def test_svgs_are_xml(output):
         root = xml.etree.ElementTree.parse(file).getroot()
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert root.find("{http://www.w3.org/2000/svg}title").text
+
+
+def test_simulation_agrees_with_the_command(output):
+    done = run("simulate", "--traces", output / "traces", "--budget", "30%,80%", "--policy", "lru-token,belady", "--json")
+    cells = {(cell["policy"], cell["budget"]): cell["generated"]["hit_rate"] for cell in json.loads(done)["cells"]}
+    curves = json.loads((output / "tables/miss-curves.json").read_text())
+    found = {(row["policy"], row["budget"]): row["miss_rate"] for row in curves}
+    for key, rate in cells.items():
+        assert found[key] == pytest.approx(1 - rate)
+    speed = json.loads((output / "tables/simulated-speed.json").read_text())
+    assert {row["prefetch"] for row in speed} == {"on demand", "oracle-4", str(output / "trained")}
+    done = run("simulate", "--traces", output / "traces", "--budget", "30%", "--policy", "lrfu-8", "--hardware", "rtx3090",
+               "--expert-size", "1MB", "--predictor", output / "trained", "--json")
+    _, trained = json.loads(done)["runs"]
+    [row] = [row for row in speed if row["prefetch"] == str(output / "trained") and row["budget"] == "30%"]
+    assert row["tokens_per_second"] == pytest.approx(trained["tokens_per_second"])
+    assert 1 / row["tokens_per_second"] == pytest.approx(row["compute_seconds"] + row["wait_seconds"])
 
 
 def test_tables_agree_with_the_trace(output):
