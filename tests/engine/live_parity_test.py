@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/models"))
-from random_models import LIVE, decoder_of, load_reference, route, write_model  # noqa: E402
+from random_models import GPT_OSS, LIVE, PLAIN_ROPE, decoder_of, in_mxfp4, load_reference, route, write_model  # noqa: E402
 
 GOLDENS = ROOT / "tests/models/goldens"
 SHARED = pathlib.Path(os.environ.get("FOREGATE_SHARED", ROOT.parent / "shared"))
@@ -40,12 +40,12 @@ def run_engine(directory, texts, tmp_path):
     return load_file(tmp_path / "out.safetensors")
 
 
-def check(directory, texts, tmp_path, undisturbed, tolerance=1e-5):
+def check(directory, texts, tmp_path, undisturbed, tolerance=1e-5, reference=None):
     """Decisions closer than rounding may fall either way; all others must be equal. What follows such a decision in
     its text is not compared; `undisturbed` is the share of tokens that must be left of all layers."""
     transformers.utils.logging.set_verbosity_error()
     ours = run_engine(directory, texts, tmp_path)
-    theirs = route(load_reference(directory), texts)
+    theirs = route(load_reference(reference or directory), texts)
     assert ours["logits"].shape == theirs.logits.shape
     text_of = torch.repeat_interleave(torch.arange(len(texts)), torch.tensor([len(text) for text in texts]))
     followed = torch.ones(len(text_of), dtype=torch.bool)
@@ -97,6 +97,21 @@ def test_real_texts(name, tmp_path):
     texts = real_texts(SHARED / "models" / name)
     assert len(texts) == 300
     check(SHARED / "models" / name, texts, tmp_path, tolerance=1e-4, undisturbed=0.8)
+
+
+@pytest.mark.parametrize("inner", [32, 64])
+def test_gpt_oss_in_mxfp4(inner, tmp_path):
+    """As published: codes and scales of experts, everything else in bfloat16."""
+    config = GPT_OSS | PLAIN_ROPE | {"intermediate_size": inner}
+    write_model(tmp_path / "dense", config, torch.bfloat16, fused=True, shards=1, seed=inner)
+    packed, dense = in_mxfp4(load_file(tmp_path / "dense/model.safetensors"), inner)
+    save_file(dense, tmp_path / "dense/model.safetensors", metadata={"format": "pt"})
+    (tmp_path / "packed").mkdir()
+    save_file(packed, tmp_path / "packed/model.safetensors", metadata={"format": "pt"})
+    config |= {"quantization_config": {"quant_method": "mxfp4", "modules_to_not_convert": [
+        "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]}}
+    (tmp_path / "packed/config.json").write_text(json.dumps(config))
+    check(tmp_path / "packed", random_texts(tmp_path / "packed"), tmp_path, undisturbed=0.1, reference=tmp_path / "dense")
 
 
 @pytest.mark.parametrize("name", LIVE)

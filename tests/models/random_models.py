@@ -7,6 +7,7 @@ import torch
 from deepseek_reference import DeepseekForCausalLM
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 COMMON = {
     "hidden_act": "silu", "vocab_size": 96, "hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 4,
@@ -238,6 +239,21 @@ def fuse_experts(state):
         fused[f"{stem}.gate_up_proj"] = torch.stack([torch.cat([tensors[e, "gate"], tensors[e, "up"]]) for e in experts])
         fused[f"{stem}.down_proj"] = torch.stack([tensors[e, "down"] for e in experts])
     return fused
+
+
+def in_mxfp4(state, seed):
+    """A gpt_oss whose experts are random MXFP4: as published, and dequantised by transformers."""
+    generator = torch.Generator().manual_seed(seed)
+    packed, dense = dict(state), dict(state)
+    for name, tensor in state.items():
+        if not name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+            continue
+        experts, inputs, outputs = packed.pop(name).shape
+        blocks = torch.randint(256, (experts, outputs, inputs // 32, 16), generator=generator, dtype=torch.uint8)
+        scales = torch.randint(121, 125, (experts, outputs, inputs // 32), generator=generator, dtype=torch.uint8)
+        packed |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
+        dense[name] = convert_moe_packed_tensors(blocks, scales, dtype=torch.float32).contiguous()
+    return packed, dense
 
 
 def as_granite(name):

@@ -4,7 +4,7 @@ namespace foregate::models {
 
 /// gpt-oss (OpenAI 2025): a window on every second layer, attention sinks, biases everywhere, and
 /// experts of a clamped SwiGLU whose gates and ups alternate. Published files keep the experts in
-/// MXFP4, which is not read yet; in bfloat16 they lie transposed.
+/// MXFP4; in bfloat16 they lie transposed.
 Architecture gpt_oss() {
   WeightNames names = llama_weight_names();
   names.sinks = "model.layers.{L}.self_attn.sinks";
