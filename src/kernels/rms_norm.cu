@@ -1,4 +1,6 @@
 #include "kernels/rms_norm.h"
+
+#include "kernels/dependent_launch.cuh"
 #include "kernels/vector.cuh"
 
 namespace foregate::kernels {
@@ -20,6 +22,8 @@ __global__ void __launch_bounds__(kThreads)
   const auto* row = reinterpret_cast<const Pack*>(x + int64_t{blockIdx.x} * hidden);
   const auto* scale = reinterpret_cast<const Pack*>(weight);
   auto* result = reinterpret_cast<Pack*>(out + int64_t{blockIdx.x} * hidden);
+  wait_for_previous();
+  let_next_begin();
   Pack kept[kKept];
   float sum = 0;
   const auto add = [&](const Pack& pack) {
@@ -58,10 +62,9 @@ cudaError_t launch(const void* x, const void* weight, void* out, int64_t rows, i
                    float epsilon, cudaStream_t stream) {
   const bool wide = is_wide<T>(x, hidden) && is_wide<T>(weight, hidden) && is_wide<T>(out, hidden);
   const auto kernel = wide ? rms_norm_kernel<T, kWideSize<T>> : rms_norm_kernel<T, 1>;
-  kernel<<<static_cast<unsigned>(rows), kThreads, 0, stream>>>(
-      static_cast<const T*>(x), static_cast<const T*>(weight), static_cast<T*>(out),
-      static_cast<int>(hidden), epsilon);
-  return cudaGetLastError();
+  return launch_early(kernel, {static_cast<unsigned>(rows), kThreads}, stream,
+                      static_cast<const T*>(x), static_cast<const T*>(weight), static_cast<T*>(out),
+                      static_cast<int>(hidden), epsilon);
 }
 
 }  // namespace

@@ -1,4 +1,6 @@
 #include "kernels/rope.h"
+
+#include "kernels/dependent_launch.cuh"
 #include "kernels/vector.cuh"
 
 namespace foregate::kernels {
@@ -13,6 +15,8 @@ __global__ void __launch_bounds__(kThreads)
                 const T* __restrict__ cos, const T* __restrict__ sin, int64_t stride, int heads,
                 int half) {
   using Pack = Vector<T, kSize>;
+  wait_for_previous();
+  let_next_begin();
   T* row = rows + blockIdx.x * stride;
   const int64_t angles = positions[blockIdx.x] * half;
   const int packs_per_half = half / kSize;
@@ -44,10 +48,10 @@ cudaError_t launch(void* rows, const int64_t* positions, const void* cos, const 
   const bool wide = is_wide<T>(rows, half) && is_wide<T>(rows, stride) && is_wide<T>(cos, half) &&
                     is_wide<T>(sin, half);
   const auto kernel = wide ? rope_kernel<T, kWideSize<T>> : rope_kernel<T, 1>;
-  kernel<<<static_cast<unsigned>(tokens), kThreads, 0, stream>>>(
-      static_cast<T*>(rows), positions, static_cast<const T*>(cos), static_cast<const T*>(sin),
-      stride, static_cast<int>(heads), static_cast<int>(half));
-  return cudaGetLastError();
+  return launch_early(kernel, {static_cast<unsigned>(tokens), kThreads}, stream,
+                      static_cast<T*>(rows), positions, static_cast<const T*>(cos),
+                      static_cast<const T*>(sin), stride, static_cast<int>(heads),
+                      static_cast<int>(half));
 }
 
 }  // namespace

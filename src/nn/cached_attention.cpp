@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "nn/cuda/paged_attention.h"
 #include "nn/text_attention.h"
 
 namespace foregate::nn {
@@ -51,6 +52,12 @@ torch::Tensor cached_attention(const torch::Tensor& qkv, const PackedTexts& text
   const int64_t query_size = shape.num_heads * shape.head_dim;
   const int64_t key_size = shape.num_kv_heads * shape.head_dim;
   if (qkv.size(0) == 0) return torch::empty({0, query_size}, qkv.options());
+  const bool has_kernel = has_paged_attention_cuda(qkv, shape);
+  if (has_kernel && step.one_each()) {
+    torch::Tensor result = torch::empty({qkv.size(0), query_size}, qkv.options());
+    attend_step_cuda(qkv, where, shape, cache, layer, result);
+    return result;
+  }
   store_rows(cache.keys, qkv.narrow(1, query_size, key_size), step);
   store_rows(cache.values, qkv.narrow(1, query_size + key_size, key_size), step);
   if (!step.any_past()) return attention(qkv, texts, shape, layer);
@@ -66,7 +73,7 @@ torch::Tensor cached_attention(const torch::Tensor& qkv, const PackedTexts& text
       const std::vector<int32_t> alone = {0, static_cast<int32_t>(count)};
       result.narrow(0, first, count)
           .copy_(attention(qkv.narrow(0, first, count), {alone, qkv.device()}, shape, layer));
-    } else if (qkv.is_cpu() && count < kLibraryTokens) {
+    } else if ((qkv.is_cpu() || has_kernel) && count < kLibraryTokens) {
       few.push_back(s);
     } else {
       result.narrow(0, first, count)
@@ -74,6 +81,10 @@ torch::Tensor cached_attention(const torch::Tensor& qkv, const PackedTexts& text
     }
   }
   if (few.empty()) return result;
+  if (has_kernel) {
+    attend_paged_cuda(qkv, step, few, shape, cache, layer, result);
+    return result;
+  }
   const auto heads = [&](const torch::Tensor& rows) {
     return rows.view({rows.size(0), shape.num_heads, shape.head_dim});
   };

@@ -10,6 +10,8 @@
 
 #include "nn/cuda/available.h"
 #include "nn/cuda/experts.h"
+#include "nn/cuda/thin.h"
+#include "nn/few_rows.h"
 #include "nn/linear.h"
 
 namespace foregate::nn {
@@ -56,11 +58,14 @@ std::vector<int64_t> by_falling_load(const std::vector<int64_t>& offsets) {
 // x * weight^T, plus the expert's row of biases if there are any.
 void product_out(torch::Tensor& result, const torch::Tensor& x, const tensor::Weight& weight,
                  const torch::Tensor& biases, int64_t expert) {
-  const torch::Tensor matrix = compute_weight(weight[expert], x.scalar_type()).t();
-  if (biases.defined()) {
-    at::addmm_out(result, biases[expert], x, matrix);
+  const torch::Tensor matrix = compute_weight(weight[expert], x.scalar_type());
+  const torch::Tensor bias = biases.defined() ? biases[expert] : biases;
+  if (has_few_rows(x, matrix)) {
+    few_rows_linear(result, x, matrix, bias);
+  } else if (bias.defined()) {
+    at::addmm_out(result, bias, x, matrix.t());
   } else {
-    at::mm_out(result, x, matrix);
+    at::mm_out(result, x, matrix.t());
   }
 }
 
@@ -88,6 +93,13 @@ torch::Tensor run_experts(const torch::Tensor& x, const Grouping& grouping,
       const int64_t first = grouping.offsets[expert];
       const int64_t count = grouping.offsets[expert + 1] - first;
       if (count == 0) return;  // and so are all that follow
+      if (has_few_rows(x, weights, count)) {
+        few_rows_expert(
+            outputs.mutable_data_ptr<float>() + first * x.size(1), x,
+            {grouping.tokens.const_data_ptr<int64_t>() + first, static_cast<size_t>(count)},
+            weights, expert);
+        continue;
+      }
       run_expert(x, grouping.tokens.narrow(0, first, count), weights, expert,
                  outputs.narrow(0, first, count));
     }
@@ -139,11 +151,24 @@ void add_experts(torch::Tensor& residual, const torch::Tensor& x, const Routing&
               "experts: weights are ", weights.gate_up.sizes(), " and ", weights.down.sizes(),
               "; expected [E, 2I, H] and [E, H, I]");
   if (x.size(0) == 0) return;
-  if (has_cuda_kernels(x)) {
+  if (has_thin_experts_cuda(x, weights, {}) && residual.is_contiguous()) {
+    add_thin_experts_cuda(residual, x, routing, weights, {}, {});
+  } else if (has_cuda_kernels(x)) {
     add_experts_cuda(residual, x, routing, weights);
   } else {
     residual.add_(experts_cpu(x, routing, weights));
   }
+}
+
+void add_experts_and_shared(torch::Tensor& residual, const torch::Tensor& x, const Routing& routing,
+                            const ExpertWeights& weights, const MlpWeights& shared,
+                            const torch::Tensor& shared_gate) {
+  if (has_thin_experts_cuda(x, weights, shared) && residual.is_contiguous()) {
+    add_thin_experts_cuda(residual, x, routing, weights, shared, shared_gate);
+    return;
+  }
+  add_experts(residual, x, routing, weights);
+  if (shared.gate_up.defined()) add_mlp(residual, x, shared, shared_gate);
 }
 
 }  // namespace foregate::nn

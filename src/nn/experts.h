@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include "nn/gated_activation.h"
+#include "nn/mlp.h"
 #include "nn/router.h"
 #include "tensor/weight/weight.h"
 
@@ -26,5 +27,14 @@ void add_experts(torch::Tensor& residual,  // [T, H] compute dtype
                  const torch::Tensor& x,   // [T, H] compute dtype
                  const Routing& routing,   // of the same T tokens
                  const ExpertWeights& weights);
+
+/// The same, then the expert that all tokens share, if there is one: on a GPU, of few tokens, at
+/// once.
+void add_experts_and_shared(torch::Tensor& residual,  // [T, H] compute dtype
+                            const torch::Tensor& x,   // [T, H] compute dtype
+                            const Routing& routing,   // of the same T tokens
+                            const ExpertWeights& weights,
+                            const MlpWeights& shared,           // undefined without
+                            const torch::Tensor& shared_gate);  // [1, H], or undefined
 
 }  // namespace foregate::nn

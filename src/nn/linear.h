@@ -17,6 +17,11 @@ torch::Tensor linear(const torch::Tensor& x,           // [T, N] compute dtype
                      const tensor::Weight& weight,     // [M, N]
                      const torch::Tensor& bias = {});  // [M], or undefined -> [T, M]
 
+/// The same in float32: on a GPU, of few rows, as it was added up; otherwise rounded before.
+torch::Tensor linear_in_float(const torch::Tensor& x,           // [T, N] compute dtype
+                              const tensor::Weight& weight,     // [M, N]
+                              const torch::Tensor& bias = {});  // [M], or undefined -> [T, M]
+
 /// residual += x * weight^T + bias. On a GPU the addition is part of the product, so that the
 /// residual stream is read and written once.
 void add_linear(torch::Tensor& residual,          // [T, M] compute dtype

@@ -5,6 +5,7 @@
 #include "nn/cuda/activation.h"
 #include "nn/cuda/available.h"
 #include "nn/cuda/grouped_linear.h"
+#include "nn/cuda/thin.h"
 #include "nn/linear.h"
 
 namespace foregate::nn {
@@ -25,6 +26,10 @@ void add_mlp(torch::Tensor& residual, const torch::Tensor& x, const MlpWeights& 
   if (has_cuda_kernels(x)) {
     // Scaling the inner rows is scaling the output.
     const torch::Tensor scale = gate.defined() ? sigmoid_gate_cuda(x, gate) : torch::Tensor();
+    if (has_thin_linear_cuda(x, weights.gate_up)) {
+      add_linear(residual, thin_silu_linear_cuda(x, weights.gate_up, scale), weights.down);
+      return;
+    }
     const torch::Tensor inner =
         silu_linear_cuda(x, compute_weight(weights.gate_up, x.scalar_type()), scale);
     residual.addmm_(inner, compute_weight(weights.down, x.scalar_type()).t());

@@ -10,8 +10,10 @@
 #include "nn/cuda/experts.h"
 #include "nn/cuda/grouped_linear.h"
 #include "nn/cuda/norm.h"
+#include "nn/cuda/paged_attention.h"
 #include "nn/cuda/rope.h"
 #include "nn/cuda/router.h"
+#include "nn/cuda/thin.h"
 #include "nn/cuda/weight.h"
 
 namespace foregate::nn {
@@ -84,6 +86,53 @@ torch::Tensor rotated_linear_cuda(const torch::Tensor& /*x*/, const RotatedLinea
 void add_experts_cuda(torch::Tensor& /*residual*/, const torch::Tensor& /*x*/,
                       const Routing& /*routing*/, const ExpertWeights& /*weights*/) {
   not_in_this_build("add_experts_cuda");
+}
+
+bool has_thin_linear_cuda(const torch::Tensor& /*x*/, const tensor::Weight& /*weight*/) {
+  return false;
+}
+
+torch::Tensor thin_linear_cuda(const torch::Tensor& /*x*/, const tensor::Weight& /*weight*/,
+                               const torch::Tensor& /*bias*/, torch::ScalarType /*dtype*/) {
+  not_in_this_build("thin_linear_cuda");
+}
+
+void add_thin_linear_cuda(torch::Tensor& /*residual*/, const torch::Tensor& /*x*/,
+                          const tensor::Weight& /*weight*/, const torch::Tensor& /*bias*/) {
+  not_in_this_build("add_thin_linear_cuda");
+}
+
+torch::Tensor thin_silu_linear_cuda(const torch::Tensor& /*x*/, const tensor::Weight& /*weight*/,
+                                    const torch::Tensor& /*row_scale*/) {
+  not_in_this_build("thin_silu_linear_cuda");
+}
+
+bool has_thin_experts_cuda(const torch::Tensor& /*x*/, const ExpertWeights& /*experts*/,
+                           const MlpWeights& /*shared*/) {
+  return false;
+}
+
+void add_thin_experts_cuda(torch::Tensor& /*residual*/, const torch::Tensor& /*x*/,
+                           const Routing& /*routing*/, const ExpertWeights& /*experts*/,
+                           const MlpWeights& /*shared*/, const torch::Tensor& /*shared_gate*/) {
+  not_in_this_build("add_thin_experts_cuda");
+}
+
+bool has_paged_attention_cuda(const torch::Tensor& /*qkv*/, const AttentionShape& /*shape*/) {
+  return false;
+}
+
+void attend_step_cuda(const torch::Tensor& /*qkv*/, const SequencePages& /*where*/,
+                      const AttentionShape& /*shape*/, PagedKv& /*cache*/,
+                      const LayerAttention& /*layer*/, torch::Tensor& /*result*/) {
+  not_in_this_build("attend_step_cuda");
+}
+
+void attend_paged_cuda(const torch::Tensor& /*qkv*/, const PagedStep& /*step*/,
+                       const std::vector<int64_t>& /*sequences*/, const AttentionShape& /*shape*/,
+                       PagedKv& /*cache*/, const LayerAttention& /*layer*/,
+                       torch::Tensor& /*result*/) {
+  not_in_this_build("attend_paged_cuda");
 }
 
 }  // namespace foregate::nn

@@ -4,32 +4,16 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
+
+#include "nn/page_rows.h"
 
 namespace foregate::nn {
 namespace {
 
-constexpr int64_t kDotLanes = 16;
 // Queries that meet the same rows and are computed by one thread.
 constexpr int64_t kQueriesAtOnce = 8;
-
-// Several partial sums, so that the compiler may use vector registers.
-template <typename Scalar>
-float dot(const float* query, const Scalar* key, int64_t size) {
-  std::array<float, kDotLanes> sum{};
-  const int64_t whole = size / kDotLanes * kDotLanes;
-  for (int64_t d = 0; d < whole; d += kDotLanes) {
-    for (int64_t i = 0; i < kDotLanes; ++i) {
-      sum[i] += query[d + i] * static_cast<float>(key[d + i]);
-    }
-  }
-  for (int64_t d = whole; d < size; ++d) sum[d - whole] += query[d] * static_cast<float>(key[d]);
-  float total = 0;
-  for (const float lane : sum) total += lane;
-  return total;
-}
 
 constexpr float kNoSink = -std::numeric_limits<float>::infinity();
 
@@ -62,15 +46,16 @@ struct HeadRows {
   int64_t row_stride;
   int64_t size;  // of a row
 
-  // work(token, its row), for the tokens from `begin` to `end`, page by page.
+  // work(token, rows from its own on), for the tokens from `begin` to `end`, page by page.
   template <typename Work>
-  void for_each(int64_t begin, int64_t end, const Work& work) const {
+  void for_each_page(int64_t begin, int64_t end, const Work& work) const {
     for (int64_t token = begin; token < end;) {
       const int64_t index = token / page_tokens;
       const Scalar* row = first + static_cast<int64_t>(pages[index]) * page_stride +
                           (token - index * page_tokens) * row_stride;
       const int64_t page_end = std::min(end, (index + 1) * page_tokens);
-      for (; token < page_end; ++token, row += row_stride) work(token, row);
+      work(token, PageRows<Scalar>{row, page_end - token, row_stride, size});
+      token = page_end;
     }
   }
 };
@@ -103,22 +88,20 @@ void attend_group(const Scalar* query, const HeadRows<Scalar>& keys, const HeadR
   for (int64_t i = 0; i < group * key_dim; ++i) {
     scratch.query[i] = scope.scale * static_cast<float>(query[i]);
   }
-  keys.for_each(scope.begin, scope.end, [&](int64_t token, const Scalar* row) {
-    float* scores = &scratch.scores[token - scope.begin];
+  keys.for_each_page(scope.begin, scope.end, [&](int64_t token, const PageRows<Scalar>& rows) {
     for (int64_t g = 0; g < group; ++g) {
-      scores[g * length] = dot(&scratch.query[g * key_dim], row, key_dim);
+      score_page(&scratch.query[g * key_dim], rows,
+                 &scratch.scores[g * length + token - scope.begin]);
     }
   });
   for (int64_t g = 0; g < group; ++g) {
     softmax_in_place(&scratch.scores[g * length], length,
                      scope.sinks == nullptr ? kNoSink : scope.sinks[g]);
   }
-  values.for_each(scope.begin, scope.end, [&](int64_t token, const Scalar* row) {
-    const float* weights = &scratch.scores[token - scope.begin];
+  values.for_each_page(scope.begin, scope.end, [&](int64_t token, const PageRows<Scalar>& rows) {
     for (int64_t g = 0; g < group; ++g) {
-      const float weight = weights[g * length];
-      float* mixed = &scratch.mixed[g * value_dim];
-      for (int64_t d = 0; d < value_dim; ++d) mixed[d] += weight * static_cast<float>(row[d]);
+      mix_page(&scratch.scores[g * length + token - scope.begin], rows,
+               &scratch.mixed[g * value_dim]);
     }
   });
   for (int64_t i = 0; i < group * value_dim; ++i) result[i] = static_cast<Scalar>(scratch.mixed[i]);
@@ -177,6 +160,13 @@ void attend_all(const PagedProblem& problem) {
 }
 
 }  // namespace
+
+bool PagedStep::one_each() const {
+  for (int64_t s = 0; s < sequences(); ++s) {
+    if (count(s) != 1) return false;
+  }
+  return true;
+}
 
 bool PagedStep::any_past() const {
   for (int64_t s = 0; s < sequences(); ++s) {

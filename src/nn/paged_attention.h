@@ -19,9 +19,12 @@ struct PagedKv {
 /// Where the sequences of a step keep their tokens. Row s of `pages` lists the pages of sequence s
 /// in order: token i of it lies in page pages[s, i / P] at place i % P.
 struct SequencePages {
-  std::vector<int64_t> lengths;  ///< [sequences] tokens of each, those of this step included
-  torch::Tensor pages;           ///< [sequences, N] int32; behind a sequence's last page: any
-  torch::Tensor slots;           ///< [T] int64: page * P + place of each token of this step
+  std::vector<int64_t> lengths;       ///< [sequences] tokens of each, those of this step included
+  torch::Tensor pages;                ///< [sequences, N] int32; behind a sequence's last page: any
+  torch::Tensor slots;                ///< [T] int64: page * P + place of each token of this step
+  torch::Tensor lengths_on_device{};  ///< [sequences] int32; undefined: they are copied if needed
+  /// [sequences * heads] int32 zeros, and zeros again after each layer; undefined: made if needed.
+  torch::Tensor arrived{};
 };
 
 /// From so many new tokens a sequence on, scores are made by a library's products.
@@ -38,6 +41,8 @@ struct PagedStep {
   int64_t count(int64_t sequence) const { return texts.cu_seqlens[sequence + 1] - first(sequence); }
   /// Tokens that were there before.
   int64_t past(int64_t sequence) const { return where.lengths[sequence] - count(sequence); }
+  /// Whether every sequence has one new token.
+  bool one_each() const;
   /// Whether any sequence has tokens from before.
   bool any_past() const;
   /// Throws c10::Error if the pages do not fit `tokens` new rows and the cache.

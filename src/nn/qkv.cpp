@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include "nn/cuda/grouped_linear.h"
+#include "nn/cuda/thin.h"
 #include "nn/linear.h"
 #include "nn/qk_norm.h"
 
@@ -20,15 +21,20 @@ torch::Tensor rotated_qkv(const torch::Tensor& x, const QkvWeights& weights,
               "] in the dtype of x");
   const int64_t rotated_heads = shape.num_heads + shape.num_kv_heads;
   const bool has_norms = weights.query_norm.defined();
-  const torch::Tensor projection = compute_weight(weights.projection, x.scalar_type());
-  const RotatedLinear rotated{.weight = projection,
-                              .bias = weights.bias,
-                              .positions = positions,
-                              .angles = rope.angles(max_position),
-                              .heads = rotated_heads};
-  if (!has_norms && rope.turns_halves_of(shape.head_dim) && has_rotated_linear_cuda(x, rotated))
-    return rotated_linear_cuda(x, rotated);
-  torch::Tensor qkv = nn::linear(x, projection, weights.bias);
+  torch::Tensor qkv;
+  if (has_thin_linear_cuda(x, weights.projection)) {
+    qkv = nn::linear(x, weights.projection, weights.bias);
+  } else {
+    const torch::Tensor projection = compute_weight(weights.projection, x.scalar_type());
+    const RotatedLinear rotated{.weight = projection,
+                                .bias = weights.bias,
+                                .positions = positions,
+                                .angles = rope.angles(max_position),
+                                .heads = rotated_heads};
+    if (!has_norms && rope.turns_halves_of(shape.head_dim) && has_rotated_linear_cuda(x, rotated))
+      return rotated_linear_cuda(x, rotated);
+    qkv = nn::linear(x, projection, weights.bias);
+  }
   if (has_norms) qk_norm(qkv, weights.query_norm, weights.key_norm, shape, weights.epsilon);
   rope.apply(qkv.narrow(1, 0, rotated_heads * shape.head_dim)
                  .view({qkv.size(0), rotated_heads, shape.head_dim}),

@@ -36,13 +36,6 @@ torch::Tensor router_logits_cpu(const torch::Tensor& x, const torch::Tensor& wei
   return logits;
 }
 
-// What the kernel decides.
-bool is_plain_softmax(const RouterSpec& spec, const RouterBiases& biases) {
-  return spec.score == RouterSpec::Score::kSoftmax && spec.epsilon == 0 && spec.min_sum == 0 &&
-         spec.scale == 1 && spec.top_groups == spec.groups && !biases.logit.defined() &&
-         !biases.choice.defined();
-}
-
 void check_biases(const RouterBiases& biases, int64_t experts) {
   for (const torch::Tensor& bias : {biases.logit, biases.choice}) {
     if (!bias.defined()) continue;
@@ -53,6 +46,12 @@ void check_biases(const RouterBiases& biases, int64_t experts) {
 }
 
 }  // namespace
+
+bool routes_on_gpu(const RouterSpec& spec, const RouterBiases& biases) {
+  return spec.score == RouterSpec::Score::kSoftmax && spec.epsilon == 0 && spec.min_sum == 0 &&
+         spec.scale == 1 && spec.top_groups == spec.groups && !biases.logit.defined() &&
+         !biases.choice.defined();
+}
 
 torch::Tensor router_logits(const torch::Tensor& x, const torch::Tensor& weight) {
   TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1),
@@ -69,7 +68,7 @@ Routing route(const torch::Tensor& logits, const RouterSpec& spec, const RouterB
   TORCH_CHECK(logits.scalar_type() == torch::kFloat32, "route: logits must be float32");
   check_biases(biases, logits.size(1));
   trace::check_router_spec(spec, logits.size(1), k, "route");
-  if (has_cuda_kernels(logits) && is_plain_softmax(spec, biases)) {
+  if (has_cuda_kernels(logits) && routes_on_gpu(spec, biases)) {
     return route_cuda(logits, k, spec.norm_topk);
   }
   const auto host = [](const torch::Tensor& tensor) {

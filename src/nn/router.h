@@ -34,6 +34,10 @@ struct Routing {
   torch::Tensor gate_weights;  ///< [T, k] float32, in the same order
 };
 
+/// Whether route() decides on the GPU where the logits are there; otherwise the host does, and the
+/// GPU waits for it.
+bool routes_on_gpu(const RouterSpec& spec, const RouterBiases& biases);
+
 /// Picks each token's k experts, as `spec` says:
 ///   1. Logits get the logit bias.
 ///   2. Experts rank by choice score, the higher the better, ties by lowest index, NaN last. It is

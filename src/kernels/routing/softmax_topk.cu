@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/dependent_launch.cuh"
 #include "kernels/routing/routing.h"
 #include "kernels/vector.cuh"
 
@@ -36,6 +37,8 @@ __global__ void __launch_bounds__(kThreads)
     softmax_topk_kernel(const float* __restrict__ logits, int64_t* __restrict__ chosen,
                         float* __restrict__ gate_weights, int64_t tokens, int experts, int k,
                         bool norm_topk) {
+  wait_for_previous();
+  let_next_begin();
   const int64_t token = int64_t{blockIdx.x} * kTokensPerBlock + threadIdx.x / 32;
   if (token >= tokens) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -92,10 +95,8 @@ cudaError_t softmax_topk(const float* logits, int64_t* chosen, float* gate_weigh
                       : experts <= 128 ? softmax_topk_kernel<4>
                       : experts <= 256 ? softmax_topk_kernel<8>
                                        : softmax_topk_kernel<0>;
-  kernel<<<blocks, kThreads, 0, stream>>>(logits, chosen, gate_weights, tokens,
-                                          static_cast<int>(experts), static_cast<int>(k),
-                                          norm_topk);
-  return cudaGetLastError();
+  return launch_early(kernel, {blocks, kThreads}, stream, logits, chosen, gate_weights, tokens,
+                      static_cast<int>(experts), static_cast<int>(k), norm_topk);
 }
 
 }  // namespace foregate::kernels

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+namespace foregate::kernels {
+
+// Products of few rows: what a step of decoding consists of. Matrices are multiplied from their
+// codes, each read once, so that their bytes over the memory's bandwidth are the floor.
+
+/// Rows of x that a thin product takes at most.
+inline constexpr int64_t kThinRows = 32;
+
+/// How a matrix is kept: see dequantize.h for what codes stand for.
+enum class MatrixCodes { kBFloat16, kInt8, kNf4 };
+
+/// A matrix [n, k], or as many as there are groups.
+struct ThinMatrix {
+  const void* codes = nullptr;    ///< [groups, n, k] bfloat16 or int8, [groups, n, k / 2] nf4
+  const float* scales = nullptr;  ///< int8: [groups, n]; nf4: [groups, n, (k + 63) / 64]
+  MatrixCodes kind = MatrixCodes::kBFloat16;
+  int64_t n = 0;
+  int64_t k = 0;
+};
+
+/// Whether rows of the matrix are whole pieces of 16 bytes, which the loads work in.
+bool can_run_thin(const ThinMatrix& matrix);
+
+enum class ThinResult {
+  kStore,        ///< out[rows, n] bfloat16
+  kFloat,        ///< out[rows, n] float32
+  kAdd,          ///< out[rows, n] bfloat16 += the product, rounded once
+  kSiluProduct,  ///< out[rows, n / 2] bfloat16 = silu(first half) * second half, rounded once
+};
+
+/// x * weight^T, added up in float32.
+struct ThinLinear {
+  const void* x = nullptr;  ///< [rows, k] bfloat16
+  int64_t rows = 0;         ///< 1 .. kThinRows
+  ThinMatrix weight{};
+  const void* bias = nullptr;        ///< [n] bfloat16, or null
+  const float* row_scale = nullptr;  ///< [rows] times the result before it is rounded, or null
+  ThinResult result = ThinResult::kStore;
+  void* out = nullptr;
+};
+cudaError_t thin_linear(const ThinLinear& linear, cudaStream_t stream);
+
+/// Experts of a step's tokens, and one that all tokens share, added to the residual stream: two
+/// launches for one token, four for more.
+struct ThinExperts {
+  const void* x = nullptr;  ///< [tokens, hidden] bfloat16
+  int64_t tokens = 0;       ///< 1 .. kThinRows
+  int64_t experts = 0;
+  int64_t top_k = 0;
+  const int64_t* chosen = nullptr;      ///< [tokens, top_k]
+  const float* gate_weights = nullptr;  ///< [tokens, top_k]
+  ThinMatrix gate_up{};                 ///< [experts, 2 * inner, hidden]: gate rows, then up rows
+  ThinMatrix down{};                    ///< [experts, hidden, inner]
+  ThinMatrix shared_gate_up{};          ///< [2 * shared inner, hidden], or none; of the same kind
+  ThinMatrix shared_down{};             ///< [hidden, shared inner]
+  const void* shared_gate = nullptr;    ///< [hidden] bfloat16: sigmoid(x * it) times the shared
+                                        ///< expert's output; null: all of it
+  void* residual = nullptr;             ///< [tokens, hidden] bfloat16, rounded once
+  void* workspace = nullptr;            ///< thin_experts_workspace() bytes, 16-byte aligned
+};
+/// So many experts at most.
+inline constexpr int64_t kMostThinExperts = 1024;
+int64_t thin_experts_workspace(const ThinExperts& problem);
+cudaError_t thin_experts(const ThinExperts& problem, cudaStream_t stream);
+
+}  // namespace foregate::kernels
