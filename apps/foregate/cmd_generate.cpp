@@ -296,7 +296,8 @@ void run_generate(const Arguments& arguments, const RunContext& run) {
   GenerationResults results(form_of(arguments, job), job.tokenizer ? &*job.tokenizer : nullptr,
                             outputs.file.get(), outputs.trace.get());
   if (outputs.file) {
-    const auto done = static_cast<int64_t>(outputs.file->done().size());
+    const int64_t done =
+        std::ranges::count_if(outputs.file->done(), [&](int64_t row) { return results.had(row); });
     results.show_progress(
         run.progress.start({.label = "generate", .unit = "prompts", .done_before = done}), done);
   }

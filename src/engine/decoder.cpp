@@ -2,8 +2,11 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
 #include <vector>
 
+#include "nn/cuda/paged_attention.h"
+#include "nn/cuda/thin.h"
 #include "nn/experts.h"
 #include "nn/latent_attention.h"
 #include "nn/layer_norm.h"
@@ -34,11 +37,6 @@ int64_t window_of(const models::GroupedQueryConfig& attention, size_t layer) {
 }
 
 }  // namespace
-
-struct Decoder::Batch {
-  const DecoderStep& step;
-  nn::PackedTexts texts;
-};
 
 Decoder::Decoder(const models::ModelConfig& config, models::DecoderWeights weights,
                  torch::Device device, torch::ScalarType dtype)
@@ -74,7 +72,6 @@ void Decoder::add_branch(torch::Tensor& residual, const Work& work) const {
 }
 
 torch::Tensor Decoder::forward(const DecoderStep& step, EngineObserver& observer) {
-  const Batch batch{step, nn::PackedTexts(step.cu_seqlens, step.token_ids.device())};
   torch::Tensor residual = weights_.embedding.index_select(0, step.token_ids);
   if (config_.multipliers.embedding != 1) residual.mul_(config_.multipliers.embedding);
   int moe_layer = 0;
@@ -85,7 +82,7 @@ torch::Tensor Decoder::forward(const DecoderStep& step, EngineObserver& observer
     std::visit(
         [&](const auto& attention) {
           // A temporary: the MLP needs its memory.
-          attend(attention, i, normalized(residual, layer.input_norm, layer.input_norm_bias), batch,
+          attend(attention, i, normalized(residual, layer.input_norm, layer.input_norm_bias), step,
                  residual);
         },
         layer.attention);
@@ -99,12 +96,40 @@ torch::Tensor Decoder::forward(const DecoderStep& step, EngineObserver& observer
       });
     }
   }
-  return weights_.lm_head.defined() ? next_token_logits(residual, batch) : torch::Tensor();
+  return weights_.lm_head.defined() ? next_token_logits(residual, step.texts) : torch::Tensor();
+}
+
+bool Decoder::can_record_steps() const {
+  const auto* attention = std::get_if<models::GroupedQueryConfig>(&config_.attention);
+  if (attention == nullptr || !weights_.lm_head.defined() || !weights_.lm_head.is_cuda()) {
+    return false;
+  }
+  const auto row_of = [&](int64_t size) {
+    return torch::empty({1, size}, weights_.embedding.options());
+  };
+  const nn::AttentionShape shape = shape_of(*attention);
+  const torch::Tensor hidden = row_of(config_.hidden_size);
+  const torch::Tensor mixed = row_of(shape.num_heads * shape.head_dim);
+  if (!nn::has_paged_attention_cuda(row_of(shape.qkv_size()), shape)) return false;
+  const auto runs_alone = [&](const models::LayerWeights& layer) {
+    const auto& weights = std::get<models::GroupedQueryAttention>(layer.attention);
+    if (!nn::has_thin_linear_cuda(hidden, weights.qkv) ||
+        !nn::has_thin_linear_cuda(mixed, weights.output)) {
+      return false;
+    }
+    if (const models::MoeWeights* moe = layer.moe()) {
+      return nn::has_thin_experts_cuda(hidden, moe->experts, moe->shared) &&
+             nn::routes_on_gpu(config_.router, moe->router_biases);
+    }
+    const auto& mlp = std::get<nn::MlpWeights>(layer.mlp);
+    return nn::has_thin_linear_cuda(hidden, mlp.gate_up) &&
+           nn::has_thin_linear_cuda(row_of(mlp.down.size(1)), mlp.down);
+  };
+  return std::ranges::all_of(weights_.layers, runs_alone);
 }
 
 void Decoder::attend(const models::GroupedQueryAttention& attention, size_t layer,
-                     const torch::Tensor& input, const Batch& batch, torch::Tensor& residual) {
-  const DecoderStep& step = batch.step;
+                     const torch::Tensor& input, const DecoderStep& step, torch::Tensor& residual) {
   const nn::AttentionShape shape =
       shape_of(std::get<models::GroupedQueryConfig>(config_.attention));
   const torch::Tensor qkv =
@@ -116,8 +141,8 @@ void Decoder::attend(const models::GroupedQueryAttention& attention, size_t laye
       .window = window_of(std::get<models::GroupedQueryConfig>(config_.attention), layer),
       .sinks = attention.sinks};
   const torch::Tensor mixed = step.cache == nullptr
-                                  ? nn::attention(qkv, batch.texts, shape, here)
-                                  : nn::cached_attention(qkv, batch.texts, step.pages, shape,
+                                  ? nn::attention(qkv, step.texts, shape, here)
+                                  : nn::cached_attention(qkv, step.texts, step.pages, shape,
                                                          step.cache->layer(layer), here);
   add_branch(residual, [&](torch::Tensor& sum) {
     nn::add_linear(sum, mixed, attention.output, attention.output_bias);
@@ -125,8 +150,7 @@ void Decoder::attend(const models::GroupedQueryAttention& attention, size_t laye
 }
 
 void Decoder::attend(const models::LatentAttention& attention, size_t layer,
-                     const torch::Tensor& input, const Batch& batch, torch::Tensor& residual) {
-  const DecoderStep& step = batch.step;
+                     const torch::Tensor& input, const DecoderStep& step, torch::Tensor& residual) {
   const auto& config = std::get<models::LatentConfig>(config_.attention);
   const nn::LatentShape shape = shape_of(config);
   const nn::LatentRows rows =
@@ -136,8 +160,8 @@ void Decoder::attend(const models::LatentAttention& attention, size_t layer,
                           shape, rope_, step.positions, step.max_position);
   const torch::Tensor mixed =
       step.cache == nullptr
-          ? nn::latent_attention(rows, batch.texts, attention.expand, shape)
-          : nn::cached_latent_attention(rows, batch.texts, step.pages, attention.expand, shape,
+          ? nn::latent_attention(rows, step.texts, attention.expand, shape)
+          : nn::cached_latent_attention(rows, step.texts, step.pages, attention.expand, shape,
                                         step.cache->layer(layer));
   add_branch(residual, [&](torch::Tensor& sum) { nn::add_linear(sum, mixed, attention.output); });
 }
@@ -153,21 +177,21 @@ void Decoder::run_moe(const models::MoeWeights& moe, int moe_layer, const torch:
                       .gate_weights = routing.gate_weights});
   if (!moe.experts.gate_up.defined()) return;
   experts_.use(moe_layer, moe.experts, [&](const nn::ExpertWeights& experts) {
-    add_branch(residual,
-               [&](torch::Tensor& sum) { nn::add_experts(sum, input, routing, experts); });
+    add_branch(residual, [&](torch::Tensor& sum) {
+      nn::add_experts_and_shared(sum, input, routing, experts, moe.shared, moe.shared_gate);
+    });
   });
-  if (!moe.shared.gate_up.defined()) return;
-  add_branch(residual,
-             [&](torch::Tensor& sum) { nn::add_mlp(sum, input, moe.shared, moe.shared_gate); });
 }
 
-torch::Tensor Decoder::next_token_logits(const torch::Tensor& residual, const Batch& batch) const {
+torch::Tensor Decoder::next_token_logits(const torch::Tensor& residual,
+                                         const nn::PackedTexts& texts) const {
   std::vector<int64_t> last;
-  for (const int32_t end : batch.texts.cu_seqlens.subspan(1)) last.push_back(end - 1);
-  const torch::Tensor rows = residual.index_select(0, torch::tensor(last).to(residual.device()));
+  for (const int32_t end : texts.cu_seqlens.subspan(1)) last.push_back(end - 1);
+  const bool all = static_cast<int64_t>(last.size()) == residual.size(0);
+  const torch::Tensor rows =
+      all ? residual : residual.index_select(0, torch::tensor(last).to(residual.device()));
   const torch::Tensor hidden = normalized(rows, weights_.final_norm, weights_.final_norm_bias);
-  torch::Tensor logits =
-      at::linear(hidden, weights_.lm_head, weights_.lm_head_bias).to(torch::kFloat32);
+  torch::Tensor logits = nn::linear_in_float(hidden, weights_.lm_head, weights_.lm_head_bias);
   return config_.multipliers.logits == 1 ? logits : logits.mul_(config_.multipliers.logits);
 }
 

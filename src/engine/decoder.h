@@ -18,10 +18,10 @@ namespace foregate::engine {
 
 /// What one pass over the layers runs. Ids, positions and lengths have been checked.
 struct DecoderStep {
-  torch::Tensor token_ids{};            ///< [T] int64, on the device
-  torch::Tensor positions{};            ///< [T] int64, on the device: of each token in its sequence
-  int64_t max_position = 0;             ///< no position is larger
-  std::span<const int32_t> cu_seqlens;  ///< [texts + 1], of the tokens
+  torch::Tensor token_ids{};  ///< [T] int64, on the device
+  torch::Tensor positions{};  ///< [T] int64, on the device: of each token in its sequence
+  int64_t max_position = 0;   ///< no position is larger
+  const nn::PackedTexts& texts;
   /// Where the texts' sequences keep their tokens; nullptr: every text is by itself.
   KvCache* cache = nullptr;
   nn::SequencePages pages{};  ///< in the cache
@@ -39,16 +39,19 @@ class Decoder {
   /// token, [texts, V] float32; undefined without lm_head.
   torch::Tensor forward(const DecoderStep& step, EngineObserver& observer);
 
+  /// Whether a step that gives a few sequences one token each runs on the GPU without waiting for
+  /// the host, so that it can be recorded as a CUDA graph.
+  bool can_record_steps() const;
+
   const models::DecoderWeights& weights() const { return weights_; }
 
  private:
-  struct Batch;
   /// Adds a layer's attention to the residual stream.
   void attend(const models::GroupedQueryAttention& attention, size_t layer,
               const torch::Tensor& input,  // [T, H], normalised
-              const Batch& batch, torch::Tensor& residual);
+              const DecoderStep& step, torch::Tensor& residual);
   void attend(const models::LatentAttention& attention, size_t layer, const torch::Tensor& input,
-              const Batch& batch, torch::Tensor& residual);
+              const DecoderStep& step, torch::Tensor& residual);
   /// Routes one MoE layer and, if its experts are there, adds their output to the residual stream.
   void run_moe(const models::MoeWeights& moe, int moe_layer, const torch::Tensor& input,
                torch::Tensor& residual, EngineObserver& observer);
@@ -60,7 +63,8 @@ class Decoder {
   template <typename Work>
   void add_branch(torch::Tensor& residual, const Work& work) const;
   /// Logits of each text's last token.
-  torch::Tensor next_token_logits(const torch::Tensor& residual, const Batch& batch) const;
+  torch::Tensor next_token_logits(const torch::Tensor& residual,
+                                  const nn::PackedTexts& texts) const;
 
   models::ModelConfig config_;
   models::DecoderWeights weights_;

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "engine/decode_graphs.h"
 #include "engine/decoder.h"
 #include "engine/out_of_memory.h"
 #include "engine/trace_geometry.h"
@@ -19,6 +20,9 @@
 
 namespace foregate::engine {
 namespace {
+
+// More sequences keep a GPU busy anyway.
+constexpr int kMostRecorded = 32;
 
 models::DecoderWeights load(const std::filesystem::path& directory,
                             const models::ModelConfig& config, const models::LoadOptions& options) {
@@ -62,18 +66,45 @@ struct Engine::Impl {
       : options(load_options),
         config(read_config(directory, options.device, architectures)),
         geometry(geometry_of(config)),
-        decoder(config, load(directory, config, options), options.device, options.dtype) {}
+        decoder(config, load(directory, config, options), options.device, options.dtype),
+        records_steps(options.device.is_cuda() && decoder.can_record_steps()) {}
 
   /// `past`: tokens that came before each text's.
   void check(const StepBatch& batch, const std::vector<int64_t>& past) const;
   StepResult run(const StepBatch& batch, const std::vector<int64_t>& past, EngineObserver& observer,
                  KvCache* cache);
 
+  /// Nothing: the step is not one that can be recorded.
+  std::optional<StepResult> run_recorded(const StepBatch& batch, EngineObserver& observer,
+                                         KvCache* cache);
+
   models::LoadOptions options;
   models::ModelConfig config;
   trace::Geometry geometry;
   Decoder decoder;
+  bool records_steps = false;
+  std::unique_ptr<DecodeGraphs> graphs;
 };
+
+std::optional<StepResult> Engine::Impl::run_recorded(const StepBatch& batch,
+                                                     EngineObserver& observer, KvCache* cache) {
+  const bool one_each = batch.num_tokens() == batch.num_texts();
+  if (!records_steps || cache == nullptr || !one_each || batch.num_texts() > kMostRecorded ||
+      dynamic_cast<NoObserver*>(&observer) == nullptr) {
+    return std::nullopt;
+  }
+  if (!graphs || !graphs->belong_to(*cache)) {
+    const auto& attention = std::get<models::GroupedQueryConfig>(config.attention);
+    graphs = std::make_unique<DecodeGraphs>(*cache, config.max_positions, attention.num_heads,
+                                            options.device);
+  }
+  return report_out_of_memory(
+      options.device, fmt::format("a step of {} tokens", batch.num_tokens()), [&]() -> StepResult {
+        return {graphs->run(batch.token_ids, batch.sequences, *cache, [&](const DecoderStep& step) {
+          return decoder.forward(step, observer);
+        })};
+      });
+}
 
 void Engine::Impl::check(const StepBatch& batch, const std::vector<int64_t>& past) const {
   TORCH_CHECK(!batch.cu_seqlens.empty() && batch.cu_seqlens.front() == 0 &&
@@ -101,9 +132,11 @@ void Engine::Impl::check(const StepBatch& batch, const std::vector<int64_t>& pas
 
 StepResult Engine::Impl::run(const StepBatch& batch, const std::vector<int64_t>& past,
                              EngineObserver& observer, KvCache* cache) {
+  if (std::optional<StepResult> result = run_recorded(batch, observer, cache)) return *result;
   std::vector<int64_t> positions(batch.token_ids.size());
   std::vector<int64_t> tokens;
-  DecoderStep step{.cu_seqlens = batch.cu_seqlens, .cache = cache};
+  const nn::PackedTexts texts(batch.cu_seqlens, options.device);
+  DecoderStep step{.texts = texts, .cache = cache};
   for (int text = 0; text < batch.num_texts(); ++text) {
     const int32_t begin = batch.cu_seqlens[text];
     const int32_t end = batch.cu_seqlens[text + 1];

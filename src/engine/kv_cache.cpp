@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "base/error.h"
 #include "base/number_text.h"
@@ -13,6 +14,11 @@
 
 namespace foregate::engine {
 namespace {
+
+uint64_t next_number() {
+  static std::atomic<uint64_t> number{0};
+  return number++;
+}
 
 KvLayout layout_of(const models::GroupedQueryConfig& attention) {
   return {.kv_heads = attention.num_kv_heads,
@@ -39,7 +45,8 @@ int64_t bytes_per_token(const KvLayout& layout, torch::ScalarType dtype) {
 
 KvCache::KvCache(const KvLayout& layout, int64_t budget, torch::Device device,
                  torch::ScalarType dtype, int64_t page_tokens)
-    : page_tokens_(page_tokens),
+    : number_(next_number()),
+      page_tokens_(page_tokens),
       page_bytes_(page_tokens * bytes_per_token(layout, dtype)),
       device_(device) {
   TORCH_CHECK(page_tokens > 0 && page_bytes_ > 0, "kv cache: an empty page");
@@ -164,6 +171,17 @@ void KvCache::copy_page(int32_t from, int32_t to) {
   }
 }
 
+void KvCache::write_pages(std::span<const Sequence> sequences, const torch::Tensor& table) const {
+  auto* row = table.mutable_data_ptr<int32_t>();
+  for (const Sequence sequence : sequences) {
+    const Entry& entry = at(sequence);
+    TORCH_CHECK(static_cast<int64_t>(entry.pages.size()) <= table.size(1),
+                "kv cache: ", entry.pages.size(), " pages in a table of ", table.size(1));
+    std::ranges::copy(entry.pages, row);
+    row += table.size(1);
+  }
+}
+
 nn::SequencePages KvCache::pages_of(std::span<const Sequence> sequences,
                                     std::span<const int64_t> tokens) const {
   TORCH_CHECK(sequences.size() == tokens.size(), "kv cache: ", sequences.size(), " sequences, ",
@@ -179,14 +197,14 @@ nn::SequencePages KvCache::pages_of(std::span<const Sequence> sequences,
     most = std::max(most, entry.pages.size());
     fresh += tokens[i];
   }
-  torch::Tensor pages = torch::zeros(
+  const torch::Tensor pages = torch::zeros(
       {static_cast<int64_t>(sequences.size()), static_cast<int64_t>(most)}, torch::kInt32);
+  write_pages(sequences, pages);
   torch::Tensor slots = torch::empty({fresh}, torch::kInt64);
-  auto* table = pages.mutable_data_ptr<int32_t>();
+  const auto* table = pages.const_data_ptr<int32_t>();
   auto* slot = slots.mutable_data_ptr<int64_t>();
   for (size_t i = 0; i < sequences.size(); ++i, table += most) {
     const Entry& entry = at(sequences[i]);
-    std::copy(entry.pages.begin(), entry.pages.end(), table);
     for (int64_t token = entry.length - tokens[i]; token < entry.length; ++token) {
       *slot++ = table[token / page_tokens_] * page_tokens_ + token % page_tokens_;
     }

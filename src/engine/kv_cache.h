@@ -60,6 +60,12 @@ class KvCache {
   int64_t page_bytes() const { return page_bytes_; }
   int64_t num_sequences() const { return static_cast<int64_t>(sequences_.size() - closed_.size()); }
 
+  /// Writes the pages of each sequence into its row of a table on the host.
+  void write_pages(std::span<const Sequence> sequences,
+                   const torch::Tensor& table) const;  // [sequences, N] int32
+  /// No two caches of a program have the same.
+  uint64_t number() const { return number_; }
+
   /// What attention has to know of a step that gave the last tokens[i] tokens to sequences[i].
   nn::SequencePages pages_of(std::span<const Sequence> sequences,
                              std::span<const int64_t> tokens) const;
@@ -79,6 +85,7 @@ class KvCache {
   void release_page(int32_t page);
   void copy_page(int32_t from, int32_t to);
 
+  uint64_t number_;
   int64_t page_tokens_;
   int64_t page_bytes_;
   torch::Device device_;

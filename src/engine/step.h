@@ -26,7 +26,7 @@ struct StepBatch {
 
 struct StepResult {
   /// What the model says of each text's next token. [texts, V] float32, on the engine's device;
-  /// undefined if the engine is routing_only.
+  /// undefined if the engine is routing_only. Valid until the next step.
   torch::Tensor next_token_logits{};
 };
 

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <deque>
 #include <list>
 
 #include "base/error.h"
 #include "base/number_text.h"
 #include "engine/generation/text_stream.h"
+#include "tensor/device/transfer.h"
 
 namespace foregate::engine {
 namespace {
@@ -186,22 +188,57 @@ class Generator::Run {
     const Clock::time_point began = Clock::now();
     const torch::Tensor logits = logits_after(batch);
     if (!logits.defined()) return;  // the next plan is smaller
+    // Waits for the step, too.
+    const std::vector<int32_t> chosen = needs_logits() ? std::vector<int32_t>() : largest(logits);
+    if (logits.is_cuda() && needs_logits()) tensor::wait_for(tensor::record_event(logits.device()));
     const Clock::time_point ended = Clock::now();
     count_step(batch.num_tokens(), decoded, seconds_since(began, ended));
-    const auto vocab = static_cast<size_t>(logits.size(1));
-    const float* row = logits.const_data_ptr<float>();
+    if (!chosen.empty()) {
+      for (size_t i = 0; i < parts_.size(); ++i) {
+        if (pending(*parts_[i].text) > 0) continue;
+        parts_[i].text->sampler.accept(chosen[i]);
+        take(parts_[i].text, chosen[i], ended);
+      }
+      return;
+    }
+    const torch::Tensor rows = logits.to(torch::kCPU).contiguous();
+    const auto vocab = static_cast<size_t>(rows.size(1));
+    const float* row = rows.const_data_ptr<float>();
     for (const Part& part : parts_) {
       if (pending(*part.text) == 0) choose(part.text, {row, vocab}, ended);
       row += vocab;
     }
   }
 
+  // Whether the logits themselves are asked for, not only which are the largest.
+  bool needs_logits() const {
+    return std::ranges::any_of(parts_, [&](const Part& part) {
+      const GrowingText& text = *part.text;
+      return pending(text) == 0 &&
+             (!text.sampler.is_plainly_greedy() || text.request.logprobs >= 0);
+    });
+  }
+
+  // The largest of each row, found where they are; empty if some are no numbers, which sampling
+  // tells.
+  static std::vector<int32_t> largest(const torch::Tensor& logits) {
+    const torch::Tensor ids = logits.argmax(1, /*keepdim=*/true);
+    const torch::Tensor found =
+        torch::cat({ids.to(torch::kFloat64), logits.gather(1, ids).to(torch::kFloat64)}, 1)
+            .to(torch::kCPU);
+    const auto* row = found.const_data_ptr<double>();
+    std::vector<int32_t> result;
+    for (int64_t i = 0; i < found.size(0); ++i, row += 2) {
+      if (!std::isfinite(row[1])) return {};
+      result.push_back(static_cast<int32_t>(row[0]));
+    }
+    return result;
+  }
+
   // Undefined if the step did not fit into memory.
   torch::Tensor logits_after(const StepBatch& batch) {
     try {
-      return generator_.engine_.step(batch, observer_, &cache_)
-          .next_token_logits.to(torch::kCPU)
-          .contiguous();
+      return generator_.engine_.step(batch, observer_, &cache_).next_token_logits;
     } catch (const OutOfMemoryError&) {
       if (batch.num_tokens() < 2) throw;
     }
@@ -229,6 +266,12 @@ class Generator::Run {
     if (text.request.logprobs >= 0) {
       text.result.logprobs.push_back(logprobs_of(logits, id, text.request.logprobs));
     }
+    take(place, id, now);
+  }
+
+  // Adds a token that was chosen.
+  void take(Place place, int32_t id, Clock::time_point now) {
+    GrowingText& text = *place;
     text.tokens.push_back(id);
     text.result.ids.push_back(id);
     count_token(text, now);

@@ -175,10 +175,22 @@ Candidates Sampler::candidates(std::span<const float> logits) const {
   return result;
 }
 
+bool Sampler::is_plainly_greedy() const {
+  return settings_.temperature == 0 && settings_.repetition_penalty == 1 &&
+         settings_.presence_penalty == 0 && settings_.frequency_penalty == 0 &&
+         settings_.logit_bias.empty();
+}
+
+void Sampler::accept(int32_t id) {
+  ++chosen_;
+  if (settings_.repetition_penalty != 1) ++seen_[id];
+  ++generated_[id];
+}
+
 int32_t Sampler::next(std::span<const float> logits) {
   const Candidates drawn_from = candidates(logits);
   Random random = random_;
-  random.discard(chosen_++);
+  random.discard(chosen_);
   const double total =
       std::accumulate(drawn_from.probabilities.begin(), drawn_from.probabilities.end(), 0.0);
   const double place = random.uniform() * total;
@@ -190,8 +202,7 @@ int32_t Sampler::next(std::span<const float> logits) {
     passed += drawn_from.probabilities[i];
     if (passed > place) break;
   }
-  if (settings_.repetition_penalty != 1) ++seen_[id];
-  ++generated_[id];
+  accept(id);
   return id;
 }
 

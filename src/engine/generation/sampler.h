@@ -49,6 +49,10 @@ class Sampler {
 
   /// Throws DataError if logits are not numbers.
   Candidates candidates(std::span<const float> logits) const;  // [V]
+  /// Whether next() chooses the first of the largest logits, whatever they are.
+  bool is_plainly_greedy() const;
+  /// Takes a choice of is_plainly_greedy() into account.
+  void accept(int32_t id);
   /// Chooses, and takes the choice into account from now on.
   int32_t next(std::span<const float> logits);  // [V]
 
