@@ -32,9 +32,9 @@ LinkSpeed nvme(double bytes_per_second) {
   return {80 * kMicro, {{1e6, bytes_per_second}}};
 }
 
-/// As NVIDIA gives them: memory bandwidth, and products of 16-bit numbers summed in float32,
-/// without sparsity (of the A6000 155 TFLOPS, of the 5090 a quarter of its 838 in 16-bit sums with
-/// sparsity).
+/// As published summaries of the vendor's data sheets have them, not measured: memory bandwidth,
+/// and products of 16-bit numbers summed in float32, without sparsity (of the A6000 155 TFLOPS, of
+/// the 5090 a quarter of its 838 in 16-bit sums with sparsity).
 struct Card {
   const char* name;
   double bandwidth;  // of its data sheet, bytes a second
