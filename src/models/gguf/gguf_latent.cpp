@@ -46,10 +46,8 @@ GgufLatentExpansions::GgufLatentExpansions(const GgufModel& model, const ModelCo
           "{}: layer {} has {} alone of {} and {}; the file is broken", path_.string(), layer,
           halves.key.file == nullptr ? kValueHalf : kKeyHalf, kKeyHalf, kValueHalf));
     }
-    tensor::TensorEntry entry{.name = weight_name(pattern, layer),
-                              .shape = {attention.num_heads * rows_per_head_, attention.kv_rank}};
-    index_.emplace(entry.name, entries_.size());
-    entries_.push_back(std::move(entry));
+    add_entry({.name = weight_name(pattern, layer),
+               .shape = {attention.num_heads * rows_per_head_, attention.kv_rank}});
     halves_.push_back(std::move(halves));
   }
 }
@@ -70,27 +68,14 @@ GgufLatentExpansions::Half GgufLatentExpansions::find_half(
   return {};
 }
 
-const tensor::TensorEntry* GgufLatentExpansions::find(std::string_view name) const {
-  const auto found = index_.find(name);
-  return found == index_.end() ? nullptr : &entries_[found->second];
-}
-
-size_t GgufLatentExpansions::number_of(std::string_view name) const {
-  const auto found = index_.find(name);
-  if (found == index_.end()) {
-    throw DataError(fmt::format("{}: there is no tensor \"{}\"", path_.string(), name));
-  }
-  return found->second;
-}
-
 torch::Tensor GgufLatentExpansions::tensor(std::string_view name) const {
-  return rows(name, 0, entries_[number_of(name)].shape[0]);
+  return rows(name, 0, entries()[number_of(name)].shape[0]);
 }
 
 torch::Tensor GgufLatentExpansions::rows(std::string_view name, int64_t first,
                                          int64_t count) const {
   const size_t number = number_of(name);
-  TORCH_CHECK(first >= 0 && count >= 0 && first <= entries_[number].shape[0] - count, path_,
+  TORCH_CHECK(first >= 0 && count >= 0 && first <= entries()[number].shape[0] - count, path_,
               ": rows ", first, " + ", count, " of tensor \"", name, "\"");
   const HeadRange heads = head_range(first, count, rows_per_head_);
   const auto read = [&](const Half& half) {
@@ -104,10 +89,10 @@ torch::Tensor GgufLatentExpansions::rows(std::string_view name, int64_t first,
 }
 
 void GgufLatentExpansions::release_rows(std::string_view name, int64_t first, int64_t count) const {
-  const auto found = index_.find(name);
-  if (found == index_.end()) return;
+  const std::optional<size_t> number = find_number(name);
+  if (!number) return;
   const HeadRange heads = head_range(first, count, rows_per_head_);
-  const Halves& halves = halves_[found->second];
+  const Halves& halves = halves_[*number];
   for (const Half* half : {&halves.key, &halves.value}) {
     half->file->release_rows(half->name, heads.first, heads.count);
   }

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -27,8 +26,6 @@ class GgufLatentExpansions : public tensor::TensorFile {
                        const LatentConfig& attention);
 
   const std::filesystem::path& path() const override { return path_; }
-  const std::vector<tensor::TensorEntry>& entries() const override { return entries_; }
-  const tensor::TensorEntry* find(std::string_view name) const override;
   torch::Tensor tensor(std::string_view name) const override;
   torch::Tensor rows(std::string_view name, int64_t first, int64_t count) const override;
   void release_rows(std::string_view name, int64_t first, int64_t count) const override;
@@ -47,13 +44,10 @@ class GgufLatentExpansions : public tensor::TensorFile {
 
   Half find_half(const GgufModel& model, int64_t layer, const char* name,
                  const std::vector<int64_t>& shape) const;
-  size_t number_of(std::string_view name) const;
 
   std::filesystem::path path_;
   int64_t rows_per_head_;
-  std::vector<tensor::TensorEntry> entries_;
   std::vector<Halves> halves_;  ///< of each entry
-  std::map<std::string, size_t, std::less<>> index_;
 };
 
 }  // namespace foregate::models

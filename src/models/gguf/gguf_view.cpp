@@ -28,32 +28,21 @@ torch::Tensor in_order(const torch::Tensor& paired, int64_t head_dim) {
 }  // namespace
 
 void GgufView::add(tensor::TensorEntry entry, GgufPlace place) {
-  if (!index_.emplace(entry.name, entries_.size()).second) {
+  if (!add_entry(std::move(entry))) {
     throw DataError(fmt::format("{}: tensor \"{}\" is another one's part; the file is broken",
                                 path().string(), place.source));
   }
-  entries_.push_back(std::move(entry));
   places_.push_back(std::move(place));
 }
 
-const tensor::TensorEntry* GgufView::find(std::string_view name) const {
-  const auto found = index_.find(name);
-  return found == index_.end() ? nullptr : &entries_[found->second];
-}
-
 torch::Tensor GgufView::tensor(std::string_view name) const {
-  const tensor::TensorEntry* entry = find(name);
-  if (entry == nullptr) {
-    throw DataError(fmt::format("{}: there is no tensor \"{}\"", path().string(), name));
-  }
-  return rows(name, 0, entry->shape[0]);
+  return rows(name, 0, entries()[number_of(name)].shape[0]);
 }
 
 torch::Tensor GgufView::rows(std::string_view name, int64_t first, int64_t count) const {
-  const auto found = index_.find(name);
-  TORCH_CHECK(found != index_.end(), path(), ": no tensor ", name);
-  const std::vector<int64_t>& shape = entries_[found->second].shape;
-  const GgufPlace& place = places_[found->second];
+  const size_t number = number_of(name);
+  const std::vector<int64_t>& shape = entries()[number].shape;
+  const GgufPlace& place = places_[number];
   TORCH_CHECK(first >= 0 && count >= 0 && first <= shape[0] - count, path(), ": rows ", first,
               " + ", count, " of tensor \"", name, "\" ", shape);
   const bool paired = place.paired_head_dim > 0;
@@ -70,9 +59,9 @@ torch::Tensor GgufView::rows(std::string_view name, int64_t first, int64_t count
 }
 
 void GgufView::release_rows(std::string_view name, int64_t first, int64_t count) const {
-  const auto found = index_.find(name);
-  if (found == index_.end() || entries_[found->second].shape.size() == 1) return;
-  const GgufPlace& place = places_[found->second];
+  const std::optional<size_t> number = find_number(name);
+  if (!number || entries()[*number].shape.size() == 1) return;
+  const GgufPlace& place = places_[*number];
   file_->release_vectors(place.source, place.first_vector + first, count);
 }
 

@@ -3,7 +3,6 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -31,8 +30,6 @@ class GgufView : public tensor::TensorFile {
   void add(tensor::TensorEntry entry, GgufPlace place);
 
   const std::filesystem::path& path() const override { return file_->path(); }
-  const std::vector<tensor::TensorEntry>& entries() const override { return entries_; }
-  const tensor::TensorEntry* find(std::string_view name) const override;
   torch::Tensor tensor(std::string_view name) const override;
   torch::Tensor rows(std::string_view name, int64_t first, int64_t count) const override;
   void release_rows(std::string_view name, int64_t first, int64_t count) const override;
@@ -40,9 +37,7 @@ class GgufView : public tensor::TensorFile {
 
  private:
   std::shared_ptr<const tensor::GgufFile> file_;
-  std::vector<tensor::TensorEntry> entries_;
   std::vector<GgufPlace> places_;  ///< of each entry
-  std::map<std::string, size_t, std::less<>> index_;
 };
 
 }  // namespace foregate::models

@@ -43,24 +43,9 @@ GgufFile::GgufFile(const fs::path& path)
           fmt::format("{}: tensor \"{}\" is kept as {}; the types supported are F32, F16, BF16, {}",
                       path.string(), tensor.name, tensor.type->name, decoded_gguf_types()));
     }
-    index_.emplace(tensor.name, entries_.size());
-    entries_.push_back({tensor.name, floats.value_or(torch::kFloat32), tensor.shape});
+    add_entry({tensor.name, floats.value_or(torch::kFloat32), tensor.shape});
     decoders_.push_back(floats ? nullptr : decoder);
   }
-}
-
-const TensorEntry* GgufFile::find(std::string_view name) const {
-  const auto found = index_.find(name);
-  return found == index_.end() ? nullptr : &entries_[found->second];
-}
-
-size_t GgufFile::number_of(std::string_view name) const {
-  const auto found = index_.find(name);
-  if (found == index_.end()) {
-    throw DataError(fmt::format("{}: there is no tensor \"{}\" among its {}", path().string(), name,
-                                entries_.size()));
-  }
-  return found->second;
 }
 
 uint64_t GgufFile::vector_bytes(size_t number) const {
@@ -76,7 +61,7 @@ const std::byte* GgufFile::vector_data(size_t number, int64_t first) const {
 
 torch::Tensor GgufFile::read(size_t number, int64_t first, int64_t count,
                              const std::vector<int64_t>& shape) const {
-  const auto options = torch::TensorOptions().dtype(entries_[number].dtype);
+  const auto options = torch::TensorOptions().dtype(entries()[number].dtype);
   const std::byte* data = vector_data(number, first);
   const uint64_t bytes = vector_bytes(number);
   const GgufDecoder decode = decoders_[number];
@@ -92,7 +77,7 @@ torch::Tensor GgufFile::read(size_t number, int64_t first, int64_t count,
   }
   torch::Tensor values = torch::empty(shape, options);
   auto* out = values.data_ptr<float>();
-  const int64_t length = entries_[number].shape.back();
+  const int64_t length = entries()[number].shape.back();
   const int64_t blocks = length / header_.tensors()[number].type->block_values;
   at::parallel_for(0, count, std::max<int64_t>(1, kGrain / length),
                    [&](int64_t begin, int64_t end) {
@@ -104,13 +89,13 @@ torch::Tensor GgufFile::read(size_t number, int64_t first, int64_t count,
 
 torch::Tensor GgufFile::tensor(std::string_view name) const {
   const size_t number = number_of(name);
-  const std::vector<int64_t>& shape = entries_[number].shape;
+  const std::vector<int64_t>& shape = entries()[number].shape;
   return read(number, 0, num_vectors(shape), shape);
 }
 
 torch::Tensor GgufFile::vectors(std::string_view name, int64_t first, int64_t count) const {
   const size_t number = number_of(name);
-  const std::vector<int64_t>& shape = entries_[number].shape;
+  const std::vector<int64_t>& shape = entries()[number].shape;
   TORCH_CHECK(first >= 0 && count >= 0 && first <= num_vectors(shape) - count, path(), ": vectors ",
               first, " + ", count, " of tensor \"", name, "\" ", shape);
   return read(number, first, count, {count, shape.back()});
@@ -118,7 +103,7 @@ torch::Tensor GgufFile::vectors(std::string_view name, int64_t first, int64_t co
 
 torch::Tensor GgufFile::rows(std::string_view name, int64_t first, int64_t count) const {
   const size_t number = number_of(name);
-  std::vector<int64_t> shape = entries_[number].shape;
+  std::vector<int64_t> shape = entries()[number].shape;
   TORCH_CHECK(first >= 0 && count >= 0 && first <= shape[0] - count, path(), ": rows ", first,
               " + ", count, " of tensor \"", name, "\" ", shape);
   if (shape.size() == 1) return tensor(name).narrow(0, first, count);
@@ -128,11 +113,10 @@ torch::Tensor GgufFile::rows(std::string_view name, int64_t first, int64_t count
 }
 
 void GgufFile::release_vectors(std::string_view name, int64_t first, int64_t count) const {
-  const auto found = index_.find(name);
-  if (found == index_.end()) return;
-  const uint64_t bytes = vector_bytes(found->second);
-  const uint64_t begin =
-      header_.tensors()[found->second].begin + static_cast<uint64_t>(first) * bytes;
+  const std::optional<size_t> number = find_number(name);
+  if (!number) return;
+  const uint64_t bytes = vector_bytes(*number);
+  const uint64_t begin = header_.tensors()[*number].begin + static_cast<uint64_t>(first) * bytes;
   release_mapped_bytes(*file_, begin, begin + static_cast<uint64_t>(count) * bytes);
 }
 

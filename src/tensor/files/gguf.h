@@ -29,8 +29,6 @@ class GgufFile : public TensorFile {
   const GgufHeader& header() const { return header_; }
 
   const std::filesystem::path& path() const override { return file_->path(); }
-  const std::vector<TensorEntry>& entries() const override { return entries_; }
-  const TensorEntry* find(std::string_view name) const override;
   torch::Tensor tensor(std::string_view name) const override;
   torch::Tensor rows(std::string_view name, int64_t first, int64_t count) const override;
   void release_rows(std::string_view name, int64_t first, int64_t count) const override;
@@ -41,7 +39,6 @@ class GgufFile : public TensorFile {
   void release_vectors(std::string_view name, int64_t first, int64_t count) const;
 
  private:
-  size_t number_of(std::string_view name) const;
   uint64_t vector_bytes(size_t number) const;
   const std::byte* vector_data(size_t number, int64_t first) const;
   torch::Tensor read(size_t number, int64_t first, int64_t count,
@@ -49,9 +46,7 @@ class GgufFile : public TensorFile {
 
   std::shared_ptr<MappedFile> file_;
   GgufHeader header_;
-  std::vector<TensorEntry> entries_;
   std::vector<GgufDecoder> decoders_;  ///< of each entry; null: floats as they are
-  std::map<std::string, size_t, std::less<>> index_;
 };
 
 }  // namespace foregate::tensor

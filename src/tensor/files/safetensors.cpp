@@ -13,32 +13,17 @@ SafetensorsFile::SafetensorsFile(const fs::path& path) : file_(std::make_shared<
   SafetensorsHeader header = parse_safetensors_header(file_->text(), path.string());
   data_start_ = header.data_start;
   for (TensorRecord& record : header.tensors) {
-    index_.emplace(record.name, entries_.size());
     // Whatever dtype the header's parser knows, libtorch knows too.
     const torch::ScalarType dtype = dtype_from_safetensors(record.dtype).value();
-    entries_.push_back({std::move(record.name), dtype, std::move(record.shape)});
+    add_entry({std::move(record.name), dtype, std::move(record.shape)});
     bytes_.push_back({record.begin, record.end});
   }
   metadata_ = std::move(header.metadata);
 }
 
-const TensorEntry* SafetensorsFile::find(std::string_view name) const {
-  const auto found = index_.find(name);
-  return found == index_.end() ? nullptr : &entries_[found->second];
-}
-
-size_t SafetensorsFile::number_of(std::string_view name) const {
-  const auto found = index_.find(name);
-  if (found == index_.end()) {
-    throw DataError(fmt::format("{}: there is no tensor \"{}\" among its {}", path().string(), name,
-                                entries_.size()));
-  }
-  return found->second;
-}
-
 // Bytes of a row of the first dimension.
 uint64_t SafetensorsFile::row_bytes(size_t number) const {
-  const std::vector<int64_t>& shape = entries_[number].shape;
+  const std::vector<int64_t>& shape = entries()[number].shape;
   if (shape.empty() || shape[0] == 0) return 0;
   return (bytes_[number].end - bytes_[number].begin) / static_cast<uint64_t>(shape[0]);
 }
@@ -60,31 +45,30 @@ torch::Tensor SafetensorsFile::view(torch::ScalarType dtype, const std::vector<i
 
 torch::Tensor SafetensorsFile::tensor(std::string_view name) const {
   const size_t number = number_of(name);
-  return view(entries_[number].dtype, entries_[number].shape, bytes_[number]);
+  return view(entries()[number].dtype, entries()[number].shape, bytes_[number]);
 }
 
 torch::Tensor SafetensorsFile::rows(std::string_view name, int64_t first, int64_t count) const {
   const size_t number = number_of(name);
-  std::vector<int64_t> shape = entries_[number].shape;
+  std::vector<int64_t> shape = entries()[number].shape;
   TORCH_CHECK(!shape.empty() && first >= 0 && count >= 0 && first <= shape[0] - count, path(),
               ": rows ", first, " + ", count, " of tensor \"", name, "\" ", shape);
   shape[0] = count;
   const uint64_t begin = bytes_[number].begin + static_cast<uint64_t>(first) * row_bytes(number);
-  return view(entries_[number].dtype, shape,
+  return view(entries()[number].dtype, shape,
               {begin, begin + static_cast<uint64_t>(count) * row_bytes(number)});
 }
 
 void SafetensorsFile::release_rows(std::string_view name, int64_t first, int64_t count) const {
-  const auto found = index_.find(name);
-  if (found == index_.end()) return;
-  const uint64_t bytes = row_bytes(found->second);
-  const uint64_t begin = bytes_[found->second].begin + static_cast<uint64_t>(first) * bytes;
+  const std::optional<size_t> number = find_number(name);
+  if (!number) return;
+  const uint64_t bytes = row_bytes(*number);
+  const uint64_t begin = bytes_[*number].begin + static_cast<uint64_t>(first) * bytes;
   release({begin, begin + static_cast<uint64_t>(count) * bytes});
 }
 
 void SafetensorsFile::release_pages(std::string_view name) const {
-  const auto found = index_.find(name);
-  if (found != index_.end()) release(bytes_[found->second]);
+  if (const std::optional<size_t> number = find_number(name)) release(bytes_[*number]);
 }
 
 void SafetensorsFile::release(ByteRange bytes) const {

@@ -33,15 +33,12 @@ class SafetensorsFile : public TensorFile {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
   const std::filesystem::path& path() const override { return file_->path(); }
-  const std::vector<TensorEntry>& entries() const override { return entries_; }
-  const TensorEntry* find(std::string_view name) const override;
   torch::Tensor tensor(std::string_view name) const override;
   torch::Tensor rows(std::string_view name, int64_t first, int64_t count) const override;
   void release_rows(std::string_view name, int64_t first, int64_t count) const override;
   void release_pages(std::string_view name) const override;
 
  private:
-  size_t number_of(std::string_view name) const;
   uint64_t row_bytes(size_t number) const;
   torch::Tensor view(torch::ScalarType dtype, const std::vector<int64_t>& shape,
                      ByteRange bytes) const;
@@ -49,9 +46,7 @@ class SafetensorsFile : public TensorFile {
 
   std::shared_ptr<MappedFile> file_;
   uint64_t data_start_ = 0;
-  std::vector<TensorEntry> entries_;
   std::vector<ByteRange> bytes_;  ///< of each entry
-  std::map<std::string, size_t, std::less<>> index_;
   std::map<std::string, std::string> metadata_;
 };
 

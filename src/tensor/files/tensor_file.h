@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,16 +19,17 @@ struct TensorEntry {
   std::vector<int64_t> shape{};
 };
 
-/// A file of named tensors, read where they lie. SafetensorsFile is one.
+/// A file of named tensors, read where they lie. SafetensorsFile is one. What it lists is kept
+/// here, where the values lie is each kind's own.
 class TensorFile {
  public:
   virtual ~TensorFile() = default;
 
   virtual const std::filesystem::path& path() const = 0;
   /// In the order of the file.
-  virtual const std::vector<TensorEntry>& entries() const = 0;
+  const std::vector<TensorEntry>& entries() const { return entries_; }
   /// The tensor's entry, or nullptr if there is none of that name.
-  virtual const TensorEntry* find(std::string_view name) const = 0;
+  const TensorEntry* find(std::string_view name) const;
   bool contains(std::string_view name) const { return find(name) != nullptr; }
 
   /// The tensor, on the CPU and read-only by convention: where possible the file's own bytes, which
@@ -45,6 +48,17 @@ class TensorFile {
   TensorFile(TensorFile&&) = default;
   TensorFile& operator=(const TensorFile&) = default;
   TensorFile& operator=(TensorFile&&) = default;
+
+  /// The last of the entries from now on; false if there is one of that name.
+  bool add_entry(TensorEntry entry);
+  /// Of the entry of that name; nothing if there is none.
+  std::optional<size_t> find_number(std::string_view name) const;
+  /// The same; throws DataError if there is none.
+  size_t number_of(std::string_view name) const;
+
+ private:
+  std::vector<TensorEntry> entries_;
+  std::map<std::string, size_t, std::less<>> index_;
 };
 
 }  // namespace foregate::tensor
