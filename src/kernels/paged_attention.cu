@@ -5,6 +5,7 @@
 
 #include "kernels/dependent_launch.cuh"
 #include "kernels/vector.cuh"
+#include "kernels/workspace.h"
 
 namespace foregate::kernels {
 namespace {
@@ -31,10 +32,6 @@ struct Workspace {
   Found* found;  ///< [queries, heads, parts]
   float* mixed;  ///< [queries, heads, parts, D]
 };
-
-int64_t aligned(int64_t bytes) {
-  return (bytes + 15) / 16 * 16;
-}
 
 /// Rows of one key-value head of one sequence.
 template <typename T>
@@ -230,13 +227,11 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-Workspace lay_out(const PagedAttention& problem) {
-  const int64_t parts = parts_of(problem);
-  auto* memory = static_cast<char*>(problem.workspace);
+Workspace lay_out(WorkspaceParts& parts, const PagedAttention& problem) {
+  const int64_t found = problem.queries * problem.heads * parts_of(problem);
   Workspace space{};
-  space.found = reinterpret_cast<Found*>(memory);
-  memory += aligned(problem.queries * problem.heads * parts * static_cast<int64_t>(sizeof(Found)));
-  space.mixed = reinterpret_cast<float*>(memory);
+  space.found = parts.take<Found>(found);
+  space.mixed = parts.take<float>(found * problem.head_dim);
   return space;
 }
 
@@ -244,11 +239,12 @@ template <typename T, int kDim, int kQueries>
 cudaError_t launch(const PagedAttention& problem, cudaStream_t stream) {
   const int64_t group = problem.heads / problem.kv_heads;
   const int64_t parts = parts_of(problem);
+  WorkspaceParts memory(problem.workspace);
   const dim3 grid(static_cast<unsigned>(parts),
                   static_cast<unsigned>(problem.kv_heads * ((group + kQueries - 1) / kQueries)),
                   static_cast<unsigned>(problem.queries));
   return launch_early(paged_kernel<T, kDim, kQueries>, {grid, kThreads}, stream, problem,
-                      lay_out(problem), static_cast<int>(parts));
+                      lay_out(memory, problem), static_cast<int>(parts));
 }
 
 template <typename T, int kDim>
@@ -267,10 +263,9 @@ bool can_run(const PagedAttention& problem, DType dtype) {
 }
 
 int64_t paged_attention_workspace(const PagedAttention& problem) {
-  const int64_t parts = parts_of(problem);
-  const int64_t heads = problem.queries * problem.heads;
-  return aligned(heads * parts * static_cast<int64_t>(sizeof(Found))) +
-         aligned(heads * parts * problem.head_dim * static_cast<int64_t>(sizeof(float)));
+  WorkspaceParts parts(nullptr);
+  lay_out(parts, problem);
+  return parts.bytes();
 }
 
 cudaError_t paged_attention(const PagedAttention& problem, DType dtype, cudaStream_t stream) {

@@ -68,6 +68,15 @@ __device__ inline float warp_sum(float value) {
   return value;
 }
 
+/// Of each lane, the sum of the lanes up to it.
+__device__ inline int warp_inclusive_sum(int value) {
+  for (int step = 1; step < 32; step *= 2) {
+    const int below = __shfl_up_sync(0xffffffffU, value, step);
+    if (static_cast<int>(threadIdx.x) % 32 >= step) value += below;
+  }
+  return value;
+}
+
 /// Sum over a block of kThreads threads, given to each; `shared` holds kThreads / 32 floats.
 template <int kThreads>
 __device__ float block_sum(float value, float* shared) {

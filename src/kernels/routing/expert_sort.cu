@@ -1,4 +1,5 @@
 #include "kernels/routing/routing.h"
+#include "kernels/vector.cuh"
 
 namespace foregate::kernels {
 namespace {
@@ -24,14 +25,6 @@ __global__ void __launch_bounds__(kThreads)
   if (thread < experts) counts[int64_t{thread} * gridDim.x + blockIdx.x] = bins[thread];
 }
 
-__device__ int32_t warp_inclusive_scan(int32_t value) {
-  for (int step = 1; step < 32; step *= 2) {
-    const int32_t below = __shfl_up_sync(0xffffffffU, value, step);
-    if (static_cast<int>(threadIdx.x) % 32 >= step) value += below;
-  }
-  return value;
-}
-
 // Exclusive sums of counts, in place, by one block; ends[e] is where expert e's slots end.
 __global__ void __launch_bounds__(kThreads)
     scan_kernel(int32_t* __restrict__ counts, int32_t* __restrict__ ends, int blocks, int experts) {
@@ -42,7 +35,7 @@ __global__ void __launch_bounds__(kThreads)
   for (int first = 0; first < size; first += kThreads) {
     const int i = first + thread;
     const int32_t value = i < size ? counts[i] : 0;
-    int32_t sum = warp_inclusive_scan(value);
+    int32_t sum = warp_inclusive_sum(value);
     if (thread % 32 == 31) warp_totals[thread / 32] = sum;
     __syncthreads();
     int32_t total = 0;

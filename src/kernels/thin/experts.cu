@@ -3,16 +3,13 @@
 #include "kernels/thin/launch.cuh"
 #include "kernels/thin/tile.cuh"
 #include "kernels/vector.cuh"
+#include "kernels/workspace.h"
 
 namespace foregate::kernels {
 namespace {
 
 constexpr int kDownWarps = 20;  // of a single token, whose tiles are few
 constexpr int kPlanThreads = 256;
-
-int64_t aligned(int64_t bytes) {
-  return (bytes + 15) / 16 * 16;
-}
 
 /// Some rows of x, at most kTokenTile, that meet one expert.
 struct alignas(16) Group {
@@ -47,24 +44,7 @@ Sizes sizes_of(const ThinExperts& problem) {
   return {pairs, groups, problem.gate_up.n / 2, problem.shared_gate_up.n / 2, problem.down.n};
 }
 
-/// Takes parts off a piece of memory; with a null pointer it only counts.
-class Parts {
- public:
-  explicit Parts(void* memory) : memory_(static_cast<char*>(memory)) {}
-  template <typename T>
-  T* take(int64_t count) {
-    T* const part = memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + bytes_);
-    bytes_ += aligned(count * static_cast<int64_t>(sizeof(T)));
-    return part;
-  }
-  int64_t bytes() const { return bytes_; }
-
- private:
-  char* memory_;
-  int64_t bytes_ = 0;
-};
-
-Workspace lay_out(Parts& parts, const ThinExperts& problem) {
+Workspace lay_out(WorkspaceParts& parts, const ThinExperts& problem) {
   const Sizes sizes = sizes_of(problem);
   const bool single = problem.tokens == 1;
   Workspace space{};
@@ -76,14 +56,6 @@ Workspace lay_out(Parts& parts, const ThinExperts& problem) {
   space.num_groups = parts.take<int32_t>(1);
   space.pairs = parts.take<int32_t>(sizes.pairs);
   return space;
-}
-
-__device__ int warp_inclusive_sum(int value) {
-  for (int step = 1; step < 32; step *= 2) {
-    const int below = __shfl_up_sync(0xffffffffU, value, step);
-    if (static_cast<int>(threadIdx.x) % 32 >= step) value += below;
-  }
-  return value;
 }
 
 /// Groups pairs by expert. Their order within an expert's changes no result.
@@ -484,7 +456,7 @@ cudaError_t launch(const ThinExperts& problem, const Workspace& space, cudaStrea
 }  // namespace
 
 int64_t thin_experts_workspace(const ThinExperts& problem) {
-  Parts parts(nullptr);
+  WorkspaceParts parts(nullptr);
   lay_out(parts, problem);
   return parts.bytes();
 }
@@ -497,7 +469,7 @@ cudaError_t thin_experts(const ThinExperts& problem, cudaStream_t stream) {
                   problem.shared_down.kind != problem.gate_up.kind))) {
     return cudaErrorInvalidValue;
   }
-  Parts parts(problem.workspace);
+  WorkspaceParts parts(problem.workspace);
   const Workspace space = lay_out(parts, problem);
   return with_codes(problem.gate_up.kind,
                     [&](auto kind) { return launch<kind.value>(problem, space, stream); });
