@@ -12,7 +12,6 @@
 #include "base/error.h"
 #include "base/number_text.h"
 #include "engine/generation/text_stream.h"
-#include "tensor/device/transfer.h"
 
 namespace foregate::engine {
 namespace {
@@ -188,25 +187,22 @@ class Generator::Run {
     const Clock::time_point began = Clock::now();
     const torch::Tensor logits = logits_after(batch);
     if (!logits.defined()) return;  // the next plan is smaller
-    // Waits for the step, too.
+    // Either waits for the step.
     const std::vector<int32_t> chosen = needs_logits() ? std::vector<int32_t>() : largest(logits);
-    if (logits.is_cuda() && needs_logits()) tensor::wait_for(tensor::record_event(logits.device()));
+    const torch::Tensor rows =
+        chosen.empty() ? logits.to(torch::kCPU).contiguous() : torch::Tensor();
     const Clock::time_point ended = Clock::now();
     count_step(batch.num_tokens(), decoded, seconds_since(began, ended));
-    if (!chosen.empty()) {
-      for (size_t i = 0; i < parts_.size(); ++i) {
-        if (pending(*parts_[i].text) > 0) continue;
-        parts_[i].text->sampler.accept(chosen[i]);
-        take(parts_[i].text, chosen[i], ended);
+    const auto vocab = static_cast<size_t>(logits.size(1));
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      const Place text = parts_[i].text;
+      if (pending(*text) > 0) continue;
+      if (chosen.empty()) {
+        choose(text, {rows.const_data_ptr<float>() + i * vocab, vocab}, ended);
+      } else {
+        text->sampler.accept(chosen[i]);
+        take(text, chosen[i], ended);
       }
-      return;
-    }
-    const torch::Tensor rows = logits.to(torch::kCPU).contiguous();
-    const auto vocab = static_cast<size_t>(rows.size(1));
-    const float* row = rows.const_data_ptr<float>();
-    for (const Part& part : parts_) {
-      if (pending(*part.text) == 0) choose(part.text, {row, vocab}, ended);
-      row += vocab;
     }
   }
 
