@@ -168,11 +168,7 @@ TEST_P(GpuDecoding, TokensOneByOneRouteAsAllAtOnce) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Trained, GpuDecoding, ::testing::Values("seed-geometry", "mini-qwen"),
-                         [](const auto& model) {
-                           std::string name = model.param;
-                           for (char& c : name) c = c == '-' ? '_' : c;
-                           return name;
-                         });
+                         testing::named_by_model);
 
 }  // namespace
 }  // namespace foregate::engine

@@ -117,11 +117,7 @@ TEST_P(GpuEngine, DecisionsFollowFromTheRouterInputs) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Trained, GpuEngine, ::testing::Values("seed-geometry", "mini-qwen"),
-                         [](const auto& model) {
-                           std::string name = model.param;
-                           for (char& c : name) c = c == '-' ? '_' : c;
-                           return name;
-                         });
+                         testing::named_by_model);
 
 }  // namespace
 }  // namespace foregate::engine

@@ -18,12 +18,7 @@ namespace {
 using testing::error_of;
 using testing::GgufBytes;
 using ::testing::HasSubstr;
-
-std::vector<float> ramp(size_t count, float first = 0) {
-  std::vector<float> values(count);
-  for (size_t i = 0; i < count; ++i) values[i] = first + static_cast<float>(i);
-  return values;
-}
+using testing::ramp;
 
 class GgufFamiliesTest : public ::testing::Test {
  protected:

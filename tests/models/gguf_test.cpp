@@ -21,12 +21,7 @@ using ::testing::AllOf;
 using testing::error_of;
 using testing::GgufBytes;
 using ::testing::HasSubstr;
-
-std::vector<float> ramp(size_t count, float first = 0) {
-  std::vector<float> values(count);
-  for (size_t i = 0; i < count; ++i) values[i] = first + static_cast<float>(i);
-  return values;
-}
+using testing::ramp;
 
 /// Mixtral in miniature: 2 layers, hidden 4, 2 heads of 2, 2 experts of 3.
 class GgufModelTest : public ::testing::Test {

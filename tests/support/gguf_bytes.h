@@ -22,6 +22,13 @@ inline std::string gguf_string(std::string_view text) {
   return number_bytes<uint64_t>(text.size()) + std::string(text);
 }
 
+/// first, first + 1, first + 2, ...
+inline std::vector<float> ramp(size_t count, float first = 0) {
+  std::vector<float> values(count);
+  for (size_t i = 0; i < count; ++i) values[i] = first + static_cast<float>(i);
+  return values;
+}
+
 /// Builds GGUF files piece by piece, broken ones too.
 class GgufBytes {
  public:
