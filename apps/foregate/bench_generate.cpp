@@ -46,6 +46,7 @@ Json to_json(const engine::GenerationBenchmark& result,
           {"device", options.compute.device.str()},
           {"dtype", tensor::dtype_name(options.compute.dtype)},
           {"quantization", tensor::quantization_name(*options.compute.quantization)},
+          {"kv_dtype", tensor::dtype_name(options.compute.cache_dtype())},
           {"texts", options.texts},
           {"prompt_tokens", options.prompt_tokens},
           {"tokens", options.tokens},
@@ -81,7 +82,9 @@ void print_table(const engine::GenerationBenchmark& result,
   row("first token", milliseconds(result.fastest.seconds_to_first));
   row("each further token", milliseconds(result.fastest.seconds_between));
   row("before it", fmt::format("{:.2f} s loading", result.load_seconds));
-  row("keys and values", human_bytes(static_cast<uint64_t>(result.cache_bytes)));
+  row("keys and values",
+      fmt::format("{} in {}", human_bytes(static_cast<uint64_t>(result.cache_bytes)),
+                  tensor::dtype_name(options.compute.cache_dtype())));
   if (result.memory.peak_used > 0) {
     row("peak device memory", human_bytes(static_cast<uint64_t>(result.memory.peak_used)));
   }
@@ -132,6 +135,7 @@ void add_bench_generate(CLI::App& bench, const RunContext& run) {
   add_dtype_option(*command, arguments->compute.dtype);
   add_quantize_option(*command, arguments->compute.quantization,
                       "none, int8 or nf4 (default: none)");
+  add_kv_dtype_option(*command, arguments->compute.kv_dtype);
   command->add_option("--work", options.work, "Directory to make for the geometry, and remove")
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");

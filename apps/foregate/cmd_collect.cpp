@@ -82,6 +82,9 @@ void set_continuation(Arguments& arguments, Logger& log) {
     if (arguments.sampling.any()) {
       throw UsageError("options of sampling are given without --generate N; give it, too");
     }
+    if (options.compute.kv_dtype) {
+      throw UsageError("--kv-dtype is given without --generate N; give it, too");
+    }
     return;
   }
   const engine::GenerationDefaults defaults = read_defaults(options.model, log);
@@ -100,8 +103,8 @@ void run_collect(Arguments& arguments, const RunContext& run) {
   if (!arguments.max_memory.empty()) {
     options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
   }
-  set_continuation(arguments, run.log);
   options.compute = parse_compute(arguments.compute, run.log);
+  set_continuation(arguments, run.log);
   print_summary(collect::collect(options, run), options, arguments.json);
 }
 
@@ -142,6 +145,7 @@ void add_collect_command(CLI::App& app, const RunContext& run) {
   add_number_option(*command, "--generate", arguments->generate, {1, kMostAtOnce},
                     "Continue every text by this many tokens, and record these too");
   add_sampling_options(*command, arguments->sampling);
+  add_kv_dtype_option(*command, arguments->compute.kv_dtype);
   add_seed_option(*command, "--seed", options.seed, "Chooses the texts, and later the split");
   command->add_flag("--strict", options.strict, "A dataset with too few texts is an error");
   add_number_option(*command, "--shard-traces", options.shard_traces, {1, kMostCounted},

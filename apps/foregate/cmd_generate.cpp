@@ -99,7 +99,7 @@ Json continuation_of(const Job& job) {
   Json settings{{"prompts", job.source->description()},
                 {"prompts_sha256", job.source->sha256()},
                 {"special_tokens", job.add_special}};
-  settings.update(settings_json(job.like));
+  settings.update(settings_json(job.like, job.compute));
   return settings;
 }
 
@@ -268,7 +268,8 @@ Json document_of(const engine::GenerationStats& stats, const engine::Generator& 
   Json document{{"model", hub::model_name(job.model)},
                 {"device", job.compute.device.str()},
                 {"dtype", tensor::dtype_name(job.compute.dtype)},
-                {"quantization", tensor::quantization_name(*job.compute.quantization)}};
+                {"quantization", tensor::quantization_name(*job.compute.quantization)},
+                {"kv_dtype", tensor::dtype_name(job.compute.cache_dtype())}};
   document.update(generation_stats(stats, generator, job.compute.device));
   document["refused"] = results.refused();
   if (outputs.trace) {
@@ -353,6 +354,7 @@ void add_generate_command(CLI::App& app, const RunContext& run) {
   command->add_option("--kv-memory", arguments->kv_memory,
                       "Memory for keys and values, e.g. 2GB (default: what --batch texts can use, "
                       "at most a quarter of the free host memory or half of a GPU's)");
+  add_kv_dtype_option(*command, arguments->compute.kv_dtype);
   add_device_option(*command, arguments->compute.device);
   add_dtype_option(*command, arguments->compute.dtype);
   add_quantize_option(*command, arguments->compute.quantization,

@@ -7,6 +7,11 @@
 #include "tensor/dtype.h"
 
 namespace foregate {
+namespace {
+
+constexpr const char* kInt8Cache = "int8";
+
+}  // namespace
 
 CLI::Option* add_device_option(CLI::App& command, std::string& device, const std::string& of_what) {
   return command
@@ -31,6 +36,14 @@ CLI::Option* add_quantize_option(CLI::App& command, std::string& quantization,
   return quantization.empty() ? option : option->capture_default_str();
 }
 
+void add_kv_dtype_option(CLI::App& command, std::string& dtype) {
+  command
+      .add_option("--kv-dtype", dtype,
+                  "Keep keys and values in int8, a scale a row; auto: in --dtype")
+      ->check(CLI::IsMember({"auto", kInt8Cache}))
+      ->capture_default_str();
+}
+
 CLI::Option* add_data_option(CLI::App& command, std::vector<std::string>& data,
                              const std::string& more) {
   return command.add_option("--data", data, "NAME=PATH[:COLUMN], once for each dataset" + more)
@@ -51,6 +64,7 @@ tensor::Compute parse_compute(const ComputeArguments& arguments, torch::Device d
   if (!arguments.quantization.empty()) {
     compute.quantization = tensor::parse_quantization(arguments.quantization);
   }
+  if (arguments.kv_dtype == kInt8Cache) compute.kv_dtype = torch::kInt8;
   return compute;
 }
 

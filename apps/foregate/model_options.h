@@ -19,6 +19,7 @@ struct ComputeArguments {
   std::string device = "cpu";
   std::string dtype;         ///< empty: float32 on the CPU, bfloat16 on a GPU
   std::string quantization;  ///< empty: chosen
+  std::string kv_dtype = "auto";
 };
 
 // The options of every command that runs a model, and of those that run a predictor.
@@ -32,6 +33,8 @@ CLI::Option* add_dtype_option(CLI::App& command, std::string& dtype,
 /// --quantize. A quantisation that is set is the default.
 CLI::Option* add_quantize_option(CLI::App& command, std::string& quantization,
                                  const std::string& description);
+/// --kv-dtype.
+void add_kv_dtype_option(CLI::App& command, std::string& dtype);
 /// --data, once for each dataset: NAME=PATH[:COLUMN] and what `more` adds to that.
 CLI::Option* add_data_option(CLI::App& command, std::vector<std::string>& data,
                              const std::string& more = "");

@@ -48,7 +48,8 @@ CollectSummary collect(const CollectOptions& options, const RunContext& run) {
 
   CollectSummary summary;
   summary.manifest = resume_or_start(options.output, planned_manifest(source), run.log);
-  keep_generation(options.output, options.generate ? settings_json(*options.generate) : Json());
+  keep_generation(options.output,
+                  options.generate ? settings_json(*options.generate, options.compute) : Json());
   if (summary.manifest.complete) {
     summary.already_complete = true;
     return summary;

@@ -47,7 +47,7 @@ ContinuationMemory continuation_memory(const models::ModelConfig& config,
   constexpr int64_t kPage = engine::KvCache::kPageTokens;
   const int64_t sequences = compute.device.is_cpu() ? kCpuSequences : kGpuSequences;
   const int64_t tokens = sequences * ((longest + kPage - 1) / kPage * kPage);
-  return {sequences, tokens * bytes_per_token(engine::kv_layout(config), compute.dtype)};
+  return {sequences, tokens * bytes_per_token(engine::kv_layout(config), compute.cache_dtype())};
 }
 
 Continuation::Continuation(engine::Engine& engine, engine::GenerationRequest like,

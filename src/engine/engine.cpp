@@ -62,8 +62,9 @@ void StepBatch::add(KvCache::Sequence sequence, std::span<const int32_t> ids) {
 
 struct Engine::Impl {
   Impl(const std::filesystem::path& directory, const models::LoadOptions& load_options,
-       const models::Registry& architectures)
+       torch::ScalarType dtype_of_cache, const models::Registry& architectures)
       : options(load_options),
+        cache_dtype(dtype_of_cache),
         config(read_config(directory, options.device, architectures)),
         geometry(geometry_of(config)),
         decoder(config, load(directory, config, options), options.device, options.dtype),
@@ -79,6 +80,7 @@ struct Engine::Impl {
                                          KvCache* cache);
 
   models::LoadOptions options;
+  torch::ScalarType cache_dtype;
   models::ModelConfig config;
   trace::Geometry geometry;
   Decoder decoder;
@@ -89,8 +91,8 @@ struct Engine::Impl {
 std::optional<StepResult> Engine::Impl::run_recorded(const StepBatch& batch,
                                                      EngineObserver& observer, KvCache* cache) {
   const bool one_each = batch.num_tokens() == batch.num_texts();
-  if (!records_steps || cache == nullptr || !one_each || batch.num_texts() > kMostRecorded ||
-      dynamic_cast<NoObserver*>(&observer) == nullptr) {
+  if (!records_steps || cache == nullptr || cache->is_quantized() || !one_each ||
+      batch.num_texts() > kMostRecorded || dynamic_cast<NoObserver*>(&observer) == nullptr) {
     return std::nullopt;
   }
   if (!graphs || !graphs->belong_to(*cache)) {
@@ -166,7 +168,7 @@ Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions
               .offloaded_layers = options.offloaded_layers,
               .random = options.random_weights,
               .log = options.log},
-          architectures)) {}
+          options.compute.cache_dtype(), architectures)) {}
 
 Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions& options)
     : Engine(model_directory, options, models::known_architectures()) {}
@@ -198,12 +200,11 @@ StepResult Engine::step(const StepBatch& batch, EngineObserver& observer, KvCach
 }
 
 KvCache Engine::new_cache(int64_t budget, int64_t page_tokens) const {
-  return {kv_layout(impl_->config), budget, impl_->options.device, impl_->options.dtype,
-          page_tokens};
+  return {kv_layout(impl_->config), budget, impl_->options.device, impl_->cache_dtype, page_tokens};
 }
 
 int64_t Engine::cache_bytes_per_token() const {
-  return bytes_per_token(kv_layout(impl_->config), impl_->options.dtype);
+  return bytes_per_token(kv_layout(impl_->config), impl_->cache_dtype);
 }
 
 const trace::Geometry& Engine::geometry() const {

@@ -47,7 +47,7 @@ class Engine {
   /// than max_positions(), OutOfMemoryError when the step or its tokens do not fit.
   StepResult step(const StepBatch& batch, EngineObserver& observer, KvCache* cache = nullptr);
 
-  /// A cache for this engine's sequences, of at most `budget` bytes.
+  /// A cache for this engine's sequences, of at most `budget` bytes, in Compute::cache_dtype().
   KvCache new_cache(int64_t budget, int64_t page_tokens = KvCache::kPageTokens) const;
   /// Bytes of keys and values that one token takes.
   int64_t cache_bytes_per_token() const;

@@ -39,8 +39,12 @@ KvLayout kv_layout(const models::ModelConfig& config) {
 }
 
 int64_t bytes_per_token(const KvLayout& layout, torch::ScalarType dtype) {
-  return layout.layers * layout.kv_heads * (layout.key_dim + layout.value_dim) *
-         static_cast<int64_t>(c10::elementSize(dtype));
+  const auto row = [&](int64_t size) {
+    if (size == 0) return int64_t{0};
+    const auto scale = dtype == torch::kInt8 ? static_cast<int64_t>(sizeof(float)) : 0;
+    return size * static_cast<int64_t>(c10::elementSize(dtype)) + scale;
+  };
+  return layout.layers * layout.kv_heads * (row(layout.key_dim) + row(layout.value_dim));
 }
 
 KvCache::KvCache(const KvLayout& layout, int64_t budget, torch::Device device,
@@ -65,7 +69,13 @@ KvCache::KvCache(const KvLayout& layout, int64_t budget, torch::Device device,
           const auto rows = [&](int64_t size) {
             return torch::empty({pages, page_tokens, layout.kv_heads, size}, options);
           };
-          layers_.push_back({rows(layout.key_dim), rows(layout.value_dim)});
+          const auto scales = [&](int64_t size) {
+            if (dtype != torch::kInt8 || size == 0) return torch::Tensor();
+            return torch::empty({pages, page_tokens, layout.kv_heads},
+                                options.dtype(torch::kFloat32));
+          };
+          layers_.push_back({rows(layout.key_dim), rows(layout.value_dim), scales(layout.key_dim),
+                             scales(layout.value_dim)});
         }
       });
   users_.assign(pages, 0);
@@ -165,9 +175,11 @@ void KvCache::release_page(int32_t page) {
 
 void KvCache::copy_page(int32_t from, int32_t to) {
   const c10::InferenceMode guard;
-  for (nn::PagedKv& layer : layers_) {
-    layer.keys[to].copy_(layer.keys[from]);
-    layer.values[to].copy_(layer.values[from]);
+  for (const nn::PagedKv& layer : layers_) {
+    for (const torch::Tensor& pages :
+         {layer.keys, layer.values, layer.key_scales, layer.value_scales}) {
+      if (pages.defined()) pages[to].copy_(pages[from]);
+    }
   }
 }
 

@@ -22,7 +22,7 @@ struct KvLayout {
 /// Of a model with this config.
 KvLayout kv_layout(const models::ModelConfig& config);
 
-/// Bytes of keys and values that one token takes in all layers.
+/// Bytes of keys and values that one token takes in all layers; in int8 with a scale for each row.
 int64_t bytes_per_token(const KvLayout& layout, torch::ScalarType dtype);
 
 /// Keys and values of sequences of tokens, in pages that sequences share after a fork until one of
@@ -32,8 +32,8 @@ class KvCache {
   using Sequence = int32_t;
   static constexpr int64_t kPageTokens = 64;
 
-  /// As many pages as fit into `budget` bytes. Throws UsageError if not even one does,
-  /// OutOfMemoryError if the device has no room for them.
+  /// As many pages as fit into `budget` bytes, of a compute dtype or kInt8. Throws UsageError if
+  /// not even one does, OutOfMemoryError if the device has no room for them.
   KvCache(const KvLayout& layout, int64_t budget, torch::Device device, torch::ScalarType dtype,
           int64_t page_tokens = kPageTokens);
 
@@ -70,6 +70,7 @@ class KvCache {
   nn::SequencePages pages_of(std::span<const Sequence> sequences,
                              std::span<const int64_t> tokens) const;
   nn::PagedKv& layer(size_t index) { return layers_[index]; }
+  bool is_quantized() const { return layers_.front().is_quantized(); }
 
  private:
   struct Entry {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nn/cuda/paged_attention.h"
+#include "nn/page_storage.h"
 #include "nn/text_attention.h"
 
 namespace foregate::nn {
@@ -17,28 +18,40 @@ torch::Tensor attend_gathered(const torch::Tensor& query,  // [count, heads * D]
                               const PagedKv& cache) {  // -> [count, heads * D]
   const int64_t count = query.size(0);
   const int64_t group = shape.num_heads / shape.num_kv_heads;
-  const auto gather = [&](const torch::Tensor& paged) {
-    return gather_rows(paged, step, sequence)
+  const auto gather = [&](const PagedRows& paged) {
+    return gather_rows(paged, step, sequence, query.scalar_type())
         .permute({1, 0, 2})
         .unsqueeze(1)
         .expand({-1, group, -1, -1});  // [kv heads, group, length, D]
   };
   const torch::Tensor mixed = text_attention(
       query.view({count, shape.num_kv_heads, group, shape.head_dim}).permute({1, 2, 0, 3}),
-      gather(cache.keys), gather(cache.values), shape, layer);
+      gather(cache.key_rows()), gather(cache.value_rows()), shape, layer);
   return mixed.permute({2, 0, 1, 3}).reshape({count, shape.num_heads * shape.head_dim});
 }
 
 void check_cache(const torch::Tensor& qkv, const AttentionShape& shape, const PagedKv& cache) {
   TORCH_CHECK(qkv.dim() == 2 && qkv.is_contiguous() && qkv.size(1) == shape.qkv_size(),
               "cached_attention: qkv is ", qkv.sizes(), "; expected [T, ", shape.qkv_size(), "]");
-  for (const torch::Tensor& paged : {cache.keys, cache.values}) {
-    TORCH_CHECK(paged.dim() == 4 && paged.is_contiguous() && paged.size(2) == shape.num_kv_heads &&
-                    paged.size(3) == shape.head_dim && paged.scalar_type() == qkv.scalar_type(),
-                "cached_attention: the cache is ", paged.scalar_type(), " ", paged.sizes(),
-                "; expected ", qkv.scalar_type(), " [pages, P, ", shape.num_kv_heads, ", ",
-                shape.head_dim, "]");
+  for (const PagedRows& paged : {cache.key_rows(), cache.value_rows()}) {
+    check_pages(paged, shape.num_kv_heads, shape.head_dim, qkv.scalar_type());
   }
+}
+
+// The step's rows with keys and values as the cache has them.
+torch::Tensor as_stored(const torch::Tensor& qkv, const PagedStep& step, const PagedKv& cache) {
+  if (!cache.is_quantized()) return qkv;
+  const torch::Tensor keys = stored_rows(cache.key_rows(), step, qkv.scalar_type());
+  const torch::Tensor values = stored_rows(cache.value_rows(), step, qkv.scalar_type());
+  const int64_t query_size = qkv.size(1) - keys.size(1) - values.size(1);
+  return at::cat({qkv.narrow(1, 0, query_size), keys, values}, 1);
+}
+
+bool all_have_past(const PagedStep& step) {
+  for (int64_t s = 0; s < step.sequences(); ++s) {
+    if (step.count(s) > 0 && step.past(s) == 0) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -52,15 +65,16 @@ torch::Tensor cached_attention(const torch::Tensor& qkv, const PackedTexts& text
   const int64_t query_size = shape.num_heads * shape.head_dim;
   const int64_t key_size = shape.num_kv_heads * shape.head_dim;
   if (qkv.size(0) == 0) return torch::empty({0, query_size}, qkv.options());
-  const bool has_kernel = has_paged_attention_cuda(qkv, shape);
+  const bool has_kernel = !cache.is_quantized() && has_paged_attention_cuda(qkv, shape);
   if (has_kernel && step.one_each()) {
     torch::Tensor result = torch::empty({qkv.size(0), query_size}, qkv.options());
     attend_step_cuda(qkv, where, shape, cache, layer, result);
     return result;
   }
-  store_rows(cache.keys, qkv.narrow(1, query_size, key_size), step);
-  store_rows(cache.values, qkv.narrow(1, query_size + key_size, key_size), step);
-  if (!step.any_past()) return attention(qkv, texts, shape, layer);
+  store_rows(cache.key_rows(), qkv.narrow(1, query_size, key_size), step);
+  store_rows(cache.value_rows(), qkv.narrow(1, query_size + key_size, key_size), step);
+  const torch::Tensor stored = all_have_past(step) ? qkv : as_stored(qkv, step, cache);
+  if (!step.any_past()) return attention(stored, texts, shape, layer);
 
   torch::Tensor result = torch::empty({qkv.size(0), query_size}, qkv.options());
   const torch::Tensor query = qkv.narrow(1, 0, query_size);
@@ -72,7 +86,7 @@ torch::Tensor cached_attention(const torch::Tensor& qkv, const PackedTexts& text
     if (step.past(s) == 0) {
       const std::vector<int32_t> alone = {0, static_cast<int32_t>(count)};
       result.narrow(0, first, count)
-          .copy_(attention(qkv.narrow(0, first, count), {alone, qkv.device()}, shape, layer));
+          .copy_(attention(stored.narrow(0, first, count), {alone, qkv.device()}, shape, layer));
     } else if ((qkv.is_cpu() || has_kernel) && count < kLibraryTokens) {
       few.push_back(s);
     } else {
@@ -88,7 +102,7 @@ torch::Tensor cached_attention(const torch::Tensor& qkv, const PackedTexts& text
   const auto heads = [&](const torch::Tensor& rows) {
     return rows.view({rows.size(0), shape.num_heads, shape.head_dim});
   };
-  attend_paged(heads(query), cache.keys, cache.values, step, few, shape.score_scale(),
+  attend_paged(heads(query), cache.key_rows(), cache.value_rows(), step, few, shape.score_scale(),
                heads(result), layer);
   return result;
 }

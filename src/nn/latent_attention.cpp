@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "nn/linear.h"
+#include "nn/page_storage.h"
 #include "nn/rms_norm.h"
 
 namespace foregate::nn {
@@ -66,7 +67,8 @@ torch::Tensor attend_gathered_latents(const torch::Tensor& query, const PagedSte
                                       const LatentShape& shape, const PagedKv& cache) {
   const int64_t count = query.size(0);
   const int64_t width = shape.expanded().head_dim;
-  const torch::Tensor latent = gather_rows(cache.keys, step, sequence).squeeze(1);
+  const torch::Tensor latent =
+      gather_rows(cache.key_rows(), step, sequence, query.scalar_type()).squeeze(1);
   const Expanded expanded = expand_latents(latent, expand, shape);
   const auto heads_first = [](const torch::Tensor& rows) {
     return rows.permute({1, 0, 2}).unsqueeze(0);
@@ -118,7 +120,8 @@ void attend_few(const torch::Tensor& query, const PagedStep& step,
   torch::Tensor latents =
       torch::empty({query.size(0), shape.num_heads, shape.kv_rank}, query.options());
   if (query.is_cpu()) {
-    attend_paged(queries, cache.keys, cache.keys.narrow(3, 0, shape.kv_rank), step, sequences,
+    attend_paged(queries, cache.key_rows(),
+                 {cache.keys.narrow(3, 0, shape.kv_rank), cache.key_scales}, step, sequences,
                  shape.scale, latents);
   }
   for (const int64_t s : sequences) {
@@ -126,7 +129,7 @@ void attend_few(const torch::Tensor& query, const PagedStep& step,
     const int64_t count = step.count(s);
     torch::Tensor own = latents.narrow(0, first, count);
     if (!query.is_cpu()) {
-      const torch::Tensor keys = gather_rows(cache.keys, step, s)
+      const torch::Tensor keys = gather_rows(cache.key_rows(), step, s, query.scalar_type())
                                      .permute({1, 0, 2})
                                      .unsqueeze(0)
                                      .expand({1, shape.num_heads, -1, -1});
@@ -190,19 +193,17 @@ torch::Tensor cached_latent_attention(const LatentRows& rows, const PackedTexts&
                                       const LatentShape& shape, PagedKv& cache) {
   const PagedStep step{texts, where};
   check_rows(rows, shape);
-  TORCH_CHECK(cache.keys.dim() == 4 && cache.keys.is_contiguous() && cache.keys.size(2) == 1 &&
-                  cache.keys.size(3) == shape.latent_size() &&
-                  cache.keys.scalar_type() == rows.latent.scalar_type(),
-              "cached_latent_attention: the cache is ", cache.keys.scalar_type(), " ",
-              cache.keys.sizes(), "; expected ", rows.latent.scalar_type(), " [pages, P, 1, ",
-              shape.latent_size(), "]");
+  check_pages(cache.key_rows(), 1, shape.latent_size(), rows.latent.scalar_type());
   step.check(rows.latent.size(0), cache.keys);
   torch::Tensor result =
       torch::empty({rows.query.size(0), shape.mixed_size()}, rows.query.options());
   if (result.size(0) == 0) return result;
-  store_rows(cache.keys, rows.latent, step);
+  store_rows(cache.key_rows(), rows.latent, step);
   const torch::Tensor weight = compute_weight(expand, rows.query.scalar_type());
-  if (!step.any_past()) return attend_expanded(rows.query, rows.latent, texts, weight, shape);
+  const torch::Tensor latent = cache.is_quantized()
+                                   ? stored_rows(cache.key_rows(), step, rows.latent.scalar_type())
+                                   : rows.latent;
+  if (!step.any_past()) return attend_expanded(rows.query, latent, texts, weight, shape);
 
   std::vector<int64_t> few;
   for (int64_t s = 0; s < step.sequences(); ++s) {
@@ -213,8 +214,8 @@ torch::Tensor cached_latent_attention(const LatentRows& rows, const PackedTexts&
     if (step.past(s) == 0) {
       const std::vector<int32_t> alone = {0, static_cast<int32_t>(count)};
       result.narrow(0, first, count)
-          .copy_(attend_expanded(query, rows.latent.narrow(0, first, count),
-                                 {alone, query.device()}, weight, shape));
+          .copy_(attend_expanded(query, latent.narrow(0, first, count), {alone, query.device()},
+                                 weight, shape));
     } else if (count < kLibraryTokens) {
       few.push_back(s);
     } else {

@@ -62,6 +62,7 @@ torch::Tensor latent_attention(const LatentRows& rows, const PackedTexts& texts,
 /// attends causally within each sequence. A sequence without earlier tokens gets the same bits as
 /// from latent_attention(). One that grows by less than kLibraryTokens multiplies its queries by
 /// the keys' expansion instead of expanding all that lies in the cache: the same up to rounding.
+/// Where the cache is of int8, tokens see their own step's latent rows rounded as well.
 torch::Tensor cached_latent_attention(const LatentRows& rows, const PackedTexts& texts,
                                       const SequencePages& where, const tensor::Weight& expand,
                                       const LatentShape& shape,

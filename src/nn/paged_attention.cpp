@@ -31,15 +31,19 @@ void softmax_in_place(float* scores, int64_t count, float sink) {
 // Rows of one key-value head of one sequence.
 template <typename Scalar>
 struct HeadRows {
-  HeadRows(const torch::Tensor& paged, int64_t head, const int32_t* sequence_pages)
-      : first(paged.const_data_ptr<Scalar>() + head * paged.stride(2)),
+  HeadRows(const PagedRows& paged, int64_t head, const int32_t* sequence_pages)
+      : first(paged.rows.const_data_ptr<Scalar>() + head * paged.rows.stride(2)),
+        scales(paged.scales.defined() ? paged.scales.const_data_ptr<float>() + head : nullptr),
+        heads(paged.rows.size(2)),
         pages(sequence_pages),
-        page_tokens(paged.size(1)),
-        page_stride(paged.stride(0)),
-        row_stride(paged.stride(1)),
-        size(paged.size(3)) {}
+        page_tokens(paged.rows.size(1)),
+        page_stride(paged.rows.stride(0)),
+        row_stride(paged.rows.stride(1)),
+        size(paged.rows.size(3)) {}
 
   const Scalar* first;   // row 0 of page 0
+  const float* scales;   // of the same row, or null
+  int64_t heads;         // between two rows' scales
   const int32_t* pages;  // of the sequence
   int64_t page_tokens;   // P
   int64_t page_stride;
@@ -51,10 +55,17 @@ struct HeadRows {
   void for_each_page(int64_t begin, int64_t end, const Work& work) const {
     for (int64_t token = begin; token < end;) {
       const int64_t index = token / page_tokens;
-      const Scalar* row = first + static_cast<int64_t>(pages[index]) * page_stride +
-                          (token - index * page_tokens) * row_stride;
+      const int64_t page = pages[index];
+      const int64_t place = token - index * page_tokens;
       const int64_t page_end = std::min(end, (index + 1) * page_tokens);
-      work(token, PageRows<Scalar>{row, page_end - token, row_stride, size});
+      work(token, PageRows<Scalar>{.first = first + page * page_stride + place * row_stride,
+                                   .count = page_end - token,
+                                   .stride = row_stride,
+                                   .size = size,
+                                   .scales = scales == nullptr
+                                                 ? nullptr
+                                                 : scales + (page * page_tokens + place) * heads,
+                                   .scale_stride = heads});
       token = page_end;
     }
   }
@@ -75,8 +86,8 @@ struct GroupScope {
 };
 
 // Keys and values are read once for all queries.
-template <typename Scalar>
-void attend_group(const Scalar* query, const HeadRows<Scalar>& keys, const HeadRows<Scalar>& values,
+template <typename Scalar, typename Row>
+void attend_group(const Scalar* query, const HeadRows<Row>& keys, const HeadRows<Row>& values,
                   const GroupScope& scope, HeadScratch& scratch, Scalar* result) {
   const int64_t key_dim = keys.size;
   const int64_t value_dim = values.size;
@@ -88,20 +99,22 @@ void attend_group(const Scalar* query, const HeadRows<Scalar>& keys, const HeadR
   for (int64_t i = 0; i < group * key_dim; ++i) {
     scratch.query[i] = scope.scale * static_cast<float>(query[i]);
   }
-  keys.for_each_page(scope.begin, scope.end, [&](int64_t token, const PageRows<Scalar>& rows) {
+  keys.for_each_page(scope.begin, scope.end, [&](int64_t token, const PageRows<Row>& rows) {
     for (int64_t g = 0; g < group; ++g) {
-      score_page(&scratch.query[g * key_dim], rows,
-                 &scratch.scores[g * length + token - scope.begin]);
+      float* scores = &scratch.scores[g * length + token - scope.begin];
+      score_page(&scratch.query[g * key_dim], rows, scores);
+      rows.scale(scores);
     }
   });
   for (int64_t g = 0; g < group; ++g) {
     softmax_in_place(&scratch.scores[g * length], length,
                      scope.sinks == nullptr ? kNoSink : scope.sinks[g]);
   }
-  values.for_each_page(scope.begin, scope.end, [&](int64_t token, const PageRows<Scalar>& rows) {
+  values.for_each_page(scope.begin, scope.end, [&](int64_t token, const PageRows<Row>& rows) {
     for (int64_t g = 0; g < group; ++g) {
-      mix_page(&scratch.scores[g * length + token - scope.begin], rows,
-               &scratch.mixed[g * value_dim]);
+      float* weights = &scratch.scores[g * length + token - scope.begin];
+      rows.scale(weights);
+      mix_page(weights, rows, &scratch.mixed[g * value_dim]);
     }
   });
   for (int64_t i = 0; i < group * value_dim; ++i) result[i] = static_cast<Scalar>(scratch.mixed[i]);
@@ -109,8 +122,8 @@ void attend_group(const Scalar* query, const HeadRows<Scalar>& keys, const HeadR
 
 struct PagedProblem {
   const torch::Tensor& query;
-  const torch::Tensor& keys;
-  const torch::Tensor& values;
+  const PagedRows& keys;
+  const PagedRows& values;
   const PagedStep& step;
   const std::vector<int64_t>& sequences;
   float scale;
@@ -123,9 +136,9 @@ struct PagedProblem {
 };
 
 // Sequences, key-value heads and parts of their groups are shared among the threads.
-template <typename Scalar>
+template <typename Scalar, typename Row>
 void attend_all(const PagedProblem& problem) {
-  const int64_t kv_heads = problem.keys.size(2);
+  const int64_t kv_heads = problem.keys.rows.size(2);
   const int64_t group = problem.query.size(1) / kv_heads;
   const int64_t parts = (group + kQueriesAtOnce - 1) / kQueriesAtOnce;
   const auto* query = problem.query.const_data_ptr<Scalar>();
@@ -140,8 +153,8 @@ void attend_all(const PagedProblem& problem) {
       const int64_t first = share % parts * kQueriesAtOnce;
       const int64_t head = kv_head * group + first;
       const int32_t* table = pages.const_data_ptr<int32_t>() + sequence * pages.size(1);
-      const HeadRows<Scalar> keys(problem.keys, kv_head, table);
-      const HeadRows<Scalar> values(problem.values, kv_head, table);
+      const HeadRows<Row> keys(problem.keys, kv_head, table);
+      const HeadRows<Row> values(problem.values, kv_head, table);
       for (int64_t i = 0; i < problem.step.count(sequence); ++i) {
         const int64_t token = problem.step.first(sequence) + i;
         const int64_t length = problem.step.past(sequence) + i + 1;
@@ -190,32 +203,22 @@ void PagedStep::check(int64_t tokens, const torch::Tensor& paged) const {
   }
 }
 
-void store_rows(const torch::Tensor& paged, const torch::Tensor& rows, const PagedStep& step) {
-  paged.view({-1, rows.size(1)}).index_copy_(0, step.where.slots, rows);
-}
-
-torch::Tensor gather_rows(const torch::Tensor& paged, const PagedStep& step, int64_t sequence) {
-  const int64_t length = step.where.lengths[sequence];
-  const int64_t page_tokens = paged.size(1);
-  const torch::Tensor table =
-      step.where.pages[sequence].narrow(0, 0, (length + page_tokens - 1) / page_tokens);
-  return paged.index_select(0, table).view({-1, paged.size(2), paged.size(3)}).narrow(0, 0, length);
-}
-
 std::optional<torch::Tensor> causal_mask(int64_t count, int64_t length, torch::Device device) {
   if (count == 1) return std::nullopt;
   return torch::ones({count, length}, torch::dtype(torch::kBool).device(device))
       .tril(length - count);
 }
 
-void attend_paged(const torch::Tensor& query, const torch::Tensor& keys,
-                  const torch::Tensor& values, const PagedStep& step,
-                  const std::vector<int64_t>& sequences, double scale, const torch::Tensor& result,
-                  const LayerAttention& layer) {
+void attend_paged(const torch::Tensor& query, const PagedRows& keys, const PagedRows& values,
+                  const PagedStep& step, const std::vector<int64_t>& sequences, double scale,
+                  const torch::Tensor& result, const LayerAttention& layer) {
   const PagedProblem problem{query,  keys, values, step, sequences, static_cast<float>(scale),
                              result, layer};
   AT_DISPATCH_FLOATING_TYPES_AND2(torch::kBFloat16, torch::kFloat16, query.scalar_type(),
-                                  "attend_paged", [&] { attend_all<scalar_t>(problem); });
+                                  "attend_paged", [&] {
+                                    keys.scales.defined() ? attend_all<scalar_t, int8_t>(problem)
+                                                          : attend_all<scalar_t, scalar_t>(problem);
+                                  });
 }
 
 }  // namespace foregate::nn

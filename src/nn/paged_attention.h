@@ -9,11 +9,23 @@
 
 namespace foregate::nn {
 
-/// One layer's keys and values of earlier tokens, in pages of P tokens each. A sequence's pages lie
-/// anywhere among them.
+/// Rows of a layer's heads, in pages of P tokens each: values of the compute dtype, or int8 codes
+/// and a scale for each row.
+struct PagedRows {
+  torch::Tensor rows;      ///< [pages, P, n, D]
+  torch::Tensor scales{};  ///< [pages, P, n] float32; undefined: rows are values
+};
+
+/// One layer's keys and values of earlier tokens. A sequence's pages lie anywhere among them.
 struct PagedKv {
-  torch::Tensor keys;    ///< [pages, P, kv heads, D] compute dtype
-  torch::Tensor values;  ///< [pages, P, kv heads, D]; of latent rows: none, they are in the keys
+  torch::Tensor keys;            ///< [pages, P, kv heads, D] compute dtype or int8
+  torch::Tensor values;          ///< the same; of latent rows: none, they are in the keys
+  torch::Tensor key_scales{};    ///< [pages, P, kv heads] float32 of int8 keys
+  torch::Tensor value_scales{};  ///< the same of int8 values, if there are any
+
+  bool is_quantized() const { return key_scales.defined(); }
+  PagedRows key_rows() const { return {keys, key_scales}; }
+  PagedRows value_rows() const { return {values, value_scales}; }
 };
 
 /// Where the sequences of a step keep their tokens. Row s of `pages` lists the pages of sequence s
@@ -49,14 +61,6 @@ struct PagedStep {
   void check(int64_t tokens, const torch::Tensor& paged) const;
 };
 
-/// Writes the step's rows into their slots.
-void store_rows(const torch::Tensor& paged,  // [pages, P, n, D]
-                const torch::Tensor& rows,   // [T, n * D]
-                const PagedStep& step);
-
-/// All rows of a sequence, in order. -> [length, n, D]
-torch::Tensor gather_rows(const torch::Tensor& paged, const PagedStep& step, int64_t sequence);
-
 /// What of the last `count` of `length` tokens each may see of all. -> [count, length] bool;
 /// nothing if that is everything.
 std::optional<torch::Tensor> causal_mask(int64_t count, int64_t length, torch::Device device);
@@ -65,8 +69,8 @@ std::optional<torch::Tensor> causal_mask(int64_t count, int64_t length, torch::D
 /// loops: each token's result depends on nothing else in the step. Query heads share key-value
 /// heads in groups.
 void attend_paged(const torch::Tensor& query,             // [T, heads, D]
-                  const torch::Tensor& keys,              // [pages, P, kv heads, D]
-                  const torch::Tensor& values,            // [pages, P, kv heads, Dv]
+                  const PagedRows& keys,                  // [pages, P, kv heads, D]
+                  const PagedRows& values,                // [pages, P, kv heads, Dv]
                   const PagedStep& step,                  //
                   const std::vector<int64_t>& sequences,  // of the step
                   double scale,                           // of scores

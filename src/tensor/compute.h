@@ -15,6 +15,10 @@ struct Compute {
   /// Of the large products' weights. Nothing: chosen by the memory there is where that is planned
   /// (collect), elsewhere none.
   std::optional<Quantization> quantization = std::nullopt;
+  /// Of keys and values that are kept for later tokens: the compute dtype or kInt8.
+  std::optional<torch::ScalarType> kv_dtype = std::nullopt;
+
+  torch::ScalarType cache_dtype() const { return kv_dtype.value_or(dtype); }
 };
 
 }  // namespace foregate::tensor

@@ -67,6 +67,7 @@ std::string dtype_name(torch::ScalarType dtype) {
   for (const auto& [name, known] : kComputeNames) {
     if (known == dtype) return std::string(name);
   }
+  if (dtype == torch::kInt8) return "int8";
   return std::string(safetensors_dtype(dtype));
 }
 

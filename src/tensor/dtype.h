@@ -16,7 +16,7 @@ std::string_view safetensors_dtype(torch::ScalarType dtype);
 /// The compute dtypes of command lines and of config.json: "float32", "bfloat16", "float16". Throws
 /// UsageError for any other name.
 torch::ScalarType parse_dtype(const std::string& name);
-/// "float32", "bfloat16", ...; the safetensors name for dtypes that are not computed in.
+/// "float32", "bfloat16", ... and "int8"; the safetensors name for other dtypes.
 std::string dtype_name(torch::ScalarType dtype);
 
 }  // namespace foregate::tensor

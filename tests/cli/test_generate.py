@@ -64,6 +64,26 @@ def test_json_tells_times_rates_and_memory():
     assert 0 < memory["kv_cache_peak_bytes"] <= memory["kv_cache_bytes"] and memory["peak_host_bytes"] > 0
 
 
+def test_an_int8_cache_takes_less(prompts, tmp_path):
+    options = ["--prompts", prompts, "-n", 8, "--batch", 2]
+    whole, less = document(*options), document(*options, "--kv-dtype", "int8")
+    assert (whole["kv_dtype"], less["kv_dtype"]) == ("float32", "int8")
+    # A head's row has as many values as codes and a scale in place of four of them.
+    size = json.loads((MODEL / "config.json").read_text())
+    head = size["hidden_size"] // size["num_attention_heads"]
+    assert less["memory"]["kv_cache_bytes"] * 4 * head == whole["memory"]["kv_cache_bytes"] * (head + 4)
+    assert [len(row["ids"]) for row in less["results"]] == [len(row["ids"]) for row in whole["results"]]
+    output = tmp_path / "out.jsonl"
+    generate(*options, "--output", output)
+    fails("generate", "--model", MODEL, *options, "--kv-dtype", "int8", "--output", output, code=2,
+          saying=["kv_dtype", '"int8" asked for'])
+    collect = ["collect", "--model", MODEL, *demo_data(["news-briefs"]), "--traces", 2, "--output", tmp_path / "traces",
+               "--kv-dtype", "int8"]
+    fails(*collect, code=2, saying=["--kv-dtype", "--generate"])
+    run(*collect, "--generate", 4)
+    assert json.loads((tmp_path / "traces/generation.json").read_text())["kv_dtype"] == "int8"
+
+
 def test_standard_input_is_one_prompt():
     assert generate("-n", 6, input=PROMPT + "\n").stdout == generate("--prompt", PROMPT, "-n", 6).stdout
 

@@ -38,6 +38,37 @@ TEST(KvCache, HoldsAsManyPagesAsItsBudget) {
   EXPECT_THROW(KvCache(kSmall, -1, torch::kCPU, torch::kFloat32, 4), UsageError);
 }
 
+TEST(KvCache, HoldsMoreInInt8) {
+  const KvLayout grouped{.layers = 24, .kv_heads = 16, .key_dim = 128, .value_dim = 128};
+  EXPECT_EQ(bytes_per_token(grouped, torch::kBFloat16), 24 * 16 * 2 * 256);
+  EXPECT_EQ(bytes_per_token(grouped, torch::kInt8), 24 * 16 * 2 * (128 + 4)) << "and a scale";
+  const KvLayout latent{.layers = 27, .kv_heads = 1, .key_dim = 576, .value_dim = 0};
+  EXPECT_EQ(bytes_per_token(latent, torch::kInt8), 27 * (576 + 4));
+
+  KvCache cache(kSmall, 10 * 4 * bytes_per_token(kSmall, torch::kInt8), torch::kCPU, torch::kInt8,
+                4);
+  EXPECT_TRUE(cache.is_quantized());
+  EXPECT_EQ(cache.num_pages(), 10);
+  const nn::PagedKv& layer = cache.layer(0);
+  EXPECT_EQ(2 * (layer.keys.nbytes() + layer.values.nbytes() + layer.key_scales.nbytes() +
+                 layer.value_scales.nbytes()),
+            static_cast<size_t>(cache.num_pages() * cache.page_bytes()));
+}
+
+TEST(KvCache, AForkCopiesScales) {
+  const c10::InferenceMode guard;
+  KvCache cache(kSmall, 2 * 4 * bytes_per_token(kSmall, torch::kInt8), torch::kCPU, torch::kInt8,
+                4);
+  const KvCache::Sequence parent = cache.open();
+  cache.extend(parent, 2);
+  cache.layer(1).value_scales.view({-1}).index_fill_(0, torch::tensor(slots(cache, parent)), 0.5);
+  const KvCache::Sequence child = cache.fork(parent);
+  cache.extend(child, 1);
+  const torch::Tensor copied = cache.layer(1).value_scales.view({-1}).index_select(
+      0, torch::tensor(slots(cache, child)).narrow(0, 0, 2));
+  EXPECT_TRUE((copied == 0.5).all().item<bool>());
+}
+
 TEST(KvCache, GrowsByPages) {
   KvCache cache = small_cache(4);
   const KvCache::Sequence sequence = cache.open();

@@ -90,6 +90,30 @@ TEST_P(LatentAttentionTest, StepsMatchWholeSequences) {
   }
 }
 
+// However the tokens come, each sees latent rows rounded once.
+TEST_P(LatentAttentionTest, StepsOfAnInt8CacheMatchRoundedSequences) {
+  for (const nn::LatentShape& shape : kShapes) {
+    const torch::Tensor expand = random_expand(shape);
+    std::vector<torch::Tensor> rows;
+    for (const int64_t length : testing::grown_lengths()) {
+      rows.push_back(random_rows(length, shape));
+    }
+    testing::PagedFeed feed(rows, 8);
+    const nn::PagedRows pages = feed.empty_int8_pages(1, shape.latent_size());
+    nn::PagedKv cache{pages.rows, {}, pages.scales, {}};
+    const std::vector<torch::Tensor> mixed = testing::grow(feed, [&](const auto& step) {
+      return nn::cached_latent_attention(split(step.rows, shape), {step.cu_seqlens, torch::kCPU},
+                                         step.pages, expand, shape, cache);
+    });
+    for (size_t s = 0; s < 4; ++s) {
+      const nn::LatentRows parts = split(rows[s], shape);
+      const torch::Tensor kept =
+          torch::cat({parts.query, testing::rounded_to_int8(parts.latent)}, 1);
+      expect_close(mixed[s], reference(kept, expand, shape), rounded());
+    }
+  }
+}
+
 TEST_P(LatentAttentionTest, WithoutEarlierTokensTheBitsAreThoseOfPackedTexts) {
   const nn::LatentShape& shape = kShapes.front();
   const torch::Tensor expand = random_expand(shape);

@@ -39,6 +39,12 @@ struct PagedFeed {
     return torch::full({num_pages, page_tokens, heads, size}, NAN, rows[0].options());
   }
 
+  /// The same of int8.
+  nn::PagedRows empty_int8_pages(int64_t heads, int64_t size) const {
+    return {torch::full({num_pages, page_tokens, heads, size}, 99, torch::kInt8),
+            torch::full({num_pages, page_tokens, heads}, NAN, torch::kFloat32)};
+  }
+
   struct Step {
     torch::Tensor rows;
     std::vector<int32_t> cu_seqlens{0};
@@ -74,6 +80,13 @@ struct PagedFeed {
   size_t longest = 0;
   std::vector<int64_t> lengths;
 };
+
+/// Rows as int8 pages have them: each multiple of a 127th of its largest magnitude.
+inline torch::Tensor rounded_to_int8(const torch::Tensor& rows) {  // [..., D]
+  const torch::Tensor values = rows.to(torch::kFloat32);
+  const torch::Tensor scale = values.abs().amax(-1, /*keepdim=*/true) / 127;
+  return ((values / scale).round() * scale).to(rows.scalar_type());
+}
 
 /// Prompts of unequal lengths, then steps in which some grow by one, some by a few, some by many,
 /// some not at all: counts for four sequences.

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "engine/generation/sampler.h"
+#include "tensor/compute.h"
 
 namespace foregate::engine {
 
@@ -24,8 +25,9 @@ struct GenerationRequest {
   int64_t logprobs = -1;                  ///< with so many alternatives; -1: none
 };
 
-/// All of it that tells which tokens follow a prompt: a resumed run must have the same.
-Json settings_json(const GenerationRequest& request);
+/// All of it, and of where keys and values are kept, that tells which tokens follow a prompt: a
+/// resumed run must have the same.
+Json settings_json(const GenerationRequest& request, const tensor::Compute& compute);
 
 enum class FinishReason : uint8_t {
   kLength,  ///< max_tokens or the context limit
