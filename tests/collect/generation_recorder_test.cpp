@@ -91,7 +91,10 @@ TEST_P(GenerationRecorderTest, RecordsWhatOnePassWouldDecide) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GenerationRecorderTest,
-                         ::testing::Values("plain", "mixed-dense", "deepseek", "seed-geometry"),
+                         ::testing::Values("plain", "mixed-dense", "mixtral", "olmoe", "qwen3",
+                                           "deepseek", "deepseek_v2", "deepseek_v3", "glm4_moe",
+                                           "minimax_m2", "ernie4_5_moe", "gpt-oss", "seed-geometry",
+                                           "mini-qwen"),
                          testing::test_name);
 
 }  // namespace

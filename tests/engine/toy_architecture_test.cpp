@@ -10,13 +10,10 @@
 #include "base/error.h"
 #include "engine/engine.h"
 #include "models/registry.h"
-#include "models/weights/weight_plan.h"
 #include "nn/router.h"
+#include "random_checkpoint.h"
 #include "routing_recorder.h"
-#include "support/temporary_folder.h"
 #include "support/test_files.h"
-#include "tensor/files/checkpoint.h"
-#include "tensor/files/safetensors.h"
 
 namespace foregate::engine {
 namespace {
@@ -60,18 +57,7 @@ models::Architecture toy_moe() {
 class ToyArchitectureTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    testing::write_text(folder_ / "config.json", kToyConfig);
-    config_ = read_model_config(folder_ / "config.json", registry_);
-    torch::manual_seed(9);
-    const std::string weights = folder_ / "model.safetensors";
-    tensor::write_safetensors(weights, {{"none", torch::zeros({1})}});
-    std::vector<std::pair<std::string, torch::Tensor>> tensors;
-    for (const models::ExpectedTensor& tensor :
-         plan_weights(config_, config_.spellings.front(), tensor::Checkpoint(folder_.path()),
-                      /*routing_only=*/false)) {
-      tensors.emplace_back(tensor.name, torch::randn(tensor.shape) * 0.3);
-    }
-    tensor::write_safetensors(weights, tensors);
+    config_ = testing::write_random_checkpoint(folder_, kToyConfig, /*seed=*/9, registry_);
   }
 
   static StepBatch texts() {
