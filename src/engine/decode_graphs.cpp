@@ -19,7 +19,8 @@ std::vector<int32_t> one_each(size_t sequences) {
 
 // A step's inputs lie behind each other, so that one copy brings them to the device.
 struct DecodeGraphs::Recorded {
-  Recorded(size_t sequences, int64_t most_pages, int64_t query_heads, torch::Device device)
+  Recorded(size_t sequences, int64_t most_pages, int64_t query_heads, torch::Device device,
+           tensor::CudaGraphMemory& memory)
       : bounds(one_each(sequences)),
         texts(bounds, device),
         count(static_cast<int64_t>(sequences)),
@@ -27,7 +28,7 @@ struct DecodeGraphs::Recorded {
         host(torch::zeros({size()}, torch::dtype(torch::kInt32).pinned_memory(true))),
         inputs(torch::zeros({size()}, torch::dtype(torch::kInt32).device(device))),
         arrived(torch::zeros({count * query_heads}, inputs.options())),
-        graph(device) {}
+        graph(device, &memory) {}
 
   // In int32: ids and positions of two each, lengths, pages.
   int64_t size() const { return count * (2 + 2 + 1 + pages); }
@@ -59,7 +60,8 @@ DecodeGraphs::DecodeGraphs(const KvCache& cache, int64_t most_tokens, int64_t qu
       most_tokens_(std::min(most_tokens, cache.num_pages() * cache.page_tokens())),
       most_pages_((most_tokens_ + cache.page_tokens() - 1) / cache.page_tokens()),
       query_heads_(query_heads),
-      device_(device) {}
+      device_(device),
+      memory_(device) {}
 
 DecodeGraphs::~DecodeGraphs() = default;
 
@@ -68,7 +70,8 @@ torch::Tensor DecodeGraphs::run(std::span<const int32_t> token_ids,
                                 const Forward& forward) {
   std::unique_ptr<Recorded>& entry = by_sequences_[sequences.size()];
   if (!entry) {
-    entry = std::make_unique<Recorded>(sequences.size(), most_pages_, query_heads_, device_);
+    entry =
+        std::make_unique<Recorded>(sequences.size(), most_pages_, query_heads_, device_, memory_);
   }
   Recorded& recorded = *entry;
   auto* ids = recorded.ids(recorded.host).mutable_data_ptr<int64_t>();

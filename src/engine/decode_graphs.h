@@ -29,7 +29,7 @@ class DecodeGraphs {
   bool belong_to(const KvCache& cache) const { return cache_number_ == cache.number(); }
 
   /// Runs `forward` on a step that gives each sequence one token, which the cache has room for
-  /// already. The result is overwritten by the next step of as many sequences.
+  /// already. The result is there until the next step.
   torch::Tensor run(std::span<const int32_t> token_ids,
                     std::span<const KvCache::Sequence> sequences, KvCache& cache,
                     const Forward& forward);
@@ -42,6 +42,7 @@ class DecodeGraphs {
   int64_t most_pages_;  // of a sequence
   int64_t query_heads_;
   torch::Device device_;
+  tensor::CudaGraphMemory memory_;
   std::map<size_t, std::unique_ptr<Recorded>> by_sequences_;
 };
 

@@ -13,6 +13,16 @@ struct CudaGraph::Recording {
   at::cuda::CUDAGraph graph;
 };
 
+// The allocator gives a stream's memory to no other, so graphs that share it are recorded on one.
+struct CudaGraphMemory::Pool {
+  explicit Pool(torch::Device device)
+      : id(at::cuda::graph_pool_handle()),
+        stream(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index())) {}
+
+  at::cuda::MempoolId_t id;
+  c10::cuda::CUDAStream stream;
+};
+
 namespace {
 
 /// Libraries set themselves up in the first runs, which must not be recorded.
@@ -21,9 +31,19 @@ constexpr int kRunsBefore = 2;
 }  // namespace
 #else
 struct CudaGraph::Recording {};
+struct CudaGraphMemory::Pool {};
 #endif
 
-CudaGraph::CudaGraph(torch::Device device) : device_(device) {}
+CudaGraphMemory::CudaGraphMemory([[maybe_unused]] torch::Device device) {
+#ifdef FOREGATE_CUDA
+  if (device.is_cuda()) pool_ = std::make_unique<Pool>(device);
+#endif
+}
+
+CudaGraphMemory::~CudaGraphMemory() = default;
+
+CudaGraph::CudaGraph(torch::Device device, CudaGraphMemory* shared)
+    : device_(device), shared_(shared) {}
 
 CudaGraph::~CudaGraph() = default;
 
@@ -34,10 +54,11 @@ void CudaGraph::run(const std::function<void()>& work) {
       const c10::cuda::CUDAStream before = c10::cuda::getCurrentCUDAStream(device_.index());
       before.synchronize();
       auto recording = std::make_unique<Recording>();
-      // The default stream cannot be recorded.
-      const c10::cuda::CUDAStreamGuard guard(
-          c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device_.index()));
-      recording->graph.capture_begin();
+      std::unique_ptr<CudaGraphMemory::Pool> own;
+      if (shared_ == nullptr) own = std::make_unique<CudaGraphMemory::Pool>(device_);
+      const CudaGraphMemory::Pool& pool = own ? *own : *shared_->pool_;
+      const c10::cuda::CUDAStreamGuard guard(pool.stream);  // the default one cannot be recorded
+      recording->graph.capture_begin(pool.id);
       work();
       recording->graph.capture_end();
       recording_ = std::move(recording);
