@@ -19,10 +19,11 @@ import torch
 from transformers import AttentionInterface, AutoModel, Qwen2MoeConfig
 
 VOCABULARY = 151936
-CONFIG = Qwen2MoeConfig(
+GEOMETRY = dict(
     vocab_size=VOCABULARY, hidden_size=2048, intermediate_size=5632, num_hidden_layers=24, num_attention_heads=16,
     num_key_value_heads=16, moe_intermediate_size=1408, shared_expert_intermediate_size=5632, num_experts=60,
     num_experts_per_tok=4, norm_topk_prob=False, decoder_sparse_step=1, max_position_embeddings=8192)
+CONFIG = Qwen2MoeConfig(**GEOMETRY)
 
 
 class Packed:
