@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/bytes.h"
 #include "base/files.h"
 #include "base/number_text.h"
 #include "engine/generation/benchmark.h"
@@ -33,6 +34,7 @@ struct Arguments {
   engine::GenerationBenchmarkOptions options;
   std::string model;
   ComputeArguments compute;
+  std::string max_memory;
   bool json = false;
 };
 
@@ -98,6 +100,9 @@ void run_bench_generate(Arguments& arguments, const RunContext& run) {
   }
   options.compute = parse_compute(arguments.compute, run.log);
   if (!options.compute.quantization) options.compute.quantization = tensor::Quantization::kNone;
+  if (!arguments.max_memory.empty()) {
+    options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
+  }
   const engine::GenerationBenchmark result = engine::benchmark_generation(options, run);
   if (arguments.json) {
     print_json(to_json(result, options));
@@ -136,6 +141,8 @@ void add_bench_generate(CLI::App& bench, const RunContext& run) {
   add_quantize_option(*command, arguments->compute.quantization,
                       "none, int8 or nf4 (default: none)");
   add_kv_dtype_option(*command, arguments->compute.kv_dtype);
+  command->add_option("--max-memory", arguments->max_memory,
+                      "Memory of the device to fit into, e.g. 8GB (default: what there is)");
   command->add_option("--work", options.work, "Directory to make for the geometry, and remove")
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "Print the result as one JSON document");

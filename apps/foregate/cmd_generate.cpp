@@ -16,6 +16,7 @@
 #include "collect/session.h"
 #include "commands.h"
 #include "engine/generation/generator.h"
+#include "engine/generation/memory.h"
 #include "generate_options.h"
 #include "generate_output.h"
 #include "generate_prompts.h"
@@ -68,6 +69,7 @@ struct Arguments {
   ComputeArguments compute;
   int64_t batch = 0;  ///< 0: by the device
   std::string kv_memory;
+  std::string max_memory;
   bool no_special = false;
   bool json = false;
   bool has_prompt = false;
@@ -162,16 +164,6 @@ Outputs open_outputs(const Arguments& arguments, const Job& job, Logger& log) {
   return outputs;
 }
 
-int64_t cache_bytes(const Arguments& arguments, const engine::Engine& engine, int64_t sequences) {
-  if (!arguments.kv_memory.empty()) return parse_bytes(arguments.kv_memory, "--kv-memory");
-  constexpr int64_t kPage = engine::KvCache::kPageTokens;
-  const int64_t longest = (engine.max_positions() + kPage - 1) / kPage * kPage;
-  const int64_t useful = sequences * longest * engine.cache_bytes_per_token();
-  const int64_t free = engine.device().is_cpu() ? available_host_memory() / 4
-                                                : tensor::device_memory(engine.device()).free / 2;
-  return free > 0 ? std::min(useful, free) : useful;
-}
-
 // Texts that grow at once. Where each answer is waited for, a second prompt never comes.
 int64_t sequences_at_once(const Arguments& arguments, const Job& job) {
   if (job.source->interactive()) return 1;
@@ -179,12 +171,45 @@ int64_t sequences_at_once(const Arguments& arguments, const Job& job) {
   return job.compute.device.is_cpu() ? kCpuSequences : kGpuSequences;
 }
 
+int64_t cache_token_bytes(const Job& job) {
+  return engine::bytes_per_token(engine::kv_layout(job.config), job.compute.cache_dtype());
+}
+
+// What --max-memory leaves for keys and values beside weights and steps; nothing without it. What
+// does not fit is refused before a large model is loaded.
+std::optional<int64_t> room_within_limit(const Arguments& arguments, const Job& job) {
+  if (arguments.max_memory.empty()) return std::nullopt;
+  const int64_t memory = parse_bytes(arguments.max_memory, "--max-memory");
+  const torch::Device device = job.compute.device;
+  engine::GenerationLoad load{.cache_bytes = engine::KvCache::kPageTokens * cache_token_bytes(job),
+                              .step_tokens = step_tokens(device),
+                              .sequences = sequences_at_once(arguments, job)};
+  if (!arguments.kv_memory.empty()) {
+    load.cache_bytes = parse_bytes(arguments.kv_memory, "--kv-memory");
+  }
+  engine::require_memory(job.config, job.compute, load, memory, hub::model_name(job.model));
+  tensor::limit_device_memory(device, memory);
+  load.cache_bytes = 0;
+  return memory - engine::generation_needs(job.config, job.compute, load).total();
+}
+
+int64_t cache_bytes(const Arguments& arguments, const Job& job, std::optional<int64_t> room) {
+  if (!arguments.kv_memory.empty()) return parse_bytes(arguments.kv_memory, "--kv-memory");
+  constexpr int64_t kPage = engine::KvCache::kPageTokens;
+  const int64_t longest = (job.config.max_positions + kPage - 1) / kPage * kPage;
+  const int64_t useful = sequences_at_once(arguments, job) * longest * cache_token_bytes(job);
+  const torch::Device device = job.compute.device;
+  const int64_t free = room              ? *room
+                       : device.is_cpu() ? available_host_memory() / 4
+                                         : tensor::device_memory(device).free / 2;
+  return free > 0 ? std::min(useful, free) : useful;
+}
+
 engine::GeneratorOptions generator_options(const Arguments& arguments, const Job& job,
-                                           const engine::Engine& engine, Logger& log) {
-  const int64_t sequences = sequences_at_once(arguments, job);
-  return {.cache_bytes = cache_bytes(arguments, engine, sequences),
-          .max_sequences = sequences,
-          .step_tokens = step_tokens(engine.device()),
+                                           std::optional<int64_t> room, Logger& log) {
+  return {.cache_bytes = cache_bytes(arguments, job, room),
+          .max_sequences = sequences_at_once(arguments, job),
+          .step_tokens = step_tokens(job.compute.device),
           .log = &log};
 }
 
@@ -207,6 +232,7 @@ std::optional<engine::GenerationRequest> next_request(const Job& job,
                                                       GenerationResults& results) {
   Prompt prompt;
   while (job.source->next(prompt)) {
+    results.count_prompt();
     if (results.had(prompt.row)) continue;
     engine::GenerationRequest request = request_for(job, generator, prompt);
     const std::string refusal = generator.refusal(request);
@@ -229,6 +255,7 @@ Job prepare(const Arguments& arguments, const RunContext& run) {
   if (!ids) files.emplace_back("tokenizer.json");
   job.model =
       hub::find_model(arguments.model, {.files = files, .weights = true}, hub::read_environment());
+  job.config = models::read_model_config(job.model);
   const std::filesystem::path tokenizer = text::tokenizer_path(job.model);
   if (!ids || fs::exists(tokenizer)) {
     job.tokenizer = text::Tokenizer::load(tokenizer);
@@ -240,7 +267,6 @@ Job prepare(const Arguments& arguments, const RunContext& run) {
   if (!job.compute.quantization) job.compute.quantization = tensor::Quantization::kNone;
   job.max_tokens_given = arguments.generation.max_tokens.has_value();
   job.add_special = !arguments.no_special;
-  job.config = models::read_model_config(job.model);
   job.like = parse_generation(arguments.generation, read_defaults(job.model, run.log),
                               job.config.vocab_size);
   return job;
@@ -288,11 +314,12 @@ Json document_of(const engine::GenerationStats& stats, const engine::Generator& 
 void run_generate(const Arguments& arguments, const RunContext& run) {
   const Job job = prepare(arguments, run);
   // What is refused is refused before a large model is loaded.
+  const std::optional<int64_t> room = room_within_limit(arguments, job);
   const Outputs outputs = open_outputs(arguments, job, run.log);
   engine::Engine engine(job.model, {.compute = job.compute, .routing_only = false});
   engine::Generator::TokenBytes token_bytes;
   if (job.tokenizer) token_bytes = [&](int32_t id) { return job.tokenizer->token_bytes(id); };
-  engine::Generator generator(engine, generator_options(arguments, job, engine, run.log),
+  engine::Generator generator(engine, generator_options(arguments, job, room, run.log),
                               token_bytes);
   GenerationResults results(form_of(arguments, job), job.tokenizer ? &*job.tokenizer : nullptr,
                             outputs.file.get(), outputs.trace.get());
@@ -311,6 +338,9 @@ void run_generate(const Arguments& arguments, const RunContext& run) {
   if (outputs.trace && !stats.interrupted) outputs.trace->complete(results.refused());
   if (!stats.interrupted) results.finish_progress();
   report_skipped(job, results, run.log);
+  if (results.prompts_seen() == 0 && !stats.interrupted && !job.source->interactive()) {
+    throw DataError(fmt::format("{} holds no prompt", job.source->description()));
+  }
   if (arguments.json) {
     print_json(document_of(stats, generator, job, outputs, arguments, results));
   } else {
@@ -355,6 +385,9 @@ void add_generate_command(CLI::App& app, const RunContext& run) {
                       "Memory for keys and values, e.g. 2GB (default: what --batch texts can use, "
                       "at most a quarter of the free host memory or half of a GPU's)");
   add_kv_dtype_option(*command, arguments->compute.kv_dtype);
+  command->add_option("--max-memory", arguments->max_memory,
+                      "Memory of the device to fit into with weights, keys and values, e.g. 8GB "
+                      "(default: what there is)");
   add_device_option(*command, arguments->compute.device);
   add_dtype_option(*command, arguments->compute.dtype);
   add_quantize_option(*command, arguments->compute.quantization,

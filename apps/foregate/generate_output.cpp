@@ -27,6 +27,12 @@ GenerationFile::GenerationFile(fs::path path, const GenerationSettings& settings
     : path_(std::move(path)) {
   if (path_.has_parent_path()) make_output_directory(path_.parent_path());
   const bool exists = fs::exists(path_);
+  if (exists && !fs::is_regular_file(path_)) {
+    throw UsageError(fmt::format(
+        "{} is not a file, and could not be continued; choose another --output, or leave it out "
+        "for results on standard output",
+        path_.string()));
+  }
   descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (descriptor_ < 0) throw_io_error("cannot write", path_, errno);
   try {

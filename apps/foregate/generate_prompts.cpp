@@ -99,7 +99,7 @@ std::string read_ids(std::string_view line, std::vector<int32_t>& ids) {
   for (const Json& id : json["ids"]) {
     if (!id.is_number_integer() || id.get<int64_t>() < 0 ||
         id.get<int64_t>() > std::numeric_limits<int32_t>::max()) {
-      return "\"ids\" that are no token ids";
+      return "\"ids\" that are not all whole numbers from 0 on";
     }
     ids.push_back(id.get<int32_t>());
   }
@@ -135,6 +135,16 @@ class IdPrompts : public PromptSource {
   std::map<std::string, int64_t> skipped_;
 };
 
+// Whether a line of JSON has a list "ids", whatever is in it.
+bool has_list_of_ids(std::string_view line) {
+  try {
+    const Json json = parse_json(line, "");
+    return json.is_object() && json.contains("ids") && json["ids"].is_array();
+  } catch (const DataError&) {
+    return false;
+  }
+}
+
 // A file of JSON lines that starts with ids, opened; null if it is none.
 std::unique_ptr<TextFile> file_of_ids(const std::filesystem::path& path) {
   const std::string name = path.filename().string();
@@ -144,9 +154,7 @@ std::unique_ptr<TextFile> file_of_ids(const std::filesystem::path& path) {
   if (!std::filesystem::is_regular_file(path)) return nullptr;
   auto file = std::make_unique<TextFile>(path);
   size_t position = 0;
-  std::vector<int32_t> ids;
-  if (!read_ids(next_line(file->text(), position), ids).empty()) return nullptr;
-  return file;
+  return has_list_of_ids(next_line(file->text(), position)) ? std::move(file) : nullptr;
 }
 
 }  // namespace

@@ -34,6 +34,9 @@ class GenerationResults : public engine::GenerationListener {
 
   /// Whether an earlier run had the row's result, and its trace if there is to be one.
   bool had(int64_t row) const;
+  /// The source had another prompt, whatever becomes of it.
+  void count_prompt() { ++prompts_seen_; }
+  int64_t prompts_seen() const { return prompts_seen_; }
   /// The prompt is run now.
   void expect(const Prompt& prompt) { prompts_[prompt.row] = prompt.text; }
   /// A prompt that cannot be run.
@@ -59,6 +62,7 @@ class GenerationResults : public engine::GenerationListener {
   collect::GenerationTrace* trace_;
   std::map<int64_t, std::string> prompts_;
   std::unique_ptr<ProgressTask> progress_;
+  int64_t prompts_seen_ = 0;
   int64_t finished_ = 0;
   int64_t refused_ = 0;
   std::string first_refusal_;

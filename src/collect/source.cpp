@@ -67,16 +67,18 @@ int64_t max_length_of(const CollectOptions& options, const models::ModelConfig& 
   return most;
 }
 
-/// What continuing texts takes beside routing them: keys and values, lm_head, the last layer's
-/// experts.
+/// What continuing texts takes beside routing them: keys and values, and the weights that routing
+/// does without.
 int64_t continuation_bytes(const models::ModelConfig& config, const CollectOptions& options) {
   const tensor::Quantization quantization =
       options.compute.quantization.value_or(tensor::Quantization::kNone);
-  const engine::MemoryNeeds needs =
-      engine::memory_needs(config, quantization, options.compute.dtype, options.compute.device);
-  const auto element = static_cast<int64_t>(c10::elementSize(options.compute.dtype));
+  const auto weights = [&](engine::Extent extent) {
+    return engine::memory_needs(config, quantization, options.compute.dtype, options.compute.device,
+                                extent)
+        .weights;
+  };
   return continuation_memory(config, options.compute, options.longest_text()).cache_bytes +
-         config.vocab_size * config.hidden_size * element + needs.layer_experts;
+         weights(engine::Extent::kWhole) - weights(engine::Extent::kRoutingOnly);
 }
 
 /// What is left open, chosen: by the run that is continued, or by the memory there is.

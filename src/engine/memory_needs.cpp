@@ -37,7 +37,21 @@ class Needs {
         attention_(std::visit([&](const auto& kind) { return attention_values(kind); },
                               config.attention)) {}
 
-  int64_t weights() const {
+  int64_t whole_weights() const {
+    const models::OuterWeightSpecs outer = models::describe_outer_weights(config_, {});
+    int64_t bytes = bytes_of(outer.embedding) + bytes_of(outer.final_norm);
+    if (!config_.tie_word_embeddings) bytes += bytes_of(outer.lm_head);
+    if (outer.final_norm_bias) bytes += bytes_of(*outer.final_norm_bias);
+    if (outer.lm_head_bias) bytes += bytes_of(*outer.lm_head_bias);
+    for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+      for (const models::WeightSpec& spec : models::describe_layer(config_, {}, layer)) {
+        bytes += bytes_of(spec);
+      }
+    }
+    return bytes;
+  }
+
+  int64_t routing_weights() const {
     int64_t bytes = bytes_of(models::describe_outer_weights(config_, {}).embedding);
     const int last = config_.moe_layers.back();
     for (int layer = 0; layer <= last; ++layer) {
@@ -117,10 +131,14 @@ class Needs {
 }  // namespace
 
 MemoryNeeds memory_needs(const models::ModelConfig& config, tensor::Quantization quantization,
-                         torch::ScalarType dtype, torch::Device device) {
+                         torch::ScalarType dtype, torch::Device device, Extent extent) {
   const Needs needs(config, quantization, dtype, device);
-  return {needs.weights(), needs.scratch(), needs.per_token(), needs.layer_experts(),
-          static_cast<int64_t>(config.moe_layers.size()) - 1};
+  const bool whole = extent == Extent::kWhole;
+  return {.weights = whole ? needs.whole_weights() : needs.routing_weights(),
+          .scratch = needs.scratch(),
+          .per_token = needs.per_token(),
+          .layer_experts = needs.layer_experts(),
+          .expert_layers = static_cast<int64_t>(config.moe_layers.size()) - (whole ? 0 : 1)};
 }
 
 }  // namespace foregate::engine

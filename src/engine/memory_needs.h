@@ -9,8 +9,11 @@
 
 namespace foregate::engine {
 
-/// What routing takes on its device, in bytes. Weights are exact; the rest is an upper estimate
-/// from the shapes that are alive at once.
+/// How much of a model is loaded: see EngineOptions::routing_only.
+enum class Extent : uint8_t { kRoutingOnly, kWhole };
+
+/// What running a model takes on its device, in bytes. Weights are exact; the rest is an upper
+/// estimate from the shapes that are alive at once.
 struct MemoryNeeds {
   int64_t weights = 0;
   int64_t scratch = 0;    ///< quantised weights of one step, dequantised
@@ -28,8 +31,8 @@ struct MemoryNeeds {
   }
 };
 
-/// Of an engine that is routing_only.
 MemoryNeeds memory_needs(const models::ModelConfig& config, tensor::Quantization quantization,
-                         torch::ScalarType dtype, torch::Device device);
+                         torch::ScalarType dtype, torch::Device device,
+                         Extent extent = Extent::kRoutingOnly);
 
 }  // namespace foregate::engine

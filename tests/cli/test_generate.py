@@ -2,6 +2,7 @@
 import json
 import os
 import pty
+import resource
 import select
 import shutil
 import signal
@@ -282,6 +283,49 @@ def test_interrupt_keeps_what_was_finished(tmp_path):
     assert rows(output) and all(len(row["ids"]) == 200 for row in rows(output))
 
 
+def test_a_full_disk_keeps_what_was_finished(tmp_path):
+    (tmp_path / "prompts.txt").write_text("".join(f"Once {i}\n" for i in range(40)))
+    whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+    options = ["generate", "--model", MODEL, "--prompts", tmp_path / "prompts.txt", "-n", 4, "--output"]
+    run(*options, whole)
+    limit = whole.stat().st_size // 3
+    fails(*options, cut, code=1, saying=["cannot write", "cut.jsonl", "File too large"], restore_signals=False,
+          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    kept = [line for line in cut.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    assert len(kept) > 5 and cut.stat().st_size == limit
+    result = document(*options[3:], cut)
+    assert result["resumed"] == len(kept)
+    assert cut.read_text().startswith("".join(kept))
+    assert sorted(rows(cut), key=lambda row: row["row"]) == sorted(rows(whole), key=lambda row: row["row"])
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([program(), "generate", "--model", MODEL, "--prompt", "x", "-n", "2"], stdout=full,
+                              stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and "error: cannot write the result to standard output" in done.stderr
+
+
+def test_a_killed_run_goes_on(tmp_path):
+    (tmp_path / "prompts.txt").write_text("".join(f"Once {i}\n" for i in range(30)))
+    whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+    options = ["generate", "--model", MODEL, "--prompts", tmp_path / "prompts.txt", "-n", 60, "--ignore-eos", "--batch", 2,
+               "--temperature", 1, "--output"]
+    run(*options, whole)
+    killed = kill_when(lambda: rows_if_there(cut), [program(), *options, cut])
+    before = cut.read_bytes()
+    run(*options, cut)
+    assert killed and cut.read_bytes().startswith(before[:before.rfind(b"\n") + 1])
+    assert sorted(rows(cut), key=lambda row: row["row"]) == sorted(rows(whole), key=lambda row: row["row"])
+
+
+def test_interrupt_ends_a_text_that_streams():
+    process = subprocess.Popen([program(), "generate", "--model", str(MODEL), "--prompt", PROMPT, "-n", "1500", "--ignore-eos"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    begun = read(process.stdout, 20)
+    process.send_signal(signal.SIGINT)
+    rest, talk = process.communicate(timeout=60)
+    assert process.returncode == 130 and b"texts end where they were" in talk
+    assert rest.endswith(b"\n") and begun in generate("--prompt", PROMPT, "-n", 60).stdout
+
+
 def read(pipe, size, seconds=60):
     """So many bytes of a process that is still running."""
     said = b""
@@ -321,6 +365,23 @@ def test_a_terminal_cannot_be_resumed(tmp_path):
     os.close(leader)
 
 
+def test_files_without_a_prompt_are_refused(tmp_path):
+    def refused(name, content, saying):
+        (tmp_path / name).write_text(content)
+        return fails("generate", "--model", MODEL, "--prompts", tmp_path / name, code=1, saying=[name, *saying]).stderr
+
+    refused("none.txt", "", ["the file is empty"])
+    assert "3 rows left out: blank text" in refused("blank.txt", "\n\n\n", ["holds no prompt"])
+    for ids in ("[1.5, 2]", "[-1]", '["a"]', "[99999999999]"):
+        talk = refused("ids.jsonl", f'{{"ids": {ids}}}\n', ["holds no prompt"])
+        assert '1 row left out: "ids" that are not all whole numbers from 0 on' in talk
+    assert "1 row left out: no ids" in refused("ids.jsonl", '{"ids": []}\n', ["holds no prompt"])
+    # The others go on, whichever is first.
+    (tmp_path / "some.jsonl").write_text('{"ids": [-1]}\n{"ids": [5]}\n{"ids": [5\n')
+    result = document("--prompts", tmp_path / "some.jsonl", "-n", 2)
+    assert [row["row"] for row in result["results"]] == [1]
+
+
 def test_what_cannot_be_run_is_refused(prompts, tmp_path):
     def refused(*arguments, code, saying, **options):
         fails("generate", "--model", MODEL, *arguments, code=code, saying=saying, **options)
@@ -338,6 +399,10 @@ def test_what_cannot_be_run_is_refused(prompts, tmp_path):
     refused("--prompt", "x", "--kv-memory", "1kB", code=2, saying=["1.0 kB", "page of 64 tokens"])
     refused("--prompt", "x", "-n", 500, "--kv-memory", "4MB", code=1, saying=["room for"])
     refused("--prompts", tmp_path / "none.txt", code=1, saying=["none.txt"])
+    refused("--prompts", prompts, "--output", "/dev/full", code=2, saying=["/dev/full is not a file", "--output"])
+    refused("--prompts", prompts, "--output", tmp_path, code=2, saying=[tmp_path.name, "is not a file"])
+    refused("--prompt", "x", "--max-memory", "3MB", code=1,
+            saying=["does not fit into 3.0 MB", "weights in float32 take 10.8 MB", "keys and values of 64 tokens", "missing"])
     # In a file, one prompt that does not fit does not take the others along.
     (tmp_path / "some.txt").write_text("Once\n" + "word " * 3000 + "\nWhy\n")
     result = document("--prompts", tmp_path / "some.txt", "-n", 4)

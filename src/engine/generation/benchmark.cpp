@@ -10,7 +10,9 @@
 #include "base/random.h"
 #include "base/scratch_directory.h"
 #include "base/stopwatch.h"
+#include "engine/generation/memory.h"
 #include "models/benchmark_models.h"
+#include "models/registry.h"
 
 namespace foregate::engine {
 namespace {
@@ -34,6 +36,19 @@ std::vector<GenerationRequest> random_requests(const GenerationBenchmarkOptions&
     request.max_tokens = options.tokens;
   }
   return requests;
+}
+
+// Room for all texts to their ends, and all prompts in one step, so that no text is continued
+// before all have begun.
+GeneratorOptions generator_options(const GenerationBenchmarkOptions& options,
+                                   const models::ModelConfig& config, const RunContext& run) {
+  constexpr int64_t kPage = KvCache::kPageTokens;
+  const int64_t longest = options.prompt_tokens + options.tokens;
+  const int64_t token = bytes_per_token(kv_layout(config), options.compute.cache_dtype());
+  return {.cache_bytes = options.texts * ((longest + kPage - 1) / kPage + 1) * kPage * token,
+          .max_sequences = options.texts,
+          .step_tokens = options.texts * options.prompt_tokens,
+          .log = &run.log};
 }
 
 GenerationStats run_once(Generator& generator, const std::vector<GenerationRequest>& requests,
@@ -64,30 +79,28 @@ GenerationBenchmark benchmark_generation(const GenerationBenchmarkOptions& optio
                                          const RunContext& run) {
   std::optional<ScratchDirectory> scratch;
   if (options.model.empty()) {
-    const std::string config = models::benchmark_config(options.geometry);
     scratch.emplace(options.work);
-    write_file_atomically(options.work / "config.json", config);
+    write_file_atomically(options.work / "config.json", models::benchmark_config(options.geometry));
+  }
+  const fs::path model = options.model.empty() ? options.work : options.model;
+  const models::ModelConfig config = models::read_model_config(model);
+  const GeneratorOptions generating = generator_options(options, config, run);
+  if (options.max_memory > 0) {
+    require_memory(config, options.compute,
+                   {generating.cache_bytes, generating.step_tokens, options.texts},
+                   options.max_memory, options.model.empty() ? options.geometry : model.string());
+    tensor::limit_device_memory(options.compute.device, options.max_memory);
   }
   GenerationBenchmark result;
   Stopwatch loading;
   loading.start();
-  Engine engine(options.model.empty() ? options.work : options.model,
-                {.compute = options.compute,
-                 .routing_only = false,
-                 .random_weights = options.model.empty(),
-                 .log = &run.log});
+  Engine engine(model, {.compute = options.compute,
+                        .routing_only = false,
+                        .random_weights = options.model.empty(),
+                        .log = &run.log});
   loading.stop();
   result.load_seconds = loading.seconds();
-  const int64_t longest = options.prompt_tokens + options.tokens;
-  constexpr int64_t kPage = KvCache::kPageTokens;
-  // Prompts go in one step each, so that no text is continued before all have begun.
-  Generator generator(engine,
-                      {.cache_bytes = options.texts * ((longest + kPage - 1) / kPage + 1) * kPage *
-                                      engine.cache_bytes_per_token(),
-                       .max_sequences = options.texts,
-                       .step_tokens = options.texts * options.prompt_tokens,
-                       .log = &run.log},
-                      nullptr);
+  Generator generator(engine, generating, nullptr);
   const std::vector<GenerationRequest> requests = random_requests(options, engine.vocab_size());
   if (const std::string why = generator.refusal(requests.front()); !why.empty()) {
     throw UsageError(why);

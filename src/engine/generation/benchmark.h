@@ -20,6 +20,7 @@ struct GenerationBenchmarkOptions {
   int64_t prompt_tokens = 512;   ///< of each, random
   int64_t tokens = 128;          ///< added to each, likeliest first
   int64_t rounds = 3;            ///< after one to warm up
+  int64_t max_memory = 0;        ///< bytes of the device to fit into; 0: what there is
   std::filesystem::path work{};  ///< made, and removed afterwards
 };
 
