@@ -55,10 +55,10 @@ std::vector<int64_t> by_falling_load(const std::vector<int64_t>& offsets) {
   return order;
 }
 
-// x * weight^T, plus the expert's row of biases if there are any.
+// x * matrix^T, plus the expert's row of biases if there are any.
 void product_out(torch::Tensor& result, const torch::Tensor& x, const tensor::Weight& weight,
                  const torch::Tensor& biases, int64_t expert) {
-  const torch::Tensor matrix = compute_weight(weight[expert], x.scalar_type());
+  const torch::Tensor matrix = compute_weight(weight, x.scalar_type());
   const torch::Tensor bias = biases.defined() ? biases[expert] : biases;
   if (has_few_rows(x, matrix)) {
     few_rows_linear(result, x, matrix, bias);
@@ -73,17 +73,20 @@ void product_out(torch::Tensor& result, const torch::Tensor& x, const tensor::We
 // weights are dequantised here, so that each thread holds one matrix in the compute dtype at a
 // time.
 void run_expert(const torch::Tensor& x, const torch::Tensor& tokens, const ExpertWeights& weights,
-                int64_t expert, torch::Tensor result) {
+                int64_t expert, int64_t matrix, torch::Tensor result) {
   torch::Tensor gate_up = torch::empty({tokens.size(0), weights.gate_up.size(1)}, x.options());
-  product_out(gate_up, x.index_select(0, tokens), weights.gate_up, weights.gate_up_bias, expert);
-  product_out(result, gated_product(gate_up, weights.activation), weights.down, weights.down_bias,
+  product_out(gate_up, x.index_select(0, tokens), weights.gate_up[matrix], weights.gate_up_bias,
               expert);
+  product_out(result, gated_product(gate_up, weights.activation), weights.down[matrix],
+              weights.down_bias, expert);
 }
 
-// Experts on their tokens, one slot a row; threads take the next expert when they are free.
-torch::Tensor run_experts(const torch::Tensor& x, const Grouping& grouping,
-                          const ExpertWeights& weights) {
-  torch::Tensor outputs = torch::empty({grouping.tokens.size(0), x.size(1)}, x.options());
+// Experts that are there on their tokens, one slot a row; threads take the next expert when they
+// are free.
+void run_experts(const torch::Tensor& x, const Grouping& grouping, const ExpertWeights& weights,
+                 torch::Tensor& outputs) {
+  const int32_t* matrices =
+      weights.matrices.defined() ? weights.matrices.const_data_ptr<int32_t>() : nullptr;
   const std::vector<int64_t> order = by_falling_load(grouping.offsets);
   std::atomic<size_t> next{0};
   at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t /*begin*/, int64_t /*end*/) {
@@ -93,18 +96,19 @@ torch::Tensor run_experts(const torch::Tensor& x, const Grouping& grouping,
       const int64_t first = grouping.offsets[expert];
       const int64_t count = grouping.offsets[expert + 1] - first;
       if (count == 0) return;  // and so are all that follow
+      const int64_t matrix = matrices == nullptr ? expert : matrices[expert];
+      if (matrix < 0) continue;
       if (has_few_rows(x, weights, count)) {
         few_rows_expert(
             outputs.mutable_data_ptr<float>() + first * x.size(1), x,
             {grouping.tokens.const_data_ptr<int64_t>() + first, static_cast<size_t>(count)},
-            weights, expert);
+            weights, matrix);
         continue;
       }
-      run_expert(x, grouping.tokens.narrow(0, first, count), weights, expert,
+      run_expert(x, grouping.tokens.narrow(0, first, count), weights, expert, matrix,
                  outputs.narrow(0, first, count));
     }
   });
-  return outputs;
 }
 
 template <typename Scalar>
@@ -128,18 +132,38 @@ void combine(const torch::Tensor& outputs, const Grouping& grouping,
   });
 }
 
-torch::Tensor experts_cpu(const torch::Tensor& x, const Routing& routing,
-                          const ExpertWeights& weights) {
-  const Grouping grouping = group_by_expert(routing.experts.contiguous(), weights.gate_up.size(0));
-  const torch::Tensor outputs = run_experts(x, grouping, weights);
-  torch::Tensor result = torch::empty_like(x);
-  const torch::Tensor gates = routing.gate_weights.contiguous();
-  AT_DISPATCH_FLOATING_TYPES_AND2(torch::kBFloat16, torch::kFloat16, x.scalar_type(), "experts",
-                                  [&] { combine<scalar_t>(outputs, grouping, gates, result); });
-  return result;
-}
+class ExpertOutputsCpu : public ExpertOutputs {
+ public:
+  ExpertOutputsCpu(const torch::Tensor& x, const Routing& routing, int64_t num_experts)
+      : x_(x),
+        grouping_(group_by_expert(routing.experts.contiguous(), num_experts)),
+        gates_(routing.gate_weights.contiguous()),
+        outputs_(torch::empty({grouping_.tokens.size(0), x.size(1)}, x.options())) {}
+
+  void run(const ExpertWeights& weights) override { run_experts(x_, grouping_, weights, outputs_); }
+
+  void add_to(torch::Tensor& residual) override {
+    torch::Tensor result = torch::empty_like(x_);
+    AT_DISPATCH_FLOATING_TYPES_AND2(
+        torch::kBFloat16, torch::kFloat16, x_.scalar_type(), "experts",
+        [&] { combine<scalar_t>(outputs_, grouping_, gates_, result); });
+    residual.add_(result);
+  }
+
+ private:
+  torch::Tensor x_;
+  Grouping grouping_;
+  torch::Tensor gates_;
+  torch::Tensor outputs_;  // [T * k, H] by slot
+};
 
 }  // namespace
+
+std::unique_ptr<ExpertOutputs> make_expert_outputs(const torch::Tensor& x, const Routing& routing,
+                                                   int64_t num_experts) {
+  if (has_cuda_kernels(x)) return make_expert_outputs_cuda(x, routing, num_experts);
+  return std::make_unique<ExpertOutputsCpu>(x, routing, num_experts);
+}
 
 void add_experts(torch::Tensor& residual, const torch::Tensor& x, const Routing& routing,
                  const ExpertWeights& weights) {
@@ -150,14 +174,18 @@ void add_experts(torch::Tensor& residual, const torch::Tensor& x, const Routing&
                   weights.gate_up.size(2) == x.size(1) && weights.down.size(1) == x.size(1),
               "experts: weights are ", weights.gate_up.sizes(), " and ", weights.down.sizes(),
               "; expected [E, 2I, H] and [E, H, I]");
+  TORCH_CHECK(!weights.matrices.defined() || (weights.matrices.scalar_type() == torch::kInt32 &&
+                                              weights.matrices.is_contiguous()),
+              "experts: their matrices are not listed as int32");
   if (x.size(0) == 0) return;
   if (has_thin_experts_cuda(x, weights, {}) && residual.is_contiguous()) {
     add_thin_experts_cuda(residual, x, routing, weights, {}, {});
-  } else if (has_cuda_kernels(x)) {
-    add_experts_cuda(residual, x, routing, weights);
-  } else {
-    residual.add_(experts_cpu(x, routing, weights));
+    return;
   }
+  const std::unique_ptr<ExpertOutputs> outputs =
+      make_expert_outputs(x, routing, weights.num_experts());
+  outputs->run(weights);
+  outputs->add_to(residual);
 }
 
 void add_experts_and_shared(torch::Tensor& residual, const torch::Tensor& x, const Routing& routing,

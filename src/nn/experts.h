@@ -2,6 +2,8 @@
 
 #include <torch/types.h>
 
+#include <memory>
+
 #include "nn/gated_activation.h"
 #include "nn/mlp.h"
 #include "nn/router.h"
@@ -11,11 +13,16 @@ namespace foregate::nn {
 
 /// The routed experts of one MoE layer, each a gated MLP (see MlpWeights).
 struct ExpertWeights {
-  tensor::Weight gate_up;        ///< [E, 2I, H]: gate rows, then up rows
-  tensor::Weight down;           ///< [E, H, I]
+  tensor::Weight gate_up;        ///< [E, 2I, H]: gate rows, then up rows; [S, ...] with `matrices`
+  tensor::Weight down;           ///< [E, H, I], or [S, H, I]
   torch::Tensor gate_up_bias{};  ///< [E, 2I] compute dtype; undefined without biases
   torch::Tensor down_bias{};     ///< [E, H]; undefined without biases
   GatedActivation activation{};
+  /// [E] int32, where the weights are: which of the S matrices that are stacked each expert has; -1
+  /// of one that is not there. Undefined: S is E, and each has its own.
+  torch::Tensor matrices{};
+
+  int64_t num_experts() const { return matrices.defined() ? matrices.size(0) : gate_up.size(0); }
   /// Whether the kernels that multiply and activate at once compute it.
   bool is_plain() const { return !gate_up_bias.defined() && activation == GatedActivation{}; }
 };
@@ -36,5 +43,19 @@ void add_experts_and_shared(torch::Tensor& residual,  // [T, H] compute dtype
                             const ExpertWeights& weights,
                             const MlpWeights& shared,           // undefined without
                             const torch::Tensor& shared_gate);  // [1, H], or undefined
+
+/// Outputs of a layer's experts for some tokens, where the experts are not all at hand at once: the
+/// same bits as add_experts() gives, unless the tokens are so few that it does all in one.
+class ExpertOutputs {
+ public:
+  virtual ~ExpertOutputs() = default;
+  /// Runs the experts that have a matrix on the tokens that chose them.
+  virtual void run(const ExpertWeights& weights) = 0;
+  /// residual += what add_experts() adds. Every expert that a token chose has been run.
+  virtual void add_to(torch::Tensor& residual) = 0;
+};
+std::unique_ptr<ExpertOutputs> make_expert_outputs(const torch::Tensor& x,  // [T, H]
+                                                   const Routing& routing,  // of the same T tokens
+                                                   int64_t num_experts);
 
 }  // namespace foregate::nn

@@ -49,10 +49,10 @@ struct FewRowsMatrix {
   }
 };
 
-FewRowsMatrix matrix_of(const tensor::Weight& weight, int64_t expert) {
+FewRowsMatrix matrix_of(const tensor::Weight& weight, int64_t index) {
   const int64_t outer = weight.size(1);
   const int64_t inner = weight.size(2);
-  return {weight.dense().const_data_ptr<float>() + expert * outer * inner, outer, inner};
+  return {weight.dense().const_data_ptr<float>() + index * outer * inner, outer, inner};
 }
 
 }  // namespace
@@ -89,10 +89,10 @@ bool has_few_rows(const torch::Tensor& x, const ExpertWeights& weights, int64_t 
 }
 
 void few_rows_expert(float* result, const torch::Tensor& x, std::span<const int64_t> tokens,
-                     const ExpertWeights& weights, int64_t expert) {
+                     const ExpertWeights& weights, int64_t matrix) {
   const auto rows = static_cast<int64_t>(tokens.size());
-  const FewRowsMatrix gate_up = matrix_of(weights.gate_up, expert);
-  const FewRowsMatrix down = matrix_of(weights.down, expert);
+  const FewRowsMatrix gate_up = matrix_of(weights.gate_up, matrix);
+  const FewRowsMatrix down = matrix_of(weights.down, matrix);
   const auto* values = x.const_data_ptr<float>();
   std::vector<float> inner(static_cast<size_t>(rows * gate_up.outer));
   const auto inner_row = [&](int64_t i) { return inner.data() + i * gate_up.outer; };

@@ -23,9 +23,9 @@ void few_rows_linear(torch::Tensor& result,            // [T, M] float32
 /// Whether few_rows_expert() takes an expert on so many rows of x.
 bool has_few_rows(const torch::Tensor& x, const ExpertWeights& weights, int64_t count);
 
-/// One expert on some rows of x, without a tensor in between.
+/// The expert of this matrix on some rows of x, without a tensor in between.
 void few_rows_expert(float* result,           // [tokens, H]
                      const torch::Tensor& x,  // [T, H]
-                     std::span<const int64_t> tokens, const ExpertWeights& weights, int64_t expert);
+                     std::span<const int64_t> tokens, const ExpertWeights& weights, int64_t matrix);
 
 }  // namespace foregate::nn

@@ -83,9 +83,10 @@ torch::Tensor rotated_linear_cuda(const torch::Tensor& /*x*/, const RotatedLinea
   not_in_this_build("rotated_linear_cuda");
 }
 
-void add_experts_cuda(torch::Tensor& /*residual*/, const torch::Tensor& /*x*/,
-                      const Routing& /*routing*/, const ExpertWeights& /*weights*/) {
-  not_in_this_build("add_experts_cuda");
+std::unique_ptr<ExpertOutputs> make_expert_outputs_cuda(const torch::Tensor& /*x*/,
+                                                        const Routing& /*routing*/,
+                                                        int64_t /*num_experts*/) {
+  not_in_this_build("make_expert_outputs_cuda");
 }
 
 bool has_thin_linear_cuda(const torch::Tensor& /*x*/, const tensor::Weight& /*weight*/) {

@@ -2,6 +2,7 @@
 
 #include "compare.h"
 #include "experts_aten.h"
+#include "stacked_experts.h"
 
 namespace foregate {
 namespace {
@@ -121,6 +122,31 @@ TEST_P(ExpertsTest, QuantizedRunAsTheirDequantizedWeights) {
     const torch::Tensor result = experts(x, routing, quantized);
     EXPECT_TRUE(torch::equal(result, experts(x, routing, dense)));
     expect_close(result, reference(x, routing, dense), tolerance());
+  }
+}
+
+// Matrices that lie in any order in a larger stack, all at once and in two parts: no bit changes.
+TEST_P(ExpertsTest, StackedMatricesRunAsTheExpertsOwn) {
+  constexpr int64_t kExperts = 7;
+  constexpr int64_t kStacked = 11;
+  for (const tensor::Quantization kind :
+       {tensor::Quantization::kNone, tensor::Quantization::kInt8, tensor::Quantization::kNf4}) {
+    nn::ExpertWeights own = testing::quantized(weights(kExperts), kind);
+    own.gate_up_bias = random({kExperts, 2 * kInner});
+    own.down_bias = random({kExperts, kHidden});
+    for (const int64_t tokens : {1, 9, 200}) {
+      const torch::Tensor x = random({tokens, kHidden});
+      const nn::Routing routing = nn::route(torch::randn({tokens, kExperts}), {}, {}, 3);
+      const torch::Tensor expected = experts(x, routing, own);
+      const testing::StackedExperts stacked = testing::stacked(own, kStacked);
+      EXPECT_TRUE(torch::equal(experts(x, routing, stacked.all), expected));
+      const auto outputs = nn::make_expert_outputs(x, routing, kExperts);
+      outputs->run(stacked.first);
+      outputs->run(stacked.rest);
+      torch::Tensor sum = torch::zeros_like(x);
+      outputs->add_to(sum);
+      EXPECT_TRUE(torch::equal(sum, expected)) << tokens << " tokens";
+    }
   }
 }
 

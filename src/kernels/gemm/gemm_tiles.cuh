@@ -18,6 +18,7 @@ struct GemmArguments {
   const __nv_bfloat16* x;
   const int32_t* x_rows;
   const int32_t* ends;
+  const int32_t* matrices;
   const float* row_scale;
   const __nv_bfloat16* bias;
   const int64_t* positions;
@@ -35,6 +36,7 @@ inline GemmArguments gemm_arguments(const GroupedGemm& problem) {
   return {static_cast<const __nv_bfloat16*>(problem.x),
           problem.x_rows,
           problem.ends,
+          problem.matrices,
           problem.row_scale,
           static_cast<const __nv_bfloat16*>(problem.bias),
           problem.rotation.positions,
@@ -49,7 +51,7 @@ inline GemmArguments gemm_arguments(const GroupedGemm& problem) {
 }
 
 struct GemmTile {
-  int group;
+  int matrix;    ///< of the stack
   int row;       ///< first row
   int end;       ///< end of the group's rows
   int column;    ///< first output column
@@ -67,6 +69,7 @@ class TileWalk {
         outputs_(kSilu ? arguments.n / 2 : arguments.n),
         column_blocks_((outputs_ + kColumns - 1) / kColumns) {
     end_ = group_end();
+    matrix_ = matrix();
   }
 
   /// Tile `index`, rising from call to call; false behind the last.
@@ -74,7 +77,7 @@ class TileWalk {
     int row_blocks = 0;
     for (;; advance(row_blocks)) {
       if (group_ >= arguments_.groups) return false;
-      row_blocks = (end_ - first_row_ + kRows - 1) / kRows;
+      row_blocks = matrix_ < 0 ? 0 : (end_ - first_row_ + kRows - 1) / kRows;
       if (index < first_tile_ + row_blocks * column_blocks_) break;
     }
     const int bands = (row_blocks + kBand - 1) / kBand;
@@ -83,7 +86,7 @@ class TileWalk {
     const int in_band = index - first_tile_ - band * band_blocks * column_blocks_;
     const int blocks = min(band_blocks, row_blocks - band * band_blocks);
     const int column_block = in_band / blocks;
-    tile.group = group_;
+    tile.matrix = matrix_;
     tile.row = first_row_ + (band * band_blocks + in_band - column_block * blocks) * kRows;
     tile.end = end_;
     tile.column = column_block * kColumns;
@@ -101,10 +104,15 @@ class TileWalk {
   __device__ int group_end() const {
     return arguments_.ends == nullptr ? arguments_.rows : arguments_.ends[group_];
   }
+  __device__ int matrix() const {
+    return arguments_.matrices == nullptr ? group_ : arguments_.matrices[group_];
+  }
   __device__ void advance(int row_blocks) {
     first_tile_ += row_blocks * column_blocks_;
     first_row_ = end_;
-    if (++group_ < arguments_.groups) end_ = group_end();
+    if (++group_ >= arguments_.groups) return;
+    end_ = group_end();
+    matrix_ = matrix();
   }
 
   const GemmArguments& arguments_;
@@ -113,6 +121,7 @@ class TileWalk {
   int group_ = 0;
   int first_row_ = 0;
   int end_ = 0;
+  int matrix_ = 0;
   int first_tile_ = 0;
 };
 

@@ -32,8 +32,9 @@ bool can_run(const GroupedGemm& problem) {
   const bool rotates = problem.rotation.positions != nullptr;
   if (rotates ? !is_of_whole_heads(problem) : problem.bias != nullptr) return false;
   return problem.k > 0 && outputs > 0 && problem.k % 8 == 0 && outputs % 8 == 0 &&
-         problem.rows <= kMost && problem.groups * problem.n <= kMost && problem.k <= kMost &&
-         is_aligned(problem.x) && is_aligned(problem.weight) && is_aligned(problem.out);
+         problem.rows <= kMost && num_matrices(problem) * problem.n <= kMost &&
+         problem.k <= kMost && is_aligned(problem.x) && is_aligned(problem.weight) &&
+         is_aligned(problem.out);
 }
 
 cudaError_t grouped_gemm(const GroupedGemm& problem, cudaStream_t stream) {

@@ -21,9 +21,14 @@ struct Rotation {
 struct GroupedGemm {
   const void* x = nullptr;          ///< [rows, k]; [any, k] with x_rows
   const int32_t* x_rows = nullptr;  ///< [rows]: the row of x that each is, or null: as they lie
-  const void* weight = nullptr;     ///< [groups, n, k]
+  const void* weight = nullptr;     ///< [groups, n, k]; [stacked, n, k] with matrices
   const int32_t* ends = nullptr;  ///< [groups] on the device: end of each group's rows; null if one
-  void* out = nullptr;            ///< [rows, n], or [rows, n / 2] with silu_product
+  /// [groups] on the device: which of the stacked matrices is each group's; the rows of a group of
+  /// a negative one are passed over, and what is there of `out` stays. Null: the matrix of its
+  /// number.
+  const int32_t* matrices = nullptr;
+  int64_t stacked = 0;  ///< matrices, with `matrices` only
+  void* out = nullptr;  ///< [rows, n], or [rows, n / 2] with silu_product
   int64_t rows = 0;
   int64_t groups = 1;
   int64_t n = 0;
@@ -36,6 +41,11 @@ struct GroupedGemm {
   Rotation rotation{};
   const void* bias = nullptr;  ///< [n], or null; with rotation only
 };
+
+/// Matrices that lie at `weight`.
+inline int64_t num_matrices(const GroupedGemm& problem) {
+  return problem.matrices == nullptr ? problem.groups : problem.stacked;
+}
 
 /// Whether the device's products fuse what is around them: they take `x_rows` and `rotation`, and
 /// those of one group too are faster than a library's with a kernel behind it. Hopper's do.

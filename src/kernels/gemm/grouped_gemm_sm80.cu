@@ -46,7 +46,7 @@ class Loader {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       columns_left_[half] = arguments.n - columns[half];
-      weight_[half] = weight + (int64_t{tile.group} * arguments.n + columns[half]) * arguments.k +
+      weight_[half] = weight + (int64_t{tile.matrix} * arguments.n + columns[half]) * arguments.k +
                       pack() * kPack;
     }
   }

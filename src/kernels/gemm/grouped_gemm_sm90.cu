@@ -116,7 +116,7 @@ __device__ void produce(Memory& memory, const CUtensorMap& x, const CUtensorMap&
   const int clusters = static_cast<int>(gridDim.x) / kCluster;
   for (int i = static_cast<int>(blockIdx.x) / kCluster; walk.find(i, tile); i += clusters) {
     // Each of the two blocks brings one half of the weights to both.
-    const int weight_row = tile.group * arguments.n + (rank == 0 ? tile.weight_a : tile.weight_b);
+    const int weight_row = tile.matrix * arguments.n + (rank == 0 ? tile.weight_a : tile.weight_b);
     if constexpr (kGather) gatherer.start_tile(tile.row + rank * kRows, tile.end);
     for (int k = 0; k < arguments.k; k += kDepth) {
       hopper::barrier_wait(&memory.empty[turn.stage], turn.parity ^ 1);
@@ -261,7 +261,7 @@ cudaError_t launch(const GroupedGemm& problem, cudaStream_t stream) {
   cudaError_t error = kGather ? describe(x, problem.weight, problem.n, problem.k)
                               : describe(x, problem.x, problem.rows, problem.k);
   if (error != cudaSuccess) return error;
-  error = describe(weight, problem.weight, problem.groups * problem.n, problem.k);
+  error = describe(weight, problem.weight, num_matrices(problem) * problem.n, problem.k);
   if (error != cudaSuccess) return error;
   int device = 0;
   int processors = 0;

@@ -13,8 +13,8 @@ constexpr int kPlanThreads = 256;
 
 /// Some rows of x, at most kTokenTile, that meet one expert.
 struct alignas(16) Group {
-  int32_t expert;
-  int32_t begin;  ///< in Workspace::pairs
+  int32_t matrix;  ///< of its expert
+  int32_t begin;   ///< in Workspace::pairs
   int32_t count;
 };
 
@@ -28,6 +28,11 @@ struct Workspace {
   int32_t* num_groups;          ///< [1]
   int32_t* pairs;               ///< [pairs], by expert
 };
+
+/// Which of the stacked matrices an expert has.
+__device__ inline int matrix_of(const int32_t* matrices, int expert) {
+  return matrices == nullptr ? expert : matrices[expert];
+}
 
 struct Sizes {
   int64_t pairs;
@@ -60,7 +65,8 @@ Workspace lay_out(WorkspaceParts& parts, const ThinExperts& problem) {
 
 /// Groups pairs by expert. Their order within an expert's changes no result.
 __global__ void __launch_bounds__(kPlanThreads)
-    plan_kernel(const int64_t* __restrict__ chosen, const Workspace space, int pairs, int experts) {
+    plan_kernel(const int64_t* __restrict__ chosen, const int32_t* __restrict__ matrices,
+                const Workspace space, int pairs, int experts) {
   __shared__ int32_t next[kMostThinExperts];
   const int thread = static_cast<int>(threadIdx.x);
   for (int e = thread; e < experts; e += kPlanThreads) next[e] = 0;
@@ -79,7 +85,8 @@ __global__ void __launch_bounds__(kPlanThreads)
       const int end = begin + warp_inclusive_sum(count);
       const int groups_end = groups + warp_inclusive_sum(needs);
       for (int i = 0; i < needs; ++i) {
-        space.groups[groups_end - needs + i] = {e, end - count + i * kTokenTile,
+        space.groups[groups_end - needs + i] = {matrix_of(matrices, e),
+                                                end - count + i * kTokenTile,
                                                 min(kTokenTile, count - i * kTokenTile)};
       }
       if (count > 0) next[e] = end - count;
@@ -173,9 +180,11 @@ class ExpertTiles {
       tile.group = {0, first, min(kTokenTile, static_cast<int>(problem_.tokens) - first)};
       tile.matrix = kGated ? &problem_.shared_gate_up : &problem_.shared_down;
     } else {
-      tile.group = problem_.tokens == 1
-                       ? Group{static_cast<int32_t>(problem_.chosen[number]), number, 1}
-                       : space_.groups[number];
+      tile.group =
+          problem_.tokens == 1
+              ? Group{matrix_of(problem_.matrices, static_cast<int>(problem_.chosen[number])),
+                      number, 1}
+              : space_.groups[number];
       tile.matrix = kGated ? &problem_.gate_up : &problem_.down;
     }
     tile.low = (at - number * of_group.value) * (kGated ? kTileRows / 2 : kTileRows) +
@@ -184,10 +193,10 @@ class ExpertTiles {
     return tile;
   }
   __device__ TileRows rows(const Tile& tile) const {
-    return tile_rows<kKind>(*tile.matrix, tile.group.expert, tile.low, tile.high);
+    return tile_rows<kKind>(*tile.matrix, tile.group.matrix, tile.low, tile.high);
   }
   __device__ float2 scales(const Tile& tile) const {
-    return row_scales_of<kKind>(*tile.matrix, tile.group.expert, tile.low, tile.high);
+    return row_scales_of<kKind>(*tile.matrix, tile.group.matrix, tile.low, tile.high);
   }
   __device__ void inputs(const Tile& tile, const __nv_bfloat16* (&x)[1]) const {
     const int i = static_cast<int>(threadIdx.x) % 32 / 4;
@@ -287,9 +296,9 @@ class DownColumns {
  public:
   struct Segment {
     const ThinMatrix* matrix;
-    int expert;
-    int index;  ///< of its weight; top_k: the shared one
-    int begin;  ///< among all chunks
+    int number;  ///< of the matrix among the stacked
+    int index;   ///< of its weight; top_k: the shared one
+    int begin;   ///< among all chunks
     int end;
   };
 
@@ -307,7 +316,8 @@ class DownColumns {
       return {&problem_.shared_down, 0, static_cast<int>(problem_.top_k), first_shared(), chunks()};
     }
     const int index = chunk / routed_;
-    return {&problem_.down, static_cast<int>(problem_.chosen[index]), index, index * routed_,
+    const int expert = static_cast<int>(problem_.chosen[index]);
+    return {&problem_.down, matrix_of(problem_.matrices, expert), index, index * routed_,
             (index + 1) * routed_};
   }
 
@@ -345,7 +355,7 @@ __global__ void __launch_bounds__(32 * kDownWarps)
     if (next < end) {
       if (next >= known) {
         const auto segment = columns.at(next);
-        next_rows = tile_rows<kKind>(*segment.matrix, segment.expert, low, high);
+        next_rows = tile_rows<kKind>(*segment.matrix, segment.number, low, high);
         next_begin = segment.begin;
         known = segment.end;
       }
@@ -363,8 +373,8 @@ __global__ void __launch_bounds__(32 * kDownWarps)
   for (int at = begin; at < end;) {
     const auto segment = columns.at(at);
     const bool of_shared = segment.index == problem.top_k;
-    const TileRows rows = tile_rows<kKind>(*segment.matrix, segment.expert, low, high);
-    const float2 scales = row_scales_of<kKind>(*segment.matrix, segment.expert, low, high);
+    const TileRows rows = tile_rows<kKind>(*segment.matrix, segment.number, low, high);
+    const float2 scales = row_scales_of<kKind>(*segment.matrix, segment.number, low, high);
     float weight = of_shared ? 1.0F : problem.gate_weights[segment.index];
     if (of_shared && problem.shared_gate != nullptr) weight = space.shared_weight[0];
     const __nv_bfloat16* const x[1] = {
@@ -417,8 +427,8 @@ cudaError_t launch(const ThinExperts& problem, const Workspace& space, cudaStrea
   const int64_t groups = single ? problem.top_k : sizes.groups;
   cudaError_t error = cudaSuccess;
   if (!single) {
-    error = launch_early(plan_kernel, {1, kPlanThreads}, stream, problem.chosen, space,
-                         static_cast<int>(sizes.pairs), static_cast<int>(problem.experts));
+    error = launch_early(plan_kernel, {1, kPlanThreads}, stream, problem.chosen, problem.matrices,
+                         space, static_cast<int>(sizes.pairs), static_cast<int>(problem.experts));
     if (error != cudaSuccess) return error;
   }
   const auto tiles_of = [&](int64_t group_tiles, int64_t shared_tiles) {

@@ -54,9 +54,11 @@ struct ThinExperts {
   int64_t experts = 0;
   int64_t top_k = 0;
   const int64_t* chosen = nullptr;      ///< [tokens, top_k]
+  const int32_t* matrices = nullptr;    ///< [experts]: which of the stacked matrices each expert
+                                        ///< has, of those that are chosen; null: that of its number
   const float* gate_weights = nullptr;  ///< [tokens, top_k]
-  ThinMatrix gate_up{};                 ///< [experts, 2 * inner, hidden]: gate rows, then up rows
-  ThinMatrix down{};                    ///< [experts, hidden, inner]
+  ThinMatrix gate_up{};                 ///< [stacked, 2 * inner, hidden]: gate rows, then up rows
+  ThinMatrix down{};                    ///< [stacked, hidden, inner]
   ThinMatrix shared_gate_up{};          ///< [2 * shared inner, hidden], or none; of the same kind
   ThinMatrix shared_down{};             ///< [hidden, shared inner]
   const void* shared_gate = nullptr;    ///< [hidden] bfloat16: sigmoid(x * it) times the shared

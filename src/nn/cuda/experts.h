@@ -2,14 +2,15 @@
 
 #include <torch/types.h>
 
+#include <memory>
+
 #include "nn/experts.h"
 
 namespace foregate::nn {
 
-/// residual += experts(x), see nn/experts.h.
-void add_experts_cuda(torch::Tensor& residual,  // [T, H]
-                      const torch::Tensor& x,   // [T, H]
-                      const Routing& routing,   // of the same T tokens
-                      const ExpertWeights& weights);
+/// See nn/experts.h.
+std::unique_ptr<ExpertOutputs> make_expert_outputs_cuda(const torch::Tensor& x,
+                                                        const Routing& routing,
+                                                        int64_t num_experts);
 
 }  // namespace foregate::nn

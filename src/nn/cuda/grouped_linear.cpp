@@ -36,15 +36,20 @@ torch::Tensor grouped_linear_cuda(const torch::Tensor& x, const GroupedLinear& l
   const torch::Tensor rows = copies ? dispatch_rows_cuda(x, linear.order->slots) : x;
   const int64_t count = gathers ? linear.order->tokens.size(0) : rows.size(0);
   const int64_t n = linear.weight.size(-2);
-  torch::Tensor result = torch::empty({count, linear.silu_product ? n / 2 : n}, x.options());
+  torch::Tensor result = linear.out;
+  if (!result.defined()) {
+    result = torch::empty({count, linear.silu_product ? n / 2 : n}, x.options());
+  }
   const kernels::GroupedGemm problem{
       .x = rows.const_data_ptr(),
       .x_rows = gathers ? linear.order->tokens.const_data_ptr<int32_t>() : nullptr,
       .weight = linear.weight.const_data_ptr(),
       .ends = linear.ends.defined() ? linear.ends.const_data_ptr<int32_t>() : nullptr,
+      .matrices = linear.matrices.defined() ? linear.matrices.const_data_ptr<int32_t>() : nullptr,
+      .stacked = linear.weight.dim() == 3 ? linear.weight.size(0) : 1,
       .out = result.mutable_data_ptr(),
       .rows = count,
-      .groups = linear.ends.defined() ? linear.weight.size(0) : 1,
+      .groups = linear.ends.defined() ? linear.ends.size(0) : 1,
       .n = n,
       .k = x.size(1),
       .silu_product = linear.silu_product,

@@ -11,13 +11,17 @@ namespace foregate::nn {
 
 /// Products of rows sorted by group with their group's matrix.
 struct GroupedLinear {
-  torch::Tensor weight{};  ///< [G, N, K], or [N, K]: one group
+  torch::Tensor weight{};  ///< [G, N, K], or [N, K]: one group; [S, N, K] with `matrices`
   torch::Tensor ends{};    ///< [G] int32 on the device; undefined if there is one group
+  /// [G] int32 on the device: which of the S matrices is each group's, -1: its rows are passed
+  /// over. Undefined: that of its number.
+  torch::Tensor matrices{};
   /// Rows of x are tokens, to be taken as often as each has experts, in this order; null: rows of x
   /// as they lie. Where the kernel does not gather them they are copied first.
   const ExpertOrder* order = nullptr;
   bool silu_product = false;  ///< N is gate rows, then up rows: return silu(gate) * up
   torch::Tensor row_scale{};  ///< [R] float32, with silu_product only; may be undefined
+  torch::Tensor out{};        ///< where the result goes; undefined: a new tensor
 };
 
 /// Whether grouped_linear_cuda takes these rows: bfloat16, sizes in whole 16 bytes.

@@ -87,7 +87,7 @@ bool has_thin_experts_cuda(const torch::Tensor& x, const ExpertWeights& experts,
                            const MlpWeights& shared) {
   if (!are_few(x) || !experts.is_plain() || !can_run(experts.gate_up) || !can_run(experts.down) ||
       experts.down.quantization() != experts.gate_up.quantization() ||
-      experts.gate_up.size(0) > kernels::kMostThinExperts) {
+      experts.num_experts() > kernels::kMostThinExperts) {
     return false;
   }
   return !shared.gate_up.defined() ||
@@ -101,15 +101,17 @@ void add_thin_experts_cuda(torch::Tensor& residual, const torch::Tensor& x, cons
                            const torch::Tensor& shared_gate) {
   const torch::Tensor chosen = routing.experts.contiguous();
   const torch::Tensor gate_weights = routing.gate_weights.contiguous();
-  kernels::ThinExperts problem{.x = x.const_data_ptr(),
-                               .tokens = x.size(0),
-                               .experts = experts.gate_up.size(0),
-                               .top_k = chosen.size(1),
-                               .chosen = chosen.const_data_ptr<int64_t>(),
-                               .gate_weights = gate_weights.const_data_ptr<float>(),
-                               .gate_up = matrix_of(experts.gate_up),
-                               .down = matrix_of(experts.down),
-                               .residual = residual.mutable_data_ptr()};
+  kernels::ThinExperts problem{
+      .x = x.const_data_ptr(),
+      .tokens = x.size(0),
+      .experts = experts.num_experts(),
+      .top_k = chosen.size(1),
+      .chosen = chosen.const_data_ptr<int64_t>(),
+      .matrices = experts.matrices.defined() ? experts.matrices.const_data_ptr<int32_t>() : nullptr,
+      .gate_weights = gate_weights.const_data_ptr<float>(),
+      .gate_up = matrix_of(experts.gate_up),
+      .down = matrix_of(experts.down),
+      .residual = residual.mutable_data_ptr()};
   if (shared.gate_up.defined()) {
     problem.shared_gate_up = matrix_of(shared.gate_up);
     problem.shared_down = matrix_of(shared.down);

@@ -1,5 +1,6 @@
 #include "nn/experts.h"
 
+#include "../stacked_experts.h"
 #include "gpu_test.h"
 #include "nn/cuda/expert_rows.h"
 
@@ -69,6 +70,43 @@ TEST_P(ExpertsOnGpu, MatchTheCpu) {
       nn::add_experts(actual, actual.clone(), {gpu(routing.experts), gpu(routing.gate_weights)},
                       {gpu(weights.gate_up.dense()), gpu(weights.down.dense())});
       expect_close(actual.cpu(), expected, tolerance());
+    }
+  }
+}
+
+// Matrices that lie in any order in a larger stack: no bit changes, all at once and, of more tokens
+// than the thin products take, in two parts.
+TEST_P(ExpertsOnGpu, StackedMatricesRunAsTheExpertsOwn) {
+  constexpr int64_t kHidden = 128;
+  constexpr int64_t kInner = 64;
+  constexpr int64_t kExperts = 20;
+  for (const tensor::Quantization kind :
+       {tensor::Quantization::kNone, tensor::Quantization::kInt8, tensor::Quantization::kNf4}) {
+    const nn::ExpertWeights host = testing::quantized(
+        {random({kExperts, 2 * kInner, kHidden}) * 0.2, random({kExperts, kHidden, kInner}) * 0.2},
+        kind);
+    nn::ExpertWeights own = host;
+    for (const auto member : {&nn::ExpertWeights::gate_up, &nn::ExpertWeights::down}) {
+      own.*member = (host.*member).empty_like(torch::kCUDA);
+      (own.*member).copy_from(host.*member);
+    }
+    const testing::StackedExperts stacked = testing::stacked(own, 33);
+    for (const int64_t tokens : {1, 2, 9, 32, 33, 500}) {
+      const torch::Tensor x = gpu(random({tokens, kHidden}));
+      const nn::Routing routed = nn::route(torch::randn({tokens, kExperts}), {}, {}, 4);
+      const nn::Routing routing{gpu(routed.experts), gpu(routed.gate_weights)};
+      torch::Tensor expected = x.clone();
+      nn::add_experts(expected, x, routing, own);
+      torch::Tensor actual = x.clone();
+      nn::add_experts(actual, x, routing, stacked.all);
+      EXPECT_TRUE(torch::equal(actual, expected)) << tokens << " tokens";
+      if (tokens <= 32) continue;
+      const auto outputs = nn::make_expert_outputs(x, routing, kExperts);
+      outputs->run(stacked.first);
+      outputs->run(stacked.rest);
+      actual = x.clone();
+      outputs->add_to(actual);
+      EXPECT_TRUE(torch::equal(actual, expected)) << tokens << " tokens in two parts";
     }
   }
 }
