@@ -31,25 +31,44 @@ ExpertUnion::ExpertUnion(const trace::Geometry& geometry)
       top_k_(geometry.top_k),
       place_(static_cast<size_t>(geometry.num_experts), -1) {}
 
+void ExpertUnion::begin(const std::vector<uint16_t>& experts, std::vector<uint32_t>& counts) {
+  first_ = experts.size();
+  counts.resize(first_);
+}
+
+void ExpertUnion::add(uint16_t expert, std::vector<uint16_t>& experts,
+                      std::vector<uint32_t>& counts) {
+  int32_t& place = place_[expert];
+  if (place < 0) {
+    place = static_cast<int32_t>(experts.size() - first_);
+    experts.push_back(expert);
+    counts.push_back(1);
+  } else {
+    ++counts[first_ + static_cast<size_t>(place)];
+  }
+}
+
+void ExpertUnion::end(const std::vector<uint16_t>& experts) {
+  for (size_t i = first_; i < experts.size(); ++i) place_[experts[i]] = -1;
+}
+
 void ExpertUnion::append(const Step& step, int layer, std::vector<uint16_t>& experts,
                          std::vector<uint32_t>& counts) {
-  const size_t first = experts.size();
-  counts.resize(first);
+  begin(experts, counts);
   for (int32_t token = step.first_token; token < step.first_token + step.num_tokens; ++token) {
     const size_t decision = (static_cast<size_t>(token) * num_layers_ + layer) * top_k_;
     for (int rank = 0; rank < top_k_; ++rank) {
-      const uint16_t expert = step.text->experts[decision + static_cast<size_t>(rank)];
-      int32_t& place = place_[expert];
-      if (place < 0) {
-        place = static_cast<int32_t>(experts.size() - first);
-        experts.push_back(expert);
-        counts.push_back(1);
-      } else {
-        ++counts[first + static_cast<size_t>(place)];
-      }
+      add(step.text->experts[decision + static_cast<size_t>(rank)], experts, counts);
     }
   }
-  for (size_t i = first; i < experts.size(); ++i) place_[experts[i]] = -1;
+  end(experts);
+}
+
+void ExpertUnion::append(std::span<const int64_t> chosen, std::vector<uint16_t>& experts,
+                         std::vector<uint32_t>& counts) {
+  begin(experts, counts);
+  for (const int64_t expert : chosen) add(static_cast<uint16_t>(expert), experts, counts);
+  end(experts);
 }
 
 EventStream::EventStream(const trace::Geometry& geometry, TextSource& texts,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "offload/cache/routing_event.h"
@@ -39,10 +40,18 @@ class ExpertUnion {
   explicit ExpertUnion(const trace::Geometry& geometry);
   void append(const Step& step, int layer, std::vector<uint16_t>& experts,
               std::vector<uint32_t>& counts);
+  /// The same of decisions that lie behind each other, [tokens * k].
+  void append(std::span<const int64_t> chosen, std::vector<uint16_t>& experts,
+              std::vector<uint32_t>& counts);
 
  private:
+  void begin(const std::vector<uint16_t>& experts, std::vector<uint32_t>& counts);
+  void add(uint16_t expert, std::vector<uint16_t>& experts, std::vector<uint32_t>& counts);
+  void end(const std::vector<uint16_t>& experts);
+
   int num_layers_;
   int top_k_;
+  size_t first_ = 0;            // of the event's experts
   std::vector<int32_t> place_;  // [E] in the event, -1: not in it
 };
 

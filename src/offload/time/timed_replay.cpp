@@ -8,8 +8,6 @@
 namespace foregate::offload {
 namespace {
 
-constexpr int64_t kNotEvicted = -1;
-
 Policy host_policy() {
   return {Policy::Kind::kLru, false, false, 0};
 }
@@ -55,20 +53,16 @@ TimedReplay::TimedReplay(const trace::Geometry& geometry, const TimedOptions& op
       cache_(grid_, options.policy, options.slots, geometry.top_k, counts),
       link_(options.hardware.host_to_device, options.model.expert_bytes,
             options.prefetch ? options.prefetch->pieces : 1, grid_.size(),
-            {[this](size_t expert) { return begin_prefetch(expert); },
+            {[this](size_t expert) { return prefetcher_.begin(expert, step_, layer_).has_value(); },
              [this](size_t expert, bool demand, double start, double seconds) {
                const auto experts = static_cast<size_t>(grid_.num_experts);
                span(demand ? TimelineLane::kDemand : TimelineLane::kPrefetch,
                     static_cast<int>(expert / experts), static_cast<int>(expert % experts), start,
                     seconds);
              }}),
-      plan_(options.prefetch.value_or(PrefetchRule{}), grid_.num_layers),
-      union_(geometry),
-      pinned_(static_cast<size_t>(grid_.num_layers)),
-      asked_(static_cast<size_t>(grid_.num_layers)),
-      foreseen_(grid_.size()),
-      unused_(grid_.size()),
-      victim_step_(grid_.size(), kNotEvicted) {
+      prefetcher_(grid_, options.prefetch.value_or(PrefetchRule{}), options.model.expert_bytes,
+                  cache_, *this),
+      union_(geometry) {
   if (options.host_slots > 0 && options.host_slots < static_cast<int64_t>(grid_.size()))
     host_.emplace(grid_, host_policy(), options.host_slots, geometry.top_k);
 }
@@ -87,9 +81,7 @@ void TimedReplay::run(const Step& step) {
   if (options_.cold && step.begins_text) {
     cache_.reset();
     for (size_t expert = 0; expert < grid_.size(); ++expert) link_.forget(expert);
-    std::fill(unused_.begin(), unused_.end(), uint8_t{0});
-    std::fill(victim_step_.begin(), victim_step_.end(), kNotEvicted);
-    victims_.clear();
+    prefetcher_.reset();
   }
   const double began = now_;
   const double demand_before = link_.demand_seconds();
@@ -103,12 +95,10 @@ void TimedReplay::run(const Step& step) {
     compute(layer, options_.model.layer_seconds(options_.hardware, step.num_tokens));
     foresee(step, layer, true);
     serve(step, layer);
-    end_layer(layer);
+    prefetcher_.end_layer(layer, experts_);
   }
-  plan_.end_step();
-  end_victims();
   const double seconds = now_ - began;
-  plan_.observe_step(seconds, link_.demand_seconds() - demand_before);
+  prefetcher_.end_step(step_, seconds, link_.demand_seconds() - demand_before);
   result_.seconds += seconds;
   result_.compute_seconds += step_compute_;
   const auto sequence = static_cast<size_t>(step.sequence);
@@ -157,63 +147,33 @@ void TimedReplay::prefetch(const Step& step, int layer) {
     now_ += seconds;
     result_.predictor_seconds += seconds;
   }
-  plan_.add(guesses_);
   link_.advance(now_);
-  for (const Guess& guess : plan_.release(layer)) {
-    const size_t expert = grid_.index(guess.layer, guess.expert);
-    const auto of_layer = static_cast<size_t>(guess.layer);
-    if (foreseen_[expert] || link_.state(expert) == TransferLink::State::kQueued) continue;
-    if (cache_.holds(guess.layer, guess.expert)) {
-      if (options_.policy.kind == Policy::Kind::kStatic) continue;
-      cache_.pin(expert);
-      foreseen_[expert] = 1;
-      pinned_[of_layer].push_back(expert);
-    } else if (options_.policy.kind != Policy::Kind::kStatic) {
-      request(expert, true, step.number * grid_.num_layers + guess.layer);
-      asked_[of_layer].push_back(expert);
-    }
+  prefetcher_.ask(guesses_, step.number, layer);
+}
+
+PrefetchLink::State TimedReplay::prefetch_state(size_t expert) const {
+  switch (link_.state(expert)) {
+    case TransferLink::State::kQueued:
+      return State::kQueued;
+    case TransferLink::State::kMoving:
+      return State::kMoving;
+    case TransferLink::State::kIdle:
+    case TransferLink::State::kThere:
+      return State::kIdle;
   }
+  throw std::logic_error("a state of a link without a meaning");
 }
 
-bool TimedReplay::begin_prefetch(size_t expert) {
-  const auto load = cache_.insert(expert, layer_);
-  if (!load) return false;
-  evicted(load->victim, true);
-  foreseen_[expert] = 1;  // insert() has pinned it
-  pinned_[expert / static_cast<size_t>(grid_.num_experts)].push_back(expert);
-  unused_[expert] = 1;
-  return true;
+void TimedReplay::ask_for(size_t expert, int64_t need) {
+  link_.prefetch(expert, need, now_, ready_at_host(expert));
 }
 
-void TimedReplay::evicted(int64_t victim, bool by_prefetch) {
-  if (victim == ExpertCache::kFreeSlot) return;
-  const auto expert = static_cast<size_t>(victim);
+double TimedReplay::drop_prefetch(size_t expert) {
+  return link_.drop(expert);
+}
+
+void TimedReplay::left_slot(size_t expert) {
   link_.forget(expert);
-  if (unused_[expert]) {
-    result_.wasted_bytes += options_.model.expert_bytes;
-    unused_[expert] = 0;
-  }
-  if (!by_prefetch) return;
-  victim_step_[expert] = step_;
-  victims_.push_back(expert);
-}
-
-/// Victims that a whole step has not asked for were worth nothing.
-void TimedReplay::end_victims() {
-  while (!victims_.empty()) {
-    int64_t& evicted_at = victim_step_[victims_.front()];
-    if (evicted_at == step_) return;
-    if (evicted_at != kNotEvicted) plan_.observe_victim(false);
-    evicted_at = kNotEvicted;
-    victims_.pop_front();
-  }
-}
-
-void TimedReplay::took(size_t expert) {
-  if (!unused_[expert]) return;
-  unused_[expert] = 0;
-  result_.useful_bytes += options_.model.expert_bytes;
-  ++step_transfers_;
 }
 
 double TimedReplay::ready_at_host(size_t expert) {
@@ -230,15 +190,10 @@ double TimedReplay::ready_at_host(size_t expert) {
   return storage_free_;
 }
 
-void TimedReplay::request(size_t expert, bool is_prefetch, int64_t need) {
-  const double ready = ready_at_host(expert);
-  if (is_prefetch) {
-    link_.prefetch(expert, need, now_, ready);
-  } else {
-    link_.demand(expert, now_, ready);
-    result_.demand_bytes += options_.model.expert_bytes;
-    ++step_transfers_;
-  }
+void TimedReplay::demand(size_t expert) {
+  link_.demand(expert, now_, ready_at_host(expert));
+  result_.demand_bytes += options_.model.expert_bytes;
+  ++step_transfers_;
 }
 
 /// How many of a layer's misses the CPU takes, so that the slower of link and CPU is done first.
@@ -280,12 +235,8 @@ void TimedReplay::serve(const Step& step, int layer) {
   for (size_t i = 0; i < experts_.size(); ++i) {
     const size_t expert = place(experts_[i]);
     if (!cache_.holds(layer, experts_[i])) {
-      if (link_.state(expert) == TransferLink::State::kQueued) link_.drop(expert);
+      prefetcher_.missed(expert);
       missing.push_back(experts_[i]);
-      if (victim_step_[expert] != kNotEvicted) {
-        plan_.observe_victim(true);
-        victim_step_[expert] = kNotEvicted;
-      }
       continue;
     }
     const TransferLink::State state = link_.state(expert);
@@ -305,11 +256,11 @@ void TimedReplay::serve(const Step& step, int layer) {
   const std::span<const uint16_t> elsewhere(missing.data() + (missing.size() - on_cpu), on_cpu);
   const RoutingEvent event{step.number, layer, experts_, counts_};
   for (const ExpertCache::Load& load : cache_.serve(event, elsewhere).loads)
-    evicted(load.victim, false);
+    prefetcher_.evicted(load.victim);
   found.misses += static_cast<int64_t>(missing.size());
   found.on_cpu += static_cast<int64_t>(on_cpu);
-  for (size_t i = 0; i < missing.size() - on_cpu; ++i) request(place(missing[i]), false, 0);
-  for (const uint16_t expert : experts_) took(place(expert));
+  for (size_t i = 0; i < missing.size() - on_cpu; ++i) demand(place(missing[i]));
+  for (const uint16_t expert : experts_) step_transfers_ += prefetcher_.took(place(expert));
 
   const double began = now_;
   const auto run_expert = [&](size_t i) {
@@ -342,31 +293,10 @@ void TimedReplay::serve(const Step& step, int layer) {
   now_ = std::max(now_, began + cpu);
 }
 
-void TimedReplay::end_layer(int layer) {
-  const auto of_layer = static_cast<size_t>(layer);
-  for (const size_t expert : asked_[of_layer]) {
-    const TransferLink::State state = link_.state(expert);
-    if (state == TransferLink::State::kQueued) {
-      link_.drop(expert);
-    } else if (state == TransferLink::State::kMoving) {
-      // What is still to come of it would hold up others; its slot is free again.
-      result_.wasted_bytes += link_.drop(expert);
-      unused_[expert] = 0;
-      foreseen_[expert] = 0;
-      std::erase(pinned_[of_layer], expert);
-      cache_.remove(expert);
-    }
-  }
-  asked_[of_layer].clear();
-  for (const size_t expert : pinned_[of_layer]) {
-    cache_.unpin(expert);
-    foreseen_[expert] = 0;
-  }
-  pinned_[of_layer].clear();
-}
-
 TimedResult TimedReplay::result() const {
   TimedResult result = result_;
+  result.useful_bytes = prefetcher_.counts().useful_bytes;
+  result.wasted_bytes = prefetcher_.counts().wasted_bytes;
   result.demand_seconds = link_.demand_seconds();
   result.prefetch_seconds = link_.prefetch_seconds();
   return result;

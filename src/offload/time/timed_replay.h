@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -9,11 +8,12 @@
 #include <vector>
 
 #include "offload/cache/expert_cache.h"
+#include "offload/cache/found_count.h"
 #include "offload/prediction/foresight.h"
 #include "offload/replay/event_block.h"
 #include "offload/time/hardware.h"
 #include "offload/time/model_cost.h"
-#include "offload/time/prefetch_plan.h"
+#include "offload/time/prefetcher.h"
 #include "offload/time/time_histogram.h"
 #include "offload/time/transfer_link.h"
 
@@ -28,16 +28,6 @@ struct TimedOptions {
   bool cpu_experts = false;              ///< misses may be computed on the CPU beside the link
   int64_t host_slots = 0;  ///< experts that fit into host memory, the rest is read; 0: all fit
   bool cold = false;
-};
-
-/// How the experts that events asked for were found.
-struct FoundCount {
-  int64_t hits = 0;
-  int64_t late = 0;  ///< were on their way
-  int64_t misses = 0;
-  int64_t on_cpu = 0;  ///< of the misses
-
-  int64_t requests() const { return hits + late + misses; }
 };
 
 /// What a run takes. Seconds are sums over all steps.
@@ -75,7 +65,7 @@ using TimelineSpan = std::function<void(TimelineLane lane, int64_t step, int lay
 /// link moves them. Within a layer experts that are there are computed while others arrive. A
 /// prefetch takes its slot when it begins; what is foreseen stays until its layer has passed, and
 /// what was not moved by then is dropped. One cache, any number of texts.
-class TimedReplay {
+class TimedReplay : private PrefetchLink {
  public:
   /// `foresight` may be null. Throws UsageError as ExpertCache does.
   TimedReplay(const trace::Geometry& geometry, const TimedOptions& options,
@@ -90,16 +80,15 @@ class TimedReplay {
   void foresee(const Step& step, int layer, bool at_router);
   void begin_foreseeing(const Step& step);
   void prefetch(const Step& step, int layer);
-  bool begin_prefetch(size_t expert);
-  void end_layer(int layer);
   void serve(const Step& step, int layer);
-  void request(size_t expert, bool is_prefetch, int64_t need);
+  void demand(size_t expert);
   double ready_at_host(size_t expert);
   size_t misses_on_cpu(size_t misses, int64_t demanded) const;
   void compute(int layer, double seconds);
-  void end_victims();
-  void took(size_t expert);
-  void evicted(int64_t victim, bool by_prefetch);
+  State prefetch_state(size_t expert) const override;
+  void ask_for(size_t expert, int64_t need) override;
+  double drop_prefetch(size_t expert) override;
+  void left_slot(size_t expert) override;
   void span(TimelineLane lane, int layer, int expert, double start, double seconds);
 
   trace::Geometry geometry_;
@@ -109,7 +98,7 @@ class TimedReplay {
   ExpertCache cache_;
   std::optional<ExpertCache> host_;
   TransferLink link_;
-  PrefetchPlan plan_;
+  Prefetcher prefetcher_;
   ExpertUnion union_;
   TimelineSpan timeline_;
   TimedResult result_;
@@ -121,13 +110,7 @@ class TimedReplay {
   double step_compute_ = 0;
   int64_t step_transfers_ = 0;  // that the step's experts needed
   std::vector<Guess> guesses_;
-  std::vector<std::vector<size_t>> pinned_;  // [L] by pending predictions
-  std::vector<std::vector<size_t>> asked_;   // [L] prefetches of this step
-  std::vector<uint8_t> foreseen_;            // [L][E] pinned by a prediction
-  std::vector<uint8_t> unused_;              // [L][E] prefetched and not used yet
-  std::vector<int64_t> victim_step_;         // [L][E] when a prefetch evicted it, -1
-  std::deque<size_t> victims_;               // those, in that order
-  std::vector<double> first_token_;          // [sequences] so far
+  std::vector<double> first_token_;  // [sequences] so far
   std::vector<uint16_t> experts_;
   std::vector<uint32_t> counts_;
 };
