@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "engine/experts/cached_experts.h"
+#include "engine/trace_geometry.h"
 #include "nn/cuda/paged_attention.h"
 #include "nn/cuda/thin.h"
 #include "nn/experts.h"
@@ -39,12 +41,15 @@ int64_t window_of(const models::GroupedQueryConfig& attention, size_t layer) {
 }  // namespace
 
 Decoder::Decoder(const models::ModelConfig& config, models::DecoderWeights weights,
-                 torch::Device device, torch::ScalarType dtype)
+                 torch::Device device, torch::ScalarType dtype,
+                 const std::optional<ExpertCacheOptions>& cache)
     : config_(config),
       weights_(std::move(weights)),
       rope_(std::visit([](const auto& kind) { return kind.rotary; }, config.attention), device,
             dtype),
-      experts_(weights_.layers, device) {}
+      experts_(cache ? std::make_unique<CachedExperts>(weights_.layers, geometry_of(config_),
+                                                       device, *cache)
+                     : make_expert_store(weights_.layers, device)) {}
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic error "-Wswitch"  // a kind that is not here does not compile
@@ -78,7 +83,10 @@ torch::Tensor Decoder::forward(const DecoderStep& step, EngineObserver& observer
   for (size_t i = 0; i < weights_.layers.size(); ++i) {
     const models::LayerWeights& layer = weights_.layers[i];
     const models::MoeWeights* moe = layer.moe();
-    if (moe != nullptr) observer.on_layer_input(moe_layer, residual);
+    if (moe != nullptr) {
+      observer.on_layer_input(moe_layer, residual);
+      experts_->begin_layer(moe_layer);
+    }
     std::visit(
         [&](const auto& attention) {
           // A temporary: the MLP needs its memory.
@@ -101,7 +109,8 @@ torch::Tensor Decoder::forward(const DecoderStep& step, EngineObserver& observer
 
 bool Decoder::can_record_steps() const {
   const auto* attention = std::get_if<models::GroupedQueryConfig>(&config_.attention);
-  if (attention == nullptr || !weights_.lm_head.defined() || !weights_.lm_head.is_cuda()) {
+  if (attention == nullptr || !weights_.lm_head.defined() || !weights_.lm_head.is_cuda() ||
+      !experts_->runs_on_device()) {
     return false;
   }
   const auto row_of = [&](int64_t size) {
@@ -111,6 +120,7 @@ bool Decoder::can_record_steps() const {
   const torch::Tensor hidden = row_of(config_.hidden_size);
   const torch::Tensor mixed = row_of(shape.num_heads * shape.head_dim);
   if (!nn::has_paged_attention_cuda(row_of(shape.qkv_size()), shape)) return false;
+  int moe_layer = 0;
   const auto runs_alone = [&](const models::LayerWeights& layer) {
     const auto& weights = std::get<models::GroupedQueryAttention>(layer.attention);
     if (!nn::has_thin_linear_cuda(hidden, weights.qkv) ||
@@ -118,7 +128,7 @@ bool Decoder::can_record_steps() const {
       return false;
     }
     if (const models::MoeWeights* moe = layer.moe()) {
-      return nn::has_thin_experts_cuda(hidden, moe->experts, moe->shared) &&
+      return nn::has_thin_experts_cuda(hidden, experts_->shape_of(moe_layer++), moe->shared) &&
              nn::routes_on_gpu(config_.router, moe->router_biases);
     }
     const auto& mlp = std::get<nn::MlpWeights>(layer.mlp);
@@ -176,11 +186,35 @@ void Decoder::run_moe(const models::MoeWeights& moe, int moe_layer, const torch:
                       .experts = routing.experts,
                       .gate_weights = routing.gate_weights});
   if (!moe.experts.gate_up.defined()) return;
-  experts_.use(moe_layer, moe.experts, [&](const nn::ExpertWeights& experts) {
-    add_branch(residual, [&](torch::Tensor& sum) {
-      nn::add_experts_and_shared(sum, input, routing, experts, moe.shared, moe.shared_gate);
-    });
+  add_branch(residual,
+             [&](torch::Tensor& sum) { add_experts(sum, moe, moe_layer, input, routing); });
+}
+
+void Decoder::add_experts(torch::Tensor& residual, const models::MoeWeights& moe, int moe_layer,
+                          const torch::Tensor& input, const nn::Routing& routing) {
+  const nn::ExpertWeights shape = experts_->shape_of(moe_layer);
+  const ExpertRequest request{
+      .moe_layer = moe_layer,
+      .routing = routing,
+      .at_once = nn::has_thin_experts_cuda(input, shape, moe.shared) && residual.is_contiguous()};
+  std::unique_ptr<nn::ExpertOutputs> outputs;  // of experts that come apart
+  experts_->use(request, [&](const ExpertView& view) {
+    if (!view.whole) {
+      if (!outputs) outputs = nn::make_expert_outputs(input, routing, shape.num_experts());
+      outputs->run(view.experts);
+      return;
+    }
+    const auto rows = [&](const torch::Tensor& all) {
+      return all.narrow(0, view.first_token, view.num_tokens);
+    };
+    torch::Tensor sum = rows(residual);
+    nn::add_experts_and_shared(sum, rows(input),
+                               {rows(routing.experts), rows(routing.gate_weights)}, view.experts,
+                               moe.shared, moe.shared_gate);
   });
+  if (!outputs) return;
+  outputs->add_to(residual);
+  if (moe.shared.gate_up.defined()) nn::add_mlp(residual, input, moe.shared, moe.shared_gate);
 }
 
 torch::Tensor Decoder::next_token_logits(const torch::Tensor& residual,

@@ -3,10 +3,12 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 
-#include "engine/expert_offload.h"
+#include "engine/experts/cache_options.h"
+#include "engine/experts/expert_store.h"
 #include "engine/kv_cache.h"
 #include "engine/observer.h"
 #include "models/config.h"
@@ -32,8 +34,10 @@ struct DecoderStep {
 /// where the weights do.
 class Decoder {
  public:
+  /// With `cache`, experts that the loader has left in pieces in the host's memory come through an
+  /// expert cache. Throws as CachedExperts does.
   Decoder(const models::ModelConfig& config, models::DecoderWeights weights, torch::Device device,
-          torch::ScalarType dtype);
+          torch::ScalarType dtype, const std::optional<ExpertCacheOptions>& cache = {});
 
   /// Runs a step, calling the observer at every MoE layer. Returns the logits of each text's next
   /// token, [texts, V] float32; undefined without lm_head.
@@ -44,6 +48,7 @@ class Decoder {
   bool can_record_steps() const;
 
   const models::DecoderWeights& weights() const { return weights_; }
+  ExpertStore& experts() { return *experts_; }
 
  private:
   /// Adds a layer's attention to the residual stream.
@@ -55,6 +60,9 @@ class Decoder {
   /// Routes one MoE layer and, if its experts are there, adds their output to the residual stream.
   void run_moe(const models::MoeWeights& moe, int moe_layer, const torch::Tensor& input,
                torch::Tensor& residual, EngineObserver& observer);
+  /// Adds the routed experts' output, and the shared one's.
+  void add_experts(torch::Tensor& residual, const models::MoeWeights& moe, int moe_layer,
+                   const torch::Tensor& input, const nn::Routing& routing);
   /// The config's kind of norm.
   torch::Tensor normalized(const torch::Tensor& x,       // [T, H]
                            const torch::Tensor& weight,  // [H]
@@ -69,7 +77,7 @@ class Decoder {
   models::ModelConfig config_;
   models::DecoderWeights weights_;
   nn::Rope rope_;
-  ExpertOffload experts_;
+  std::unique_ptr<ExpertStore> experts_;
 };
 
 }  // namespace foregate::engine

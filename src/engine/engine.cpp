@@ -60,20 +60,39 @@ void StepBatch::add(KvCache::Sequence sequence, std::span<const int32_t> ids) {
   add(ids);
 }
 
+namespace {
+
+Decoder make_decoder(const std::filesystem::path& directory, const models::ModelConfig& config,
+                     const models::LoadOptions& options,
+                     const std::optional<ExpertCacheOptions>& expert_cache) {
+  TORCH_CHECK(!expert_cache || !options.routing_only,
+              "an expert cache of a model that only routes");
+  return report_out_of_memory(options.device, directory.string(), [&] {
+    return Decoder(config, load(directory, config, options), options.device, options.dtype,
+                   expert_cache);
+  });
+}
+
+}  // namespace
+
 struct Engine::Impl {
   Impl(const std::filesystem::path& directory, const models::LoadOptions& load_options,
-       torch::ScalarType dtype_of_cache, const models::Registry& architectures)
+       torch::ScalarType dtype_of_cache, const std::optional<ExpertCacheOptions>& expert_cache,
+       const models::Registry& architectures)
       : options(load_options),
         cache_dtype(dtype_of_cache),
         config(read_config(directory, options.device, architectures)),
         geometry(geometry_of(config)),
-        decoder(config, load(directory, config, options), options.device, options.dtype),
+        decoder(make_decoder(directory, config, options, expert_cache)),
         records_steps(options.device.is_cuda() && decoder.can_record_steps()) {}
 
   /// `past`: tokens that came before each text's.
   void check(const StepBatch& batch, const std::vector<int64_t>& past) const;
   StepResult run(const StepBatch& batch, const std::vector<int64_t>& past, EngineObserver& observer,
                  KvCache* cache);
+
+  StepResult run_layers(const StepBatch& batch, const std::vector<int64_t>& past,
+                        EngineObserver& observer, KvCache* cache);
 
   /// Nothing: the step is not one that can be recorded.
   std::optional<StepResult> run_recorded(const StepBatch& batch, EngineObserver& observer,
@@ -134,6 +153,14 @@ void Engine::Impl::check(const StepBatch& batch, const std::vector<int64_t>& pas
 
 StepResult Engine::Impl::run(const StepBatch& batch, const std::vector<int64_t>& past,
                              EngineObserver& observer, KvCache* cache) {
+  decoder.experts().begin_step(batch, past);
+  StepResult result = run_layers(batch, past, observer, cache);
+  decoder.experts().end_step();
+  return result;
+}
+
+StepResult Engine::Impl::run_layers(const StepBatch& batch, const std::vector<int64_t>& past,
+                                    EngineObserver& observer, KvCache* cache) {
   if (std::optional<StepResult> result = run_recorded(batch, observer, cache)) return *result;
   std::vector<int64_t> positions(batch.token_ids.size());
   std::vector<int64_t> tokens;
@@ -166,9 +193,10 @@ Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions
               .quantization = options.compute.quantization.value_or(tensor::Quantization::kNone),
               .routing_only = options.routing_only,
               .offloaded_layers = options.offloaded_layers,
+              .experts_in_pieces = options.expert_cache.has_value(),
               .random = options.random_weights,
               .log = options.log},
-          options.compute.cache_dtype(), architectures)) {}
+          options.compute.cache_dtype(), options.expert_cache, architectures)) {}
 
 Engine::Engine(const std::filesystem::path& model_directory, const EngineOptions& options)
     : Engine(model_directory, options, models::known_architectures()) {}
@@ -221,6 +249,10 @@ int64_t Engine::max_positions() const {
 }
 int64_t Engine::vocab_size() const {
   return impl_->config.vocab_size;
+}
+
+const ExpertCounts* Engine::expert_counts() const {
+  return impl_->decoder.experts().counts();
 }
 
 const nn::RouterSpec& Engine::router_spec() const {

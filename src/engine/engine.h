@@ -3,10 +3,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/json.h"
 #include "base/run_context.h"
+#include "engine/experts/cache_options.h"
+#include "engine/experts/expert_counts.h"
 #include "engine/kv_cache.h"
 #include "engine/observer.h"
 #include "engine/step.h"
@@ -22,8 +25,11 @@ namespace foregate::engine {
 
 struct EngineOptions {
   tensor::Compute compute = {};
-  /// On a GPU: of how many layers the routed experts stay in the host's memory (see ExpertOffload).
+  /// On a GPU: of how many layers the routed experts stay in the host's memory (see
+  /// StreamedExperts).
   int64_t offloaded_layers = 0;
+  /// All routed experts stay in the host's memory and come through a cache; not with routing_only.
+  std::optional<ExpertCacheOptions> expert_cache = {};
   bool routing_only = true;         ///< leave out lm_head and the last MoE layer's experts
   bool random_weights = false;      ///< read config.json only; for measuring speed
   Logger* log = &silent_run().log;  ///< told of what is passed over in the checkpoint
@@ -59,6 +65,8 @@ class Engine {
   torch::Device device() const;
   int64_t max_positions() const;  ///< longest text the model's config allows
   int64_t vocab_size() const;
+  /// What the expert cache did so far; null without one.
+  const ExpertCounts* expert_counts() const;
 
  private:
   struct Impl;

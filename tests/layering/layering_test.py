@@ -27,7 +27,7 @@ USES = {
     "tensor": ["base"],
     "nn": ["tensor", "kernels", "trace"],
     "models": ["nn"],
-    "engine": ["models", "text", "trace"],
+    "engine": ["models", "text", "offload"],
     "collect": ["engine", "text", "trace"],
     "predict": ["nn", "trace", "stats", "scoring", "tensor"],
     "capi": ["scoring"],

@@ -4,27 +4,26 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <vector>
 
-#include "models/weights/decoder_weights.h"
+#include "engine/experts/expert_store.h"
 #include "tensor/device/transfer.h"
 
 namespace foregate::engine {
 
-/// Brings routed experts that stay in the host's memory to the GPU when their layer is run: through
-/// two buffers, so that those of one layer arrive while an earlier one computes. A batch passes
-/// over every byte once, whatever its size.
-class ExpertOffload {
+/// Brings routed experts that stay in the host's memory to the GPU when their layer is run, a whole
+/// layer at a time: through two buffers, so that those of one layer arrive while an earlier one
+/// computes. A batch passes over every byte once, whatever its size. Layers whose experts are on
+/// the device are used as they are: without any other it is the resident store.
+class StreamedExperts : public ExpertStore {
  public:
-  /// Refers to the experts of the layers whose experts are not on `device`.
-  ExpertOffload(const std::vector<models::LayerWeights>& layers, torch::Device device);
+  /// Refers to the experts of the layers.
+  StreamedExperts(const std::vector<models::LayerWeights>& layers, torch::Device device);
 
-  /// Calls `work` with the experts of a layer on the device. It must use them on the current stream
-  /// only, and not keep them.
-  void use(int moe_layer, const nn::ExpertWeights& experts,
-           const std::function<void(const nn::ExpertWeights&)>& work);
+  nn::ExpertWeights shape_of(int moe_layer) const override;
+  bool runs_on_device() const override { return hosted_.empty(); }
+  void use(const ExpertRequest& request, const Work& work) override;
 
  private:
   static constexpr size_t kNone = SIZE_MAX;
@@ -39,6 +38,7 @@ class ExpertOffload {
   Slot& fill(Slot& slot, size_t hosted);
 
   torch::Device device_;
+  std::vector<const nn::ExpertWeights*> experts_;  // by MoE layer
   std::vector<const nn::ExpertWeights*> hosted_;
   std::vector<size_t> hosted_of_layer_;  // by MoE layer; kNone if they are on the device
   std::array<Slot, 2> slots_;

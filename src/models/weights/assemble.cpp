@@ -1,5 +1,7 @@
 #include "models/weights/assemble.h"
 
+#include "models/weights/expert_pieces.h"
+
 namespace foregate::models {
 namespace {
 
@@ -29,7 +31,9 @@ std::vector<LayerWeights> assemble_layers(const ModelConfig& config, const LoadO
         assemble_layer(config, describe(index), !options.routing_only || index != last_moe, make);
     if (MoeWeights* moe = layer.moe(); moe != nullptr && moe->experts.gate_up.defined()) {
       nn::ExpertWeights& experts = moe->experts;
-      if (offloaded_before(made + 1) > offloaded_before(made)) {
+      if (options.experts_in_pieces) {
+        experts = in_pieces(experts, options.device.is_cuda());
+      } else if (offloaded_before(made + 1) > offloaded_before(made)) {
         experts.gate_up = experts.gate_up.pinned();
         experts.down = experts.down.pinned();
       }

@@ -33,7 +33,10 @@ class WeightReader {
   tensor::Weight room_for(const WeightSpec& spec) const {
     const tensor::Quantization quantization =
         spec.keep == Keep::kQuantizable ? options_.quantization : tensor::Quantization::kNone;
-    return tensor::Weight::empty(spec.shape, quantization, options_.device,
+    const bool stays = options_.experts_in_pieces && spec.role == Role::kRoutedExperts &&
+                       spec.keep == Keep::kQuantizable;
+    return tensor::Weight::empty(spec.shape, quantization,
+                                 stays ? torch::Device(torch::kCPU) : options_.device,
                                  spec.keep == Keep::kFloat32 ? torch::kFloat32 : options_.dtype);
   }
 
@@ -43,18 +46,19 @@ class WeightReader {
         storage_of(checkpoint_, storage_, name, tensor.shape(),
                    /*quantizable=*/tensor.weight->keep == Keep::kQuantizable);
     const std::string what = checkpoint_.directory().string() + ": " + name;
-    read_stored(checkpoint_, storage, name, tensor.shape(),
-                [&](int64_t first, const tensor::Weight& stored) {
-                  const tensor::Weight rows = rearranged(stored, tensor.part->arrangement);
-                  destination.narrow(first, rows.size(0))
-                      .assign(on_device(rows, destination.quantization(), what), what);
-                });
+    read_stored(
+        checkpoint_, storage, name, tensor.shape(),
+        [&](int64_t first, const tensor::Weight& stored) {
+          const tensor::Weight rows = rearranged(stored, tensor.part->arrangement);
+          destination.narrow(first, rows.size(0)).assign(on_device(rows, destination, what), what);
+        });
   }
 
   // On a GPU dense weights are converted where they go; codes are made and read on the way.
-  tensor::Weight on_device(const tensor::Weight& rows, tensor::Quantization kept,
+  tensor::Weight on_device(const tensor::Weight& rows, const tensor::Weight& destination,
                            const std::string& what) {
-    if (options_.device.is_cpu()) return rows;
+    if (destination.device().is_cpu()) return rows;
+    const tensor::Quantization kept = destination.quantization();
     if (rows.quantization() != kept) {
       tensor::Weight coded = tensor::Weight::empty(rows.sizes(), kept, torch::kCPU, options_.dtype);
       coded.assign(rows, what);

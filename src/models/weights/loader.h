@@ -21,6 +21,9 @@ struct LoadOptions {
   /// Of the layers with experts, how many leave their experts in pinned host memory (see
   /// assemble_weights).
   int64_t offloaded_layers = 0;
+  /// All experts stay in the host's memory, each in one piece (see expert_pieces.h); pinned if the
+  /// device is a GPU.
+  bool experts_in_pieces = false;
   /// Draw the weights instead of reading any (see random_weights).
   bool random = false;
   /// Told of tensors that are passed over and labels that are not believed.

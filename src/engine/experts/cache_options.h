@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "engine/experts/copy_lane.h"
+#include "engine/experts/live_foresight.h"
+#include "offload/cache/policy.h"
+#include "offload/time/prefetch_plan.h"
+
+namespace foregate::engine {
+
+/// How experts that live in the host's memory come to the device.
+struct ExpertCacheOptions {
+  int64_t slots = 0;              ///< experts that the device has room for
+  offload::Policy policy;         ///< one that does without the future
+  std::vector<int64_t> counts{};  ///< [L][E] uses by other texts; of a static policy only
+  /// Nothing: on demand.
+  std::optional<offload::PrefetchRule> prefetch{};
+  MakeForesight foresight{};  ///< what prefetching goes by; not null with `prefetch`
+  int64_t sequences = 1;      ///< texts that it follows at once
+  MakeCopyLane lane = make_copy_lane;
+};
+
+}  // namespace foregate::engine
