@@ -13,6 +13,7 @@
 #include "nn/cuda/thin.h"
 #include "nn/few_rows.h"
 #include "nn/linear.h"
+#include "nn/thread_share.h"
 
 namespace foregate::nn {
 namespace {
@@ -89,7 +90,9 @@ void run_experts(const torch::Tensor& x, const Grouping& grouping, const ExpertW
       weights.matrices.defined() ? weights.matrices.const_data_ptr<int32_t>() : nullptr;
   const std::vector<int64_t> order = by_falling_load(grouping.offsets);
   std::atomic<size_t> next{0};
-  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t /*begin*/, int64_t /*end*/) {
+  const int64_t products =
+      outputs.size(0) * (weights.gate_up.size(1) + weights.down.size(2)) * x.size(1);
+  at::parallel_for(0, threads_for(products), 1, [&](int64_t /*begin*/, int64_t /*end*/) {
     const c10::InferenceMode guard;  // thread-local: workers do not inherit the caller's
     for (size_t i = next++; i < order.size(); i = next++) {
       const int64_t expert = order[i];

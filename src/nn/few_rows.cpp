@@ -1,6 +1,5 @@
 #include "nn/few_rows.h"
 
-#include <ATen/Parallel.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <vector>
 
 #include "nn/router_kernel.h"
+#include "nn/thread_share.h"
 
 namespace foregate::nn {
 namespace {
@@ -15,8 +15,6 @@ namespace {
 constexpr int64_t kMostRows = 8;
 // Rows of the weight that meet all rows of x while they are in the L1 cache.
 constexpr int64_t kBlockValues = 4096;
-// Multiplications that are worth a second thread.
-constexpr int64_t kGrainProducts = 1 << 16;
 
 bool is_plain(const torch::Tensor& tensor, int64_t dimensions) {
   return tensor.is_cpu() && tensor.scalar_type() == torch::kFloat32 && tensor.dim() == dimensions &&
@@ -72,13 +70,11 @@ void few_rows_linear(torch::Tensor& result, const torch::Tensor& x, const torch:
               result.sizes(), "; expected [T, N], [M, N] and [T, M]");
   const auto* values = x.const_data_ptr<float>();
   auto* sums = result.mutable_data_ptr<float>();
-  const int64_t products = std::max<int64_t>(rows, 1) * matrix.inner;
-  at::parallel_for(0, matrix.outer, std::max(matrix.block(), kGrainProducts / products),
-                   [&](int64_t begin, int64_t end) {
-                     matrix.multiply(
-                         begin, end, rows, [&](int64_t i) { return values + i * matrix.inner; },
-                         [&](int64_t i) { return sums + i * matrix.outer; });
-                   });
+  share_among_threads(matrix.outer, rows * matrix.inner, [&](int64_t begin, int64_t end) {
+    matrix.multiply(
+        begin, end, rows, [&](int64_t i) { return values + i * matrix.inner; },
+        [&](int64_t i) { return sums + i * matrix.outer; });
+  });
   if (bias.defined()) result.add_(bias);
 }
 

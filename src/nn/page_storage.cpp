@@ -1,18 +1,18 @@
 #include "nn/page_storage.h"
 
-#include <ATen/Parallel.h>
 #include <torch/types.h>
 
 #include <cmath>
 #include <limits>
 
+#include "nn/thread_share.h"
 #include "tensor/weight/quantized_rows.h"
 
 namespace foregate::nn {
 namespace {
 
-// Fewer are not worth a second thread.
-constexpr int64_t kValuesOfAThread = 1 << 15;
+// What a code costs, in multiplications of a product.
+constexpr int64_t kProductsOfACode = 4;
 
 struct Int8Rows {
   torch::Tensor codes;   ///< [T, n, D] int8
@@ -26,13 +26,13 @@ Int8Rows quantized_on_cpu(const torch::Tensor& values) {  // [T, n, D] float32
   const auto* row = values.const_data_ptr<float>();
   auto* codes = reinterpret_cast<std::byte*>(result.codes.mutable_data_ptr<int8_t>());
   auto* scales = result.scales.mutable_data_ptr<float>();
-  at::parallel_for(0, result.scales.numel(), kValuesOfAThread / size + 1,
-                   [&](int64_t begin, int64_t end) {
-                     for (int64_t i = begin; i < end; ++i) {
-                       if (!tensor::encode_int8(row + i * size, size, codes + i * size, scales + i))
-                         scales[i] = std::numeric_limits<float>::quiet_NaN();
-                     }
-                   });
+  share_among_threads(
+      result.scales.numel(), kProductsOfACode * size, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          if (!tensor::encode_int8(row + i * size, size, codes + i * size, scales + i))
+            scales[i] = std::numeric_limits<float>::quiet_NaN();
+        }
+      });
   return result;
 }
 

@@ -1,6 +1,5 @@
 #include "nn/paged_attention.h"
 
-#include <ATen/Parallel.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <limits>
 
 #include "nn/page_rows.h"
+#include "nn/thread_share.h"
 
 namespace foregate::nn {
 namespace {
@@ -135,6 +135,15 @@ struct PagedProblem {
   }
 };
 
+// Multiplications of all queries with all rows they may see.
+int64_t products_of(const PagedProblem& problem) {
+  int64_t pairs = 0;
+  for (const int64_t sequence : problem.sequences) {
+    pairs += problem.step.count(sequence) * problem.step.where.lengths[sequence];
+  }
+  return pairs * problem.query.size(1) * (problem.keys.rows.size(3) + problem.values.rows.size(3));
+}
+
 // Sequences, key-value heads and parts of their groups are shared among the threads.
 template <typename Scalar, typename Row>
 void attend_all(const PagedProblem& problem) {
@@ -145,7 +154,8 @@ void attend_all(const PagedProblem& problem) {
   auto* result = problem.result.mutable_data_ptr<Scalar>();
   const torch::Tensor& pages = problem.step.where.pages;
   const int64_t shares = static_cast<int64_t>(problem.sequences.size()) * kv_heads * parts;
-  at::parallel_for(0, shares, 1, [&](int64_t begin, int64_t end) {
+  const int64_t each = products_of(problem) / std::max<int64_t>(shares, 1);
+  share_among_threads(shares, each, [&](int64_t begin, int64_t end) {
     HeadScratch scratch;
     for (int64_t share = begin; share < end; ++share) {
       const int64_t sequence = problem.sequences[share / (kv_heads * parts)];

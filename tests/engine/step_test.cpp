@@ -219,6 +219,35 @@ TEST_P(TrainedStepTest, DecodingRoutesAsPrefill) {
   }
 }
 
+// In 16 bits sums of another order round to other numbers, and decisions that are nearly ties turn.
+TEST_P(TrainedStepTest, DecodingRoutesNearlyAsPrefillIn16Bits) {
+  Engine engine(directory_, {.compute = {.dtype = torch::kBFloat16}, .routing_only = false});
+  Random random(6);
+  const Text text = some_text(random, 100, engine.vocab_size());
+  RoutingRecorder whole;
+  StepBatch batch;
+  batch.add(text);
+  engine.step(batch, whole);
+  KvCache cache = engine.new_cache(256 * engine.cache_bytes_per_token());
+  const KvCache::Sequence sequence = cache.open();
+  int64_t same = 0;
+  int64_t all = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    StepBatch one;
+    one.add(sequence, std::span(text).subspan(i, 1));
+    RoutingRecorder alone;
+    engine.step(one, alone, &cache);
+    for (size_t layer = 0; layer < whole.experts.size(); ++layer, ++all) {
+      const torch::Tensor expected = whole.experts[layer][static_cast<int64_t>(i)];
+      if (torch::equal(in_order(alone.experts[layer][0]), in_order(expected))) ++same;
+    }
+  }
+  const double share = static_cast<double>(same) / static_cast<double>(all);
+  std::printf("%s: %.2f%% of %ld decisions the same one by one as at once, bfloat16\n", GetParam(),
+              100 * share, static_cast<long>(all));
+  EXPECT_GT(share, 0.9);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, TrainedStepTest,
                          ::testing::Values("seed-geometry", "mini-qwen", "mini-deepseek"),
                          testing::test_name);
