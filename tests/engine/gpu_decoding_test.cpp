@@ -190,7 +190,7 @@ TEST_P(GpuDecoding, AnInt8CacheSaysWhatTheCpusDoes) {
   const double error =
       (gpu - cpu).square().mean().sqrt().item<double>() / cpu.square().mean().sqrt().item<double>();
   std::printf("%s: int8 cache, GPU and CPU %.4f%% apart\n", GetParam(), 100 * error);
-  EXPECT_LT(error, 0.02);
+  EXPECT_LT(error, 0.03);
 }
 
 // The same kernels in the same order: the same bits. Sequences come and go between the steps.

@@ -35,7 +35,8 @@ class CudaGraph {
   CudaGraph& operator=(const CudaGraph&) = delete;
 
   /// Runs `work` or replays it. It must queue the same operations each time, wait for nothing, read
-  /// tensors that stay where they are, and leave its results in tensors that were there before.
+  /// tensors that stay where they are, and leave its results in tensors that were there before, or
+  /// that it makes and that are kept: with shared memory until another graph runs.
   void run(const std::function<void()>& work);
 
  private:
