@@ -17,6 +17,8 @@
 #include "commands.h"
 #include "engine/generation/generator.h"
 #include "engine/generation/memory.h"
+#include "generate_check.h"
+#include "generate_offload.h"
 #include "generate_options.h"
 #include "generate_output.h"
 #include "generate_prompts.h"
@@ -43,6 +45,7 @@ constexpr const char* kFooter =
     "  foregate generate --model DIR --prompt 'Once' --temperature 0.8 --top-p 0.95 --seed 7\n"
     "  foregate generate --model DIR --prompts texts.csv:body --max-tokens 64 --output out.jsonl\n"
     "  foregate generate --model DIR --prompts texts.csv:body --record traces\n"
+    "  foregate generate --model DIR --prompt 'Once' --offload ram --cache-memory 40%\n"
     "  cat question.txt | foregate generate --model DIR --json\n"
     "A prompt's text goes to stdout as it comes, results of a file as JSON lines. With --output "
     "or --record,\n"
@@ -70,6 +73,8 @@ struct Arguments {
   int64_t batch = 0;  ///< 0: by the device
   std::string kv_memory;
   std::string max_memory;
+  OffloadArguments offload;
+  bool check = false;
   bool no_special = false;
   bool json = false;
   bool has_prompt = false;
@@ -177,13 +182,15 @@ int64_t cache_token_bytes(const Job& job) {
 
 // What --max-memory leaves for keys and values beside weights and steps; nothing without it. What
 // does not fit is refused before a large model is loaded.
-std::optional<int64_t> room_within_limit(const Arguments& arguments, const Job& job) {
+std::optional<int64_t> room_within_limit(const Arguments& arguments, const Job& job,
+                                         const Offload& offload) {
   if (arguments.max_memory.empty()) return std::nullopt;
   const int64_t memory = parse_bytes(arguments.max_memory, "--max-memory");
   const torch::Device device = job.compute.device;
   engine::GenerationLoad load{.cache_bytes = engine::KvCache::kPageTokens * cache_token_bytes(job),
                               .step_tokens = step_tokens(device),
                               .sequences = sequences_at_once(arguments, job)};
+  if (offload.cache()) load.expert_slots = offload.cache()->slots;
   if (!arguments.kv_memory.empty()) {
     load.cache_bytes = parse_bytes(arguments.kv_memory, "--kv-memory");
   }
@@ -311,48 +318,123 @@ Json document_of(const engine::GenerationStats& stats, const engine::Generator& 
   return document;
 }
 
-void run_generate(const Arguments& arguments, const RunContext& run) {
-  const Job job = prepare(arguments, run);
-  // What is refused is refused before a large model is loaded.
-  const std::optional<int64_t> room = room_within_limit(arguments, job);
-  const Outputs outputs = open_outputs(arguments, job, run.log);
-  engine::Engine engine(job.model, {.compute = job.compute, .routing_only = false});
-  engine::Generator::TokenBytes token_bytes;
-  if (job.tokenizer) token_bytes = [&](int32_t id) { return job.tokenizer->token_bytes(id); };
-  engine::Generator generator(engine, generator_options(arguments, job, room, run.log),
-                              token_bytes);
-  GenerationResults results(form_of(arguments, job), job.tokenizer ? &*job.tokenizer : nullptr,
-                            outputs.file.get(), outputs.trace.get());
-  if (outputs.file) {
-    const int64_t done =
-        std::ranges::count_if(outputs.file->done(), [&](int64_t row) { return results.had(row); });
-    results.show_progress(
-        run.progress.start({.label = "generate", .unit = "prompts", .done_before = done}), done);
-  }
-  if (outputs.trace) outputs.trace->set_routers(engine.routers());
-  engine::NoObserver nobody;
-  const engine::GenerationStats stats =
-      generator.run([&] { return next_request(job, generator, results); }, results, run.stop,
-                    outputs.trace ? outputs.trace->observer() : nobody);
-  if (outputs.trace && stats.interrupted) outputs.trace->flush();
-  if (outputs.trace && !stats.interrupted) outputs.trace->complete(results.refused());
-  if (!stats.interrupted) results.finish_progress();
-  report_skipped(job, results, run.log);
-  if (results.prompts_seen() == 0 && !stats.interrupted && !job.source->interactive()) {
-    throw DataError(fmt::format("{} holds no prompt", job.source->description()));
-  }
-  if (arguments.json) {
-    print_json(document_of(stats, generator, job, outputs, arguments, results));
-  } else {
-    run.log.info("{}", generation_summary(stats));
-  }
-  if (stats.interrupted) {
-    throw InterruptedError(outputs.file || outputs.trace
-                               ? "stopped; prompts that were finished are kept: run the same "
-                                 "command again to continue"
-                               : "stopped; texts end where they were");
-  }
+engine::Generator::TokenBytes token_bytes_of(const Job& job) {
+  if (!job.tokenizer) return {};
+  return [&](int32_t id) { return job.tokenizer->token_bytes(id); };
 }
+
+// Runs the job; with a check, once more with all experts on the device.
+class GenerateRun {
+ public:
+  GenerateRun(const Arguments& arguments, const RunContext& run)
+      : arguments_(arguments),
+        run_(run),
+        job_(prepare(arguments, run)),
+        offload_(arguments.offload, job_.config, job_.compute, sequences_at_once(arguments, job_)),
+        // What is refused is refused before a large model is loaded.
+        room_(room_within_limit(arguments, job_, offload_)),
+        outputs_(open_outputs(arguments, job_, run.log)),
+        results_(form_of(arguments, job_), job_.tokenizer ? &*job_.tokenizer : nullptr,
+                 outputs_.file.get(), outputs_.trace.get()),
+        check_(results_) {
+    if (arguments.check && !offload_.cache()) {
+      throw UsageError("--check compares --offload ram with none; give --offload ram");
+    }
+  }
+
+  void run() {
+    generate();
+    if (arguments_.check && !interrupted_) document_["check"] = check();
+    if (arguments_.json) print_json(document_);
+    if (interrupted_) {
+      throw InterruptedError(outputs_.file || outputs_.trace
+                                 ? "stopped; prompts that were finished are kept: run the same "
+                                   "command again to continue"
+                                 : "stopped; texts end where they were");
+    }
+  }
+
+ private:
+  void generate() {
+    engine::Engine engine(
+        job_.model,
+        {.compute = job_.compute, .expert_cache = offload_.cache(), .routing_only = false});
+    options_ = generator_options(arguments_, job_, room_, run_.log);
+    engine::Generator generator(engine, options_, token_bytes_of(job_));
+    show_progress();
+    if (outputs_.trace) outputs_.trace->set_routers(engine.routers());
+    engine::NoObserver nobody;
+    const engine::GenerationStats stats = generator.run(
+        [&] { return next(generator); },
+        arguments_.check ? static_cast<engine::GenerationListener&>(check_) : results_, run_.stop,
+        outputs_.trace ? outputs_.trace->observer() : nobody);
+    interrupted_ = stats.interrupted;
+    finish(stats);
+    if (arguments_.json) {
+      document_ = document_of(stats, generator, job_, outputs_, arguments_, results_);
+    } else {
+      run_.log.info("{}", generation_summary(stats));
+    }
+    if (const engine::ExpertCounts* counts = engine.expert_counts()) tell_of(*counts);
+  }
+
+  std::optional<engine::GenerationRequest> next(const engine::Generator& generator) {
+    std::optional<engine::GenerationRequest> request = next_request(job_, generator, results_);
+    if (request && arguments_.check) check_.expect(*request);
+    return request;
+  }
+
+  void show_progress() {
+    if (!outputs_.file) return;
+    const int64_t done = std::ranges::count_if(outputs_.file->done(),
+                                               [&](int64_t row) { return results_.had(row); });
+    results_.show_progress(
+        run_.progress.start({.label = "generate", .unit = "prompts", .done_before = done}), done);
+  }
+
+  void finish(const engine::GenerationStats& stats) {
+    if (outputs_.trace && stats.interrupted) outputs_.trace->flush();
+    if (outputs_.trace && !stats.interrupted) outputs_.trace->complete(results_.refused());
+    if (!stats.interrupted) results_.finish_progress();
+    report_skipped(job_, results_, run_.log);
+    if (results_.prompts_seen() == 0 && !stats.interrupted && !job_.source->interactive()) {
+      throw DataError(fmt::format("{} holds no prompt", job_.source->description()));
+    }
+  }
+
+  void tell_of(const engine::ExpertCounts& counts) {
+    offload_.write_timeline();
+    if (arguments_.json) {
+      document_["offload"] = offload_.json(counts);
+    } else if (const std::string summary = offload_summary(counts); !summary.empty()) {
+      run_.log.info("{}", summary);
+    }
+  }
+
+  Json check() {
+    engine::Engine engine(job_.model, {.compute = job_.compute, .routing_only = false});
+    const Json checked = check_.compare(engine, options_, token_bytes_of(job_), run_.stop);
+    if (!arguments_.json) {
+      run_.log.info(
+          "check: the same tokens and the same bits of all logits with every expert at "
+          "hand, in {}",
+          number_of(checked["steps"].get<int64_t>(), "step"));
+    }
+    return checked;
+  }
+
+  const Arguments& arguments_;
+  const RunContext& run_;
+  const Job job_;
+  const Offload offload_;
+  const std::optional<int64_t> room_;
+  const Outputs outputs_;
+  GenerationResults results_;
+  GenerationCheck check_;
+  engine::GeneratorOptions options_;
+  Json document_;
+  bool interrupted_ = false;
+};
 
 }  // namespace
 
@@ -388,6 +470,11 @@ void add_generate_command(CLI::App& app, const RunContext& run) {
   command->add_option("--max-memory", arguments->max_memory,
                       "Memory of the device to fit into with weights, keys and values, e.g. 8GB "
                       "(default: what there is)");
+  add_offload_options(*command, arguments->offload);
+  command->add_flag(
+      "--check", arguments->check,
+      "Run everything once more without --offload, and compare tokens and the bits of "
+      "all logits");
   add_device_option(*command, arguments->compute.device);
   add_dtype_option(*command, arguments->compute.dtype);
   add_quantize_option(*command, arguments->compute.quantization,
@@ -396,7 +483,7 @@ void add_generate_command(CLI::App& app, const RunContext& run) {
                     "Print results, times and memory as one JSON document");
   command->callback([arguments, prompt, &run] {
     arguments->has_prompt = prompt->count() > 0;
-    run_generate(*arguments, run);
+    GenerateRun(*arguments, run).run();
   });
 }
 

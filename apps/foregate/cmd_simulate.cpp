@@ -11,6 +11,7 @@
 #include "simulate_options.h"
 #include "simulate_output.h"
 #include "simulation.h"
+#include "timeline_file.h"
 
 namespace foregate {
 namespace {

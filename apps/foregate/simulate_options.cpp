@@ -28,8 +28,6 @@ constexpr int64_t kMostPieces = 1024;
 constexpr double kMostMicroseconds = 1e6;
 constexpr double kMostBits = 64;
 constexpr double kDefaultBits = 16;
-/// Guesses less probable than this are not even weighed.
-constexpr float kLeastProbability = 0.02f;
 constexpr std::string_view kMeasure = "measure";
 constexpr const char* kAssumed = "rtx4090";  // for what is not measured
 constexpr std::string_view kOracle = "oracle-";
@@ -52,31 +50,6 @@ std::vector<std::string> listed(const std::vector<std::string>& texts) {
     for (std::string& part : split_at(text, ',')) all.push_back(std::move(part));
   }
   return all;
-}
-
-Budget parse_budget(const std::string& text, const trace::Geometry& geometry, double expert_bytes) {
-  const int64_t all = int64_t{geometry.num_moe_layers} * geometry.num_experts;
-  if (const auto experts = parse_whole_number(text); experts && *experts > 0) {
-    return {text, static_cast<int64_t>(std::min<uint64_t>(*experts, all))};
-  }
-  if (text.ends_with('%')) {
-    const auto percent = parse_decimal(text.substr(0, text.size() - 1));
-    if (percent && *percent > 0 && *percent <= 100)
-      return {text, static_cast<int64_t>(*percent / 100 * static_cast<double>(all) + 1e-9)};
-  } else if (!parse_whole_number(text)) {
-    const int64_t bytes = parse_bytes(text, "--budget");
-    if (expert_bytes == 0) {
-      throw UsageError(fmt::format(
-          "--budget {} is memory, and nothing says how large an expert is; give --model or "
-          "--expert-size, or a share such as 30%",
-          text));
-    }
-    return {text, std::min(all, static_cast<int64_t>(static_cast<double>(bytes) / expert_bytes))};
-  }
-  throw UsageError(
-      fmt::format("--budget {} is no size of a cache; expected a number of experts, a share (30%) "
-                  "or memory (8GB)",
-                  text));
 }
 
 double parse_field(const std::string& spec, const std::string& field, double low, double high) {
@@ -270,11 +243,37 @@ void add_simulate_options(CLI::App& command, SimulateArguments& arguments) {
   command.add_flag("--json", arguments.json, "Print one JSON document");
 }
 
+Budget parse_budget(const std::string& text, const std::string& option,
+                    const trace::Geometry& geometry, double expert_bytes) {
+  const int64_t all = int64_t{geometry.num_moe_layers} * geometry.num_experts;
+  if (const auto experts = parse_whole_number(text); experts && *experts > 0) {
+    return {text, static_cast<int64_t>(std::min<uint64_t>(*experts, all))};
+  }
+  if (text.ends_with('%')) {
+    const auto percent = parse_decimal(text.substr(0, text.size() - 1));
+    if (percent && *percent > 0 && *percent <= 100)
+      return {text, static_cast<int64_t>(*percent / 100 * static_cast<double>(all) + 1e-9)};
+  } else if (!parse_whole_number(text)) {
+    const int64_t bytes = parse_bytes(text, option);
+    if (expert_bytes == 0) {
+      throw UsageError(
+          fmt::format("{} {} is memory, and nothing says how large an expert is; give --model or "
+                      "--expert-size, or a share such as 30%",
+                      option, text));
+    }
+    return {text, std::min(all, static_cast<int64_t>(static_cast<double>(bytes) / expert_bytes))};
+  }
+  throw UsageError(
+      fmt::format("{} {} is no size of a cache; expected a number of experts, a share (30%) "
+                  "or memory (8GB)",
+                  option, text));
+}
+
 std::vector<Budget> parse_budgets(const std::vector<std::string>& texts,
                                   const trace::Geometry& geometry, double expert_bytes) {
   std::vector<Budget> budgets;
   for (const std::string& text : listed(texts))
-    budgets.push_back(parse_budget(text, geometry, expert_bytes));
+    budgets.push_back(parse_budget(text, "--budget", geometry, expert_bytes));
   return budgets;
 }
 

@@ -21,6 +21,9 @@ class App;
 
 namespace foregate {
 
+/// Guesses less probable than this are not even weighed.
+inline constexpr float kLeastProbability = 0.02f;
+
 /// What `simulate` is asked, as the command line says it.
 struct SimulateArguments {
   std::filesystem::path traces;
@@ -78,6 +81,9 @@ struct ForesightChoice {
 /// Experts, a share of all ("30%") or memory ("8GB"), which needs the size of an expert.
 std::vector<Budget> parse_budgets(const std::vector<std::string>& texts,
                                   const trace::Geometry& geometry, double expert_bytes);
+/// One of them, of this option.
+Budget parse_budget(const std::string& text, const std::string& option,
+                    const trace::Geometry& geometry, double expert_bytes);
 std::vector<offload::Policy> parse_policies(const std::vector<std::string>& names);
 offload::ScheduleOptions parse_schedule(const SimulateArguments& arguments);
 /// Sizes of the model; expert_bytes is 0 if nothing tells them.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -23,16 +22,5 @@ std::string timed_table(const std::vector<TimedRow>& rows);
 Json timed_json(const std::vector<TimedRow>& rows);
 /// "30% with lrfu-8, oracle-4: 25.1 tokens/s"
 std::string row_name(const TimedRow& row);
-
-/// Spans of a timeline, written as a Chrome trace, which Perfetto opens.
-class TimelineFile {
- public:
-  offload::TimelineSpan recorder();
-  /// Throws EnvironmentError.
-  void write(const std::filesystem::path& path) const;
-
- private:
-  std::vector<Json> events_;
-};
 
 }  // namespace foregate

@@ -62,6 +62,16 @@ class Needs {
     return bytes;
   }
 
+  int64_t expert() const {
+    int64_t bytes = 0;
+    for (const models::WeightSpec& spec :
+         models::describe_layer(config_, {}, config_.moe_layers.back())) {
+      const bool is_matrix = spec.keep == models::Keep::kQuantizable;
+      if (spec.role == models::Role::kRoutedExperts && is_matrix) bytes += bytes_of(spec);
+    }
+    return bytes / config_.num_experts;
+  }
+
   int64_t layer_experts() const {
     int64_t bytes = 0;
     for (const models::WeightSpec& spec :
@@ -129,6 +139,11 @@ class Needs {
 };
 
 }  // namespace
+
+int64_t expert_bytes(const models::ModelConfig& config, tensor::Quantization quantization,
+                     torch::ScalarType dtype) {
+  return Needs(config, quantization, dtype, torch::kCPU).expert();
+}
 
 MemoryNeeds memory_needs(const models::ModelConfig& config, tensor::Quantization quantization,
                          torch::ScalarType dtype, torch::Device device, Extent extent) {

@@ -31,6 +31,10 @@ struct MemoryNeeds {
   }
 };
 
+/// What one routed expert takes, without biases: the size of a slot of an expert cache.
+int64_t expert_bytes(const models::ModelConfig& config, tensor::Quantization quantization,
+                     torch::ScalarType dtype);
+
 MemoryNeeds memory_needs(const models::ModelConfig& config, tensor::Quantization quantization,
                          torch::ScalarType dtype, torch::Device device,
                          Extent extent = Extent::kRoutingOnly);

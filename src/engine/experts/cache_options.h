@@ -8,6 +8,7 @@
 #include "engine/experts/live_foresight.h"
 #include "offload/cache/policy.h"
 #include "offload/time/prefetch_plan.h"
+#include "offload/time/timeline.h"
 
 namespace foregate::engine {
 
@@ -20,7 +21,10 @@ struct ExpertCacheOptions {
   std::optional<offload::PrefetchRule> prefetch{};
   MakeForesight foresight{};  ///< what prefetching goes by; not null with `prefetch`
   int64_t sequences = 1;      ///< texts that it follows at once
+  /// Whether prefetching is tried first, and only goes on while tokens come sooner with it.
+  bool on_trial = false;
   MakeCopyLane lane = make_copy_lane;
+  offload::TimelineSpan timeline{};  ///< told what takes how long, if it is there
 };
 
 }  // namespace foregate::engine

@@ -55,6 +55,8 @@ CachedExperts::CachedExperts(const std::vector<models::LayerWeights>& layers,
       grid_{geometry.num_moe_layers, geometry.num_experts},
       device_(device),
       prefetches_(options.prefetch.has_value()),
+      on_trial_(options.on_trial),
+      timeline_(options.timeline),
       cache_(grid_, checked(options.policy), options.slots, geometry.top_k, options.counts),
       slots_(experts_of(layers), cache_.num_slots() + passing_slots(geometry), device),
       prefetcher_(grid_, options.prefetch.value_or(offload::PrefetchRule{}),
@@ -71,10 +73,17 @@ CachedExperts::CachedExperts(const std::vector<models::LayerWeights>& layers,
                                        expert / experts);
                   },
               .moved =
-                  [this](size_t /*expert*/, bool prefetched, int64_t bytes, double seconds) {
+                  [this](size_t expert, bool prefetched, int64_t bytes, double seconds) {
+                    const auto experts = static_cast<size_t>(grid_.num_experts);
+                    span(prefetched ? offload::TimelineLane::kPrefetch
+                                    : offload::TimelineLane::kDemand,
+                         static_cast<int>(expert / experts), static_cast<int>(expert % experts),
+                         Clock::now() - std::chrono::duration_cast<Clock::duration>(
+                                            std::chrono::duration<double>(seconds)));
                     (prefetched ? counts_.prefetch_bytes : counts_.demand_bytes) += bytes;
                     (prefetched ? counts_.prefetch_seconds : counts_.demand_seconds) += seconds;
                   }}) {
+  counts_.num_experts = geometry.num_experts;
   counts_.slots = cache_.num_slots();
   counts_.passing_slots = passing_slots(geometry);
   counts_.expert_bytes = slots_.expert_bytes();
@@ -83,6 +92,11 @@ CachedExperts::CachedExperts(const std::vector<models::LayerWeights>& layers,
   for (int64_t slot = cache_.num_slots(); slot-- > 0;) free_slots_.push_back(slot);
   if (prefetches_) foresight_.emplace(geometry, options.foresight, options.sequences);
   if (options.policy.kind == offload::Policy::Kind::kStatic) hold_static();
+}
+
+void CachedExperts::check(const trace::Geometry& geometry, const ExpertCacheOptions& options) {
+  offload::ExpertCache({geometry.num_moe_layers, geometry.num_experts}, checked(options.policy),
+                       options.slots, geometry.top_k, options.counts);
 }
 
 void CachedExperts::hold_static() {
@@ -165,6 +179,7 @@ void CachedExperts::begin_step(const StepBatch& batch, std::span<const int64_t> 
     prompt_ |= past[i] == 0 || batch.cu_seqlens[i + 1] - batch.cu_seqlens[i] > 1;
   }
   in_step_ = true;
+  asks_ = prefetches_ && (!on_trial_ || trial_.on());
   began_ = Clock::now();
   guesses_.clear();
   if (foresight_) foresight_->begin_step(batch, past, step_ + 1, guesses_);
@@ -178,7 +193,15 @@ void CachedExperts::begin_step(const StepBatch& batch, std::span<const int64_t> 
 
 // The lock is held.
 void CachedExperts::foresee(int layer) {
-  if (prefetches_) prefetcher_.ask(guesses_, step_, layer);
+  if (asks_) prefetcher_.ask(guesses_, step_, layer);
+}
+
+// Something ends that began then. The lock is held.
+void CachedExperts::span(offload::TimelineLane lane, int layer, int expert,
+                         Clock::time_point began) {
+  if (!timeline_) return;
+  timeline_(lane, step_, layer, expert, std::chrono::duration<double>(began - made_).count(),
+            seconds_since(began));
 }
 
 void CachedExperts::begin_layer(int moe_layer) {
@@ -198,8 +221,10 @@ void CachedExperts::use(const ExpertRequest& request, const Work& work) {
   serve(request.moe_layer);
   if (foresight_) {
     guesses_.clear();
+    const Clock::time_point began = Clock::now();
     foresight_->at_router(request.moe_layer, chosen, guesses_);
     const auto guard = mover_.lock();
+    if (!guesses_.empty()) span(offload::TimelineLane::kPredictor, request.moe_layer, -1, began);
     foresee(request.moe_layer);
   }
   if (static_cast<int64_t>(passing_.size()) <= counts_.passing_slots) {
@@ -223,6 +248,7 @@ void CachedExperts::serve(int layer) {
   mover_.check();
   offload::FoundCount& found =
       (prompt_ ? counts_.prompt : counts_.generated)[static_cast<size_t>(layer)];
+  if (asks_ && !prompt_) counts_.prefetch_requests += std::ssize(experts_);
   for (const uint16_t id : experts_) {
     const size_t expert = grid_.index(layer, id);
     if (!cache_.holds(layer, id)) {
@@ -275,10 +301,16 @@ void CachedExperts::show(const ExpertRequest& request, std::span<const Placed> t
     matrix[each.expert] = static_cast<int32_t>(each.slot);
   }
   counts_.wait_seconds += seconds_since(began);
+  {
+    const auto guard = mover_.lock();
+    span(offload::TimelineLane::kWait, request.moe_layer, -1, began);
+  }
   view.experts = slots_.weights(request.moe_layer, tensor::to_device(matrices, device_));
+  const Clock::time_point arrived = Clock::now();
   work(view);
   const tensor::DeviceEvent used = tensor::record_event(device_);
   const auto guard = mover_.lock();
+  span(offload::TimelineLane::kCompute, request.moe_layer, -1, arrived);
   for (const Placed& each : there) used_[static_cast<size_t>(each.slot)] = used;
 }
 
@@ -341,8 +373,11 @@ void CachedExperts::end_layer(int layer) {
 void CachedExperts::end_step() {
   in_step_ = false;
   if (foresight_) foresight_->end_step();
+  const double seconds = seconds_since(began_);
+  if (on_trial_ && !prompt_) trial_.took(seconds);
   const auto guard = mover_.lock();
-  prefetcher_.end_step(step_, seconds_since(began_), counts_.demand_seconds - demand_before_);
+  if (asks_ && !prompt_) ++counts_.prefetch_steps;
+  prefetcher_.end_step(step_, seconds, counts_.demand_seconds - demand_before_);
 }
 
 void CachedExperts::abandon_step() {

@@ -14,6 +14,7 @@
 #include "engine/experts/expert_slots.h"
 #include "engine/experts/expert_store.h"
 #include "engine/experts/live_foresight.h"
+#include "engine/experts/prefetch_trial.h"
 #include "offload/cache/expert_cache.h"
 #include "offload/replay/event_block.h"
 #include "offload/time/prefetcher.h"
@@ -35,6 +36,9 @@ class CachedExperts : public ExpertStore, private offload::PrefetchLink {
   CachedExperts(const std::vector<models::LayerWeights>& layers, const trace::Geometry& geometry,
                 torch::Device device, const ExpertCacheOptions& options);
 
+  /// Throws as the constructor would, before a model is loaded.
+  static void check(const trace::Geometry& geometry, const ExpertCacheOptions& options);
+
   nn::ExpertWeights shape_of(int moe_layer) const override;
   bool runs_on_device() const override { return false; }
   void begin_step(const StepBatch& batch, std::span<const int64_t> past) override;
@@ -53,6 +57,8 @@ class CachedExperts : public ExpertStore, private offload::PrefetchLink {
   void hold_static();
   void abandon_step();
   void foresee(int layer);
+  void span(offload::TimelineLane lane, int layer, int expert,
+            std::chrono::steady_clock::time_point began);
   void serve(int layer);
   void use_by_experts(const ExpertRequest& request, const Work& work);
   void use_by_tokens(const ExpertRequest& request, std::span<const int64_t> chosen,
@@ -76,6 +82,9 @@ class CachedExperts : public ExpertStore, private offload::PrefetchLink {
   offload::ExpertGrid grid_;
   torch::Device device_;
   bool prefetches_;
+  bool on_trial_;
+  offload::TimelineSpan timeline_;
+  std::chrono::steady_clock::time_point made_ = std::chrono::steady_clock::now();
   // What the mover's thread reads and writes as well, under its lock.
   offload::ExpertCache cache_;
   ExpertSlots slots_;
@@ -90,6 +99,8 @@ class CachedExperts : public ExpertStore, private offload::PrefetchLink {
   offload::ExpertUnion union_;
   std::optional<LiveForesight> foresight_;
   std::vector<offload::Guess> guesses_;
+  PrefetchTrial trial_;
+  bool asks_ = false;  // this step prefetches
   bool in_step_ = false;
   bool prompt_ = false;
   std::chrono::steady_clock::time_point began_;

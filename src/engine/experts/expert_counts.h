@@ -10,6 +10,7 @@ namespace foregate::engine {
 
 /// What an expert cache did so far.
 struct ExpertCounts {
+  int64_t num_experts = 0;  ///< of a layer
   int64_t slots = 0;
   int64_t passing_slots = 0;  ///< room beside them, for experts that are used once and not kept
   int64_t expert_bytes = 0;
@@ -23,6 +24,8 @@ struct ExpertCounts {
   double prefetch_seconds = 0;
   double wait_seconds = 0;  ///< that the host waited for copies
   offload::PrefetchCounts prefetch;
+  int64_t prefetch_steps = 0;     ///< of generated tokens, that prefetched
+  int64_t prefetch_requests = 0;  ///< experts that they asked for
 };
 
 }  // namespace foregate::engine

@@ -187,6 +187,7 @@ class Generator::Run {
     const Clock::time_point began = Clock::now();
     const torch::Tensor logits = logits_after(batch);
     if (!logits.defined()) return;  // the next plan is smaller
+    listener_.on_logits(logits);
     // Either waits for the step.
     const std::vector<int32_t> chosen = needs_logits() ? std::vector<int32_t>() : largest(logits);
     const torch::Tensor rows =

@@ -22,10 +22,11 @@ tensor::Quantization quantization_of(const tensor::Compute& compute) {
   return compute.quantization.value_or(tensor::Quantization::kNone);
 }
 
-std::string remedies(const tensor::Compute& compute, bool weights_fit) {
+std::string remedies(const tensor::Compute& compute, bool weights_fit, bool offloaded) {
   std::vector<std::string> all;
   if (quantization_of(compute) != tensor::all_quantizations().back())
     all.emplace_back("--quantize");
+  if (!weights_fit) all.emplace_back(offloaded ? "a smaller --cache-memory" : "--offload ram");
   if (!compute.kv_dtype) all.emplace_back("--kv-dtype int8");
   if (weights_fit) all.emplace_back("fewer or shorter texts at once");
   if (all.empty()) all.emplace_back("a smaller model");
@@ -38,10 +39,15 @@ GenerationNeeds generation_needs(const models::ModelConfig& config, const tensor
                                  const GenerationLoad& load) {
   const MemoryNeeds needs =
       memory_needs(config, quantization_of(compute), compute.dtype, compute.device, Extent::kWhole);
+  int64_t weights = needs.weights;
+  if (load.expert_slots) {
+    weights += *load.expert_slots * expert_bytes(config, quantization_of(compute), compute.dtype) -
+               needs.expert_layers * needs.layer_experts;
+  }
   // Logits in float32, and once more while the largest is found.
   const int64_t logits =
       2 * load.sequences * config.vocab_size * static_cast<int64_t>(sizeof(float));
-  return {.weights = needs.weights,
+  return {.weights = weights,
           .cache = load.cache_bytes,
           .step = needs.scratch + load.step_tokens * needs.per_token + logits};
 }
@@ -60,7 +66,8 @@ void require_memory(const models::ModelConfig& config, const tensor::Compute& co
       "a step of {} tokens up to {}; {} are missing (to take less: {})",
       model, bytes(memory), compute.device.str(), kept, bytes(needs.weights), with_commas(tokens),
       tensor::dtype_name(compute.cache_dtype()), bytes(needs.cache), with_commas(load.step_tokens),
-      bytes(needs.step), bytes(needs.total() - memory), remedies(compute, needs.weights < memory)));
+      bytes(needs.step), bytes(needs.total() - memory),
+      remedies(compute, needs.weights < memory, load.expert_slots.has_value())));
 }
 
 }  // namespace foregate::engine

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "models/config.h"
@@ -22,6 +23,8 @@ struct GenerationLoad {
   int64_t cache_bytes = 0;
   int64_t step_tokens = 0;
   int64_t sequences = 0;
+  /// With all routed experts in host memory: those that an expert cache holds on the device.
+  std::optional<int64_t> expert_slots{};
 };
 
 GenerationNeeds generation_needs(const models::ModelConfig& config, const tensor::Compute& compute,

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <torch/types.h>
+
 #include <cstdint>
 #include <span>
 #include <string>
@@ -61,6 +63,8 @@ class GenerationListener {
   /// These tokens are run next, in this order. Tokens that were run before come again when their
   /// text had to make room, or the step did not fit into memory.
   virtual void on_step(std::span<const StepPart> /*parts*/) {}
+  /// What the model says after them: of every part its next token, [parts, V] float32.
+  virtual void on_logits(const torch::Tensor& /*logits*/) {}
   /// More of request `id`'s text, valid UTF-8.
   virtual void on_text(int64_t /*id*/, std::string_view /*text*/) {}
   virtual void on_result(const GenerationResult& result) = 0;

@@ -94,14 +94,15 @@ TrainedPredictor::TrainedPredictor(const std::filesystem::path& directory,
   const trace::Geometry& own = predictor_.scorer->geometry();
   const std::string difference = trace::geometry_difference(own, geometry);
   if (!difference.empty()) {
-    throw DataError(fmt::format("{}: {} of the trace; give a predictor of this model",
+    throw DataError(fmt::format("{}: {} of the trace or the model; give a predictor of this model",
                                 directory.string(), difference));
   }
   if (predictor_.scorer->needs().state) {
     throw scoring::UnsupportedError(fmt::format(
-        "{}: '{}' reads hidden states, and a replay has only the routing; give one that counts "
-        "(statistics, transition, token-table, previous-token), or a stand-in of its recall and "
-        "precision",
+        "{}: '{}' reads hidden states, and caches are told of the routing only; give one that "
+        "counts "
+        "(statistics, transition, token-table, previous-token), or, of simulate, a stand-in of its "
+        "recall and precision",
         directory.string(), predictor_.scorer->identity().name));
   }
   if (!predictor_.calibration) {

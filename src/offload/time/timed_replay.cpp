@@ -26,24 +26,6 @@ double TimedResult::mean_resident() const {
   return mean_of(resident_seconds, token_seconds.count());
 }
 
-std::string_view timeline_lane_name(TimelineLane lane) {
-  switch (lane) {
-    case TimelineLane::kCompute:
-      return "compute";
-    case TimelineLane::kWait:
-      return "wait";
-    case TimelineLane::kDemand:
-      return "demand";
-    case TimelineLane::kPrefetch:
-      return "prefetch";
-    case TimelineLane::kPredictor:
-      return "predictor";
-    case TimelineLane::kCpu:
-      return "CPU experts";
-  }
-  throw std::logic_error("a lane without a name");
-}
-
 TimedReplay::TimedReplay(const trace::Geometry& geometry, const TimedOptions& options,
                          std::unique_ptr<Foresight> foresight, std::span<const int64_t> counts)
     : geometry_(geometry),

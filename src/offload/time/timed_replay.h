@@ -1,10 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "offload/cache/expert_cache.h"
@@ -15,6 +13,7 @@
 #include "offload/time/model_cost.h"
 #include "offload/time/prefetcher.h"
 #include "offload/time/time_histogram.h"
+#include "offload/time/timeline.h"
 #include "offload/time/transfer_link.h"
 
 namespace foregate::offload {
@@ -53,13 +52,6 @@ struct TimedResult {
   double mean_bound() const;  ///< a token; NaN without any
   double mean_resident() const;
 };
-
-enum class TimelineLane : uint8_t { kCompute, kWait, kDemand, kPrefetch, kPredictor, kCpu };
-std::string_view timeline_lane_name(TimelineLane lane);
-
-/// Something that took time, in seconds from the beginning. layer -1: no layer's.
-using TimelineSpan = std::function<void(TimelineLane lane, int64_t step, int layer, int expert,
-                                        double start, double seconds)>;
 
 /// Runs steps against the clock: the device computes layer after layer and waits for experts; the
 /// link moves them. Within a layer experts that are there are computed while others arrive. A
