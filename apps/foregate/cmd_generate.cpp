@@ -344,6 +344,7 @@ class GenerateRun {
 
   void run() {
     generate();
+    offload_.write_timeline();  // nobody adds to it any more
     if (arguments_.check && !interrupted_) document_["check"] = check();
     if (arguments_.json) print_json(document_);
     if (interrupted_) {
@@ -375,7 +376,7 @@ class GenerateRun {
     } else {
       run_.log.info("{}", generation_summary(stats));
     }
-    if (const engine::ExpertCounts* counts = engine.expert_counts()) tell_of(*counts);
+    if (const auto counts = engine.expert_counts()) tell_of(*counts);
   }
 
   std::optional<engine::GenerationRequest> next(const engine::Generator& generator) {
@@ -403,7 +404,6 @@ class GenerateRun {
   }
 
   void tell_of(const engine::ExpertCounts& counts) {
-    offload_.write_timeline();
     if (arguments_.json) {
       document_["offload"] = offload_.json(counts);
     } else if (const std::string summary = offload_summary(counts); !summary.empty()) {

@@ -251,7 +251,7 @@ int64_t Engine::vocab_size() const {
   return impl_->config.vocab_size;
 }
 
-const ExpertCounts* Engine::expert_counts() const {
+std::optional<ExpertCounts> Engine::expert_counts() const {
   return impl_->decoder.experts().counts();
 }
 

@@ -65,8 +65,8 @@ class Engine {
   torch::Device device() const;
   int64_t max_positions() const;  ///< longest text the model's config allows
   int64_t vocab_size() const;
-  /// What the expert cache did so far; null without one.
-  const ExpertCounts* expert_counts() const;
+  /// What the expert cache did so far; nothing without one.
+  std::optional<ExpertCounts> expert_counts() const;
 
  private:
   struct Impl;

@@ -119,10 +119,11 @@ nn::ExpertWeights CachedExperts::shape_of(int moe_layer) const {
   return slots_.weights(moe_layer, torch::empty({grid_.num_experts}, torch::dtype(torch::kInt32)));
 }
 
-const ExpertCounts* CachedExperts::counts() const {
+std::optional<ExpertCounts> CachedExperts::counts() const {
   const auto guard = mover_.lock();
-  counts_.prefetch = prefetcher_.counts();
-  return &counts_;
+  ExpertCounts counts = counts_;
+  counts.prefetch = prefetcher_.counts();
+  return counts;
 }
 
 ExpertRoute CachedExperts::route(size_t expert, int64_t slot) const {

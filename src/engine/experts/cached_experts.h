@@ -45,7 +45,7 @@ class CachedExperts : public ExpertStore, private offload::PrefetchLink {
   void begin_layer(int moe_layer) override;
   void use(const ExpertRequest& request, const Work& work) override;
   void end_step() override;
-  const ExpertCounts* counts() const override;
+  std::optional<ExpertCounts> counts() const override;
 
  private:
   // An expert and the slot where it is, or will be.
@@ -94,7 +94,7 @@ class CachedExperts : public ExpertStore, private offload::PrefetchLink {
   std::vector<tensor::DeviceEvent> used_;  // of every slot: when its last use is over
   int64_t step_ = -1;
   int layer_ = 0;
-  mutable ExpertCounts counts_;
+  ExpertCounts counts_;
 
   offload::ExpertUnion union_;
   std::optional<LiveForesight> foresight_;

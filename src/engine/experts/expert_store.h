@@ -5,15 +5,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 
+#include "engine/experts/expert_counts.h"
 #include "engine/step.h"
 #include "models/weights/decoder_weights.h"
 #include "nn/experts.h"
 
 namespace foregate::engine {
-
-struct ExpertCounts;
 
 /// What a layer's tokens ask of its experts.
 struct ExpertRequest {
@@ -56,8 +56,8 @@ class ExpertStore {
   virtual void use(const ExpertRequest& request, const Work& work) = 0;
   virtual void end_step() {}
 
-  /// What happened so far; null of a store that has all experts at hand, or moves whole layers.
-  virtual const ExpertCounts* counts() const { return nullptr; }
+  /// What happened so far; nothing of a store that has all experts at hand, or moves whole layers.
+  virtual std::optional<ExpertCounts> counts() const { return std::nullopt; }
 };
 
 /// A store of experts where the loader has put them: on the device, or of some layers, whole, in

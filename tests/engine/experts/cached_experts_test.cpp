@@ -183,7 +183,7 @@ TEST_P(CachedExpertsTest, CountsAreThoseOfTheRouting) {
     Engine cached = engine(cache_of(policy, slots));
     testing::RoutingRecorder recorder;
     continued(cached, {9}, kSteps, recorder);
-    const ExpertCounts& counts = *cached.expert_counts();
+    const ExpertCounts counts = *cached.expert_counts();
     offload::ExpertCache cache({geometry_.num_moe_layers, geometry_.num_experts},
                                offload::parse_policy(policy), slots, geometry_.top_k);
     offload::ExpertUnion experts_of(geometry_);
