@@ -14,8 +14,11 @@ namespace foregate::engine {
 
 /// How experts that live in the host's memory come to the device.
 struct ExpertCacheOptions {
-  int64_t slots = 0;              ///< experts that the device has room for
-  offload::Policy policy;         ///< one that does without the future
+  int64_t slots = 0;       ///< experts that the device has room for
+  offload::Policy policy;  ///< one that does without the future
+  /// Experts that have room beside them, to be used once and not kept; 0: some. At least what three
+  /// tokens choose.
+  int64_t passing_slots = 0;
   std::vector<int64_t> counts{};  ///< [L][E] uses by other texts; of a static policy only
   /// Nothing: on demand.
   std::optional<offload::PrefetchRule> prefetch{};

@@ -20,11 +20,12 @@ double seconds_since(Clock::time_point began) {
 /// Tokens of which experts pass through at once: see ExpertRequest::at_once.
 constexpr int64_t kLeastTokens = 3;
 /// Experts that pass through at once, where a layer has so many.
-constexpr int64_t kLeastPassing = 8;
+constexpr int64_t kPassing = 8;
 
-int64_t passing_slots(const trace::Geometry& geometry) {
+int64_t passing_slots(const trace::Geometry& geometry, const ExpertCacheOptions& options) {
+  const int64_t wanted = options.passing_slots > 0 ? options.passing_slots : kPassing;
   return std::min<int64_t>(geometry.num_experts,
-                           std::max<int64_t>(kLeastTokens * geometry.top_k, kLeastPassing));
+                           std::max<int64_t>(kLeastTokens * geometry.top_k, wanted));
 }
 
 std::vector<const nn::ExpertWeights*> experts_of(const std::vector<models::LayerWeights>& layers) {
@@ -58,11 +59,11 @@ CachedExperts::CachedExperts(const std::vector<models::LayerWeights>& layers,
       on_trial_(options.on_trial),
       timeline_(options.timeline),
       cache_(grid_, checked(options.policy), options.slots, geometry.top_k, options.counts),
-      slots_(experts_of(layers), cache_.num_slots() + passing_slots(geometry), device),
+      slots_(experts_of(layers), cache_.num_slots() + passing_slots(geometry, options), device),
       prefetcher_(grid_, options.prefetch.value_or(offload::PrefetchRule{}),
                   static_cast<double>(slots_.expert_bytes()), cache_, *this),
       slot_of_(grid_.size(), -1),
-      used_(static_cast<size_t>(cache_.num_slots() + passing_slots(geometry))),
+      used_(static_cast<size_t>(cache_.num_slots() + passing_slots(geometry, options))),
       union_(geometry),
       mover_(options.lane(device), prefetches_ ? options.prefetch->pieces : 0, grid_.size(),
              {.begin = [this](size_t expert) { return begin_prefetch(expert); },
@@ -85,7 +86,7 @@ CachedExperts::CachedExperts(const std::vector<models::LayerWeights>& layers,
                   }}) {
   counts_.num_experts = geometry.num_experts;
   counts_.slots = cache_.num_slots();
-  counts_.passing_slots = passing_slots(geometry);
+  counts_.passing_slots = passing_slots(geometry, options);
   counts_.expert_bytes = slots_.expert_bytes();
   counts_.generated.resize(static_cast<size_t>(grid_.num_layers));
   counts_.prompt.resize(static_cast<size_t>(grid_.num_layers));

@@ -105,6 +105,23 @@ TEST_P(CachedExpertsTest, EveryPolicyAndBudgetGivesTheBitsOfResidentExperts) {
   }
 }
 
+// A prompt's experts have neither slots nor room beside them: they come in parts, late and in any
+// order.
+TEST_P(CachedExpertsTest, SoDoExpertsThatComeInParts) {
+  const Continued expected = resident();
+  for (const char* policy : {"lru", "lrfu-8"}) {
+    for (const bool prefetch : {false, true}) {
+      ExpertCacheOptions options = cache_of(policy, geometry_.top_k);
+      options.passing_slots = 1;
+      options.lane = testing::faulty_lanes({.reorders = true});
+      if (prefetch) options = prefetching(options, offload::PrefetchRule::Kind::kThreshold, 3, 2);
+      Engine cached = engine(options);
+      EXPECT_EQ(difference(continued(cached, kPrompts, kSteps), expected), "") << policy;
+      EXPECT_GT(cached.expert_counts()->further_views, 0);
+    }
+  }
+}
+
 TEST_P(CachedExpertsTest, SoDoesEveryWayToKeepWeights) {
   for (const torch::ScalarType dtype : {torch::kFloat32, torch::kBFloat16}) {
     for (const Quantization quantization :

@@ -62,7 +62,8 @@ TEST_P(GpuCachedExperts, GiveTheBitsOfResidentOnes) {
               parsed.by_layer ? int64_t{geometry.top_k} * geometry.num_moe_layers : geometry.top_k;
           for (const int64_t slots : {least, all * 3 / 10, all}) {
             for (const bool prefetch : {false, true}) {
-              ExpertCacheOptions options{.slots = std::max(least, slots), .policy = parsed};
+              ExpertCacheOptions options{
+                  .slots = std::max(least, slots), .policy = parsed, .passing_slots = 1};
               if (prefetch) {
                 options.prefetch = offload::PrefetchRule{
                     .kind = offload::PrefetchRule::Kind::kThreshold, .threshold = 0.3};
