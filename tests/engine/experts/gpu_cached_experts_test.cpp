@@ -2,6 +2,7 @@
 #include <torch/cuda.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -43,41 +44,50 @@ class GpuCachedExperts : public ::testing::TestWithParam<const char*> {
   std::filesystem::path directory_;
 };
 
+struct CacheCase {
+  const char* policy;
+  int64_t percent;  ///< of all experts; one layer's need at least
+  bool prefetch;
+};
+
+ExpertCacheOptions cache_of(const CacheCase& each, const trace::Geometry& geometry, int64_t texts) {
+  const offload::Policy policy = offload::parse_policy(each.policy);
+  const int64_t layers = geometry.num_moe_layers;
+  const int64_t least = geometry.top_k * (policy.by_layer ? layers : 1);
+  ExpertCacheOptions options{
+      .slots = std::max(least, layers * geometry.num_experts * each.percent / 100),
+      .policy = policy,
+      .passing_slots = 1};
+  if (!each.prefetch) return options;
+  options.prefetch =
+      offload::PrefetchRule{.kind = offload::PrefetchRule::Kind::kThreshold, .threshold = 0.3};
+  options.foresight = testing::guessers(geometry, 3);
+  options.sequences = texts;
+  options.lane = testing::faulty_lanes({.most_microseconds = 20, .reorders = true});
+  return options;
+}
+
 // One text, whose experts take two launches; nine, four launches; forty, more than the thin
-// products take. Of the smallest caches the experts, or the tokens, come apart.
+// products take. Of the smallest cache the experts, or the tokens, come apart.
 TEST_P(GpuCachedExperts, GiveTheBitsOfResidentOnes) {
-  for (const torch::ScalarType dtype : {torch::kBFloat16, torch::kFloat32}) {
-    for (const Quantization quantization :
-         {Quantization::kNone, Quantization::kInt8, Quantization::kNf4}) {
-      for (const int64_t texts : {1, 9, 40}) {
-        std::vector<int64_t> prompts;
-        for (int64_t i = 0; i < texts; ++i) prompts.push_back(1 + i * 7 % 60);
-        Engine resident = engine(dtype, quantization);
-        const Continued expected = continued(resident, prompts, kSteps);
-        const trace::Geometry& geometry = resident.geometry();
-        const int64_t all = int64_t{geometry.num_moe_layers} * geometry.num_experts;
-        for (const char* policy : {"lrfu-8", "lru-layer", "lfu", "least-stale"}) {
-          const offload::Policy parsed = offload::parse_policy(policy);
-          const int64_t least =
-              parsed.by_layer ? int64_t{geometry.top_k} * geometry.num_moe_layers : geometry.top_k;
-          for (const int64_t slots : {least, all * 3 / 10, all}) {
-            for (const bool prefetch : {false, true}) {
-              ExpertCacheOptions options{
-                  .slots = std::max(least, slots), .policy = parsed, .passing_slots = 1};
-              if (prefetch) {
-                options.prefetch = offload::PrefetchRule{
-                    .kind = offload::PrefetchRule::Kind::kThreshold, .threshold = 0.3};
-                options.foresight = testing::guessers(geometry, 3);
-                options.sequences = texts;
-                options.lane = testing::faulty_lanes({.most_microseconds = 20, .reorders = true});
-              }
-              Engine cached = engine(dtype, quantization, options);
-              EXPECT_EQ(difference(continued(cached, prompts, kSteps), expected), "")
-                  << dtype << ", " << tensor::quantization_name(quantization) << ", " << texts
-                  << " texts, " << policy << ", " << slots << " slots, prefetch " << prefetch;
-            }
-          }
-        }
+  struct Kept {
+    torch::ScalarType dtype;
+    Quantization quantization;
+  };
+  for (const auto& [dtype, quantization] :
+       {Kept{torch::kBFloat16, Quantization::kNone}, Kept{torch::kBFloat16, Quantization::kInt8},
+        Kept{torch::kBFloat16, Quantization::kNf4}, Kept{torch::kFloat32, Quantization::kNone}}) {
+    for (const int64_t texts : {1, 9, 40}) {
+      std::vector<int64_t> prompts;
+      for (int64_t i = 0; i < texts; ++i) prompts.push_back(1 + i * 7 % 60);
+      Engine resident = engine(dtype, quantization);
+      const Continued expected = continued(resident, prompts, kSteps);
+      for (const CacheCase& each : {CacheCase{"lrfu-8", 0, false}, CacheCase{"lrfu-8", 30, true},
+                                    CacheCase{"lru-layer", 30, false}}) {
+        Engine cached = engine(dtype, quantization, cache_of(each, resident.geometry(), texts));
+        EXPECT_EQ(difference(continued(cached, prompts, kSteps), expected), "")
+            << dtype << ", " << tensor::quantization_name(quantization) << ", " << texts
+            << " texts, " << each.policy << ", " << each.percent << "%, prefetch " << each.prefetch;
       }
     }
   }
