@@ -17,10 +17,11 @@ cmake --preset cuda -DFOREGATE_PYTHON="$python" \
   -DFOREGATE_CUTLASS_DIR="${CUTLASS_DIR:-}" \
   -DCMAKE_CUDA_ARCHITECTURES="${FOREGATE_ARCHITECTURES:-$capability-real}" > "$out/configure.log"
 cmake --build build/cuda -j "$(nproc)" -t foregate foregate_bench_gpu_ops foregate_bench_grouped_gemm \
+  foregate_bench_expert_cache foregate_kernels_cache_tests \
   foregate_dump_routing foregate_nn_cuda_tests foregate_engine_tests foregate_collect_tests \
   foregate_predict_tests > "$out/build.log"
 
-for tests in nn/cuda engine collect predict; do
+for tests in kernels/cache nn/cuda engine collect predict; do
   "build/cuda/tests/$tests/foregate_$(echo $tests | tr / _)_tests" --gtest_brief=1
 done
 
@@ -32,4 +33,5 @@ done | tee "$out/steps.txt"
 "$python" bench/gpu/load.py --foregate build/cuda/apps/foregate/foregate \
   --tokenizer examples/demo/model/tokenizer.json | tee "$out/load.txt"
 build/cuda/bench/foregate_bench_grouped_gemm | tee "$out/grouped_gemm.txt"
+build/cuda/bench/foregate_bench_expert_cache | tee "$out/expert_cache.txt"
 "$python" bench/gpu/compare.py --foregate build/cuda/apps/foregate/foregate --json "$out/compare.json"

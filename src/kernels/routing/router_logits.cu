@@ -159,7 +159,8 @@ constexpr int kFewHidden = 8192 / kFewExperts;  // copied at once: 32 KB
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     few_kernel(const T* __restrict__ x, const float* __restrict__ weight,
-               float* __restrict__ logits, int64_t tokens, int experts, int hidden) {
+               float* __restrict__ logits, int64_t tokens, int experts, int hidden,
+               bool x_is_there) {
   __shared__ __align__(16) float rows[kFewExperts][kFewHidden];
   constexpr int kHalfWarps = kThreads / kLanes;
   constexpr int kMost = kFewTokens * kFewExperts / kHalfWarps;  // logits of half a warp
@@ -179,7 +180,7 @@ __global__ void __launch_bounds__(kThreads)
                               weight + int64_t{first_expert + row} * hidden + begin + column, 16);
     }
     __pipeline_commit();
-    if (begin == 0) {
+    if (begin == 0 && !x_is_there) {
       wait_for_previous();
       let_next_begin();
     }
@@ -194,6 +195,10 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll 16
       for (int h = lane; h < size; h += kLanes) sum[i] = fmaf(to_float(row[h]), weights[h], sum[i]);
     }
+  }
+  if (x_is_there) {
+    wait_for_previous();
+    let_next_begin();
   }
 #pragma unroll
   for (int i = 0; i < kMost; ++i) {
@@ -211,7 +216,7 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename T>
 cudaError_t launch(const void* x, const float* weight, float* logits, int64_t tokens,
-                   int64_t experts, int64_t hidden, cudaStream_t stream) {
+                   int64_t experts, int64_t hidden, cudaStream_t stream, bool x_is_there) {
   const auto* rows = static_cast<const T*>(x);
   if (hidden % kChunk<T> != 0 || !is_wide<T>(x, hidden) || !is_wide<float>(weight, hidden)) {
     const auto blocks = static_cast<unsigned>((tokens * experts * kLanes + 255) / 256);
@@ -222,7 +227,7 @@ cudaError_t launch(const void* x, const float* weight, float* logits, int64_t to
   if (tokens <= kFewTokens) {
     const auto blocks = static_cast<unsigned>((experts + kFewExperts - 1) / kFewExperts);
     return launch_early(few_kernel<T>, {blocks, kThreads}, stream, rows, weight, logits, tokens,
-                        static_cast<int>(experts), static_cast<int>(hidden));
+                        static_cast<int>(experts), static_cast<int>(hidden), x_is_there);
   }
   constexpr int kBytes = 2 * static_cast<int>(sizeof(Stage<T>));
   const cudaError_t error =
@@ -238,11 +243,12 @@ cudaError_t launch(const void* x, const float* weight, float* logits, int64_t to
 }  // namespace
 
 cudaError_t router_logits(const void* x, const float* weight, float* logits, int64_t tokens,
-                          int64_t experts, int64_t hidden, DType dtype, cudaStream_t stream) {
+                          int64_t experts, int64_t hidden, DType dtype, cudaStream_t stream,
+                          bool x_is_there) {
   if (tokens == 0) return cudaSuccess;
   return with_type(dtype, [&](auto* type) {
     return launch<std::remove_pointer_t<decltype(type)>>(x, weight, logits, tokens, experts, hidden,
-                                                         stream);
+                                                         stream, x_is_there);
   });
 }
 

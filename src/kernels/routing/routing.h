@@ -9,12 +9,13 @@
 namespace foregate::kernels {
 
 /// x * weight^T in float32, each logit summed in the one order that nn/router.h fixes: the same
-/// bits as on the CPU, whatever the batch.
+/// bits as on the CPU, whatever the batch. `x_is_there`: the kernel in front does not write x, and
+/// this one runs beside it.
 cudaError_t router_logits(const void* x,        // [tokens, hidden]
                           const float* weight,  // [experts, hidden]
                           float* logits,        // [tokens, experts]
                           int64_t tokens, int64_t experts, int64_t hidden, DType dtype,
-                          cudaStream_t stream);
+                          cudaStream_t stream, bool x_is_there = false);
 
 /// Each token's k experts by falling logit, ties by lowest index, NaN last; their softmax weights,
 /// divided by their sum if `norm_topk`.
