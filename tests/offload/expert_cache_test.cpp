@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "base/random.h"
 #include "support/test_files.h"
 
 namespace foregate::offload {
@@ -158,6 +159,30 @@ TEST(ExpertCache, StaticHoldsTheMostUsed) {
   ExpertCache layered(kGrid, parse_policy("static-layer"), 2, 1, counts);
   EXPECT_THAT(serve(layered, 0, 0, {0, 1}), ElementsAre(0));
   EXPECT_THAT(serve(layered, 0, 1, {0, 1}), ElementsAre(1));
+}
+
+// A cache that is told what another remembers decides as that one does.
+TEST(ExpertCache, GoesOnWhereAnotherStopped) {
+  constexpr ExpertGrid kWide{3, 12};
+  for (const char* name : {"lru", "lru-layer", "lru-token", "lfu", "lfu-layer", "lrfu-0.3",
+                           "lrfu-4-layer", "least-stale"}) {
+    Random random(5);
+    ExpertCache one(kWide, parse_policy(name), 14, 2);
+    ExpertCache other(kWide, parse_policy(name), 14, 2);
+    for (int64_t step = 0; step < 300; ++step) {
+      if (step % 7 == 3) {
+        other.reset();
+        other.remember(one.memory());
+      }
+      for (int layer = 0; layer < kWide.num_layers; ++layer) {
+        const auto first = static_cast<uint16_t>(random.below(12));
+        const auto second = static_cast<uint16_t>((first + 1 + random.below(11)) % 12);
+        EXPECT_EQ(serve(other, step, layer, {first, second}),
+                  serve(one, step, layer, {first, second}))
+            << name << ", step " << step;
+      }
+    }
+  }
 }
 
 }  // namespace

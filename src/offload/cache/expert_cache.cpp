@@ -71,6 +71,42 @@ void ExpertCache::reset() {
   scaled_down_ = 0;
 }
 
+ExpertCache::Memory ExpertCache::memory() const {
+  Memory memory{.step = step_,
+                .first_step = first_step_,
+                .clock = clock_,
+                .weight = weight_,
+                .scaled_down = scaled_down_,
+                .values = values_,
+                .last_uses = last_uses_,
+                .resident = resident_};
+  // What the last step used is as stale as the rest when the next begins.
+  for (const size_t expert : used_now_) {
+    if (memory.values[expert] >= kFresh) memory.values[expert] -= kFresh;
+  }
+  return memory;
+}
+
+void ExpertCache::remember(const Memory& memory) {
+  step_ = memory.step;
+  first_step_ = memory.first_step;
+  clock_ = memory.clock;
+  weight_ = memory.weight;
+  scaled_down_ = memory.scaled_down;
+  values_ = memory.values;
+  last_uses_ = memory.last_uses;
+  resident_ = memory.resident;
+  used_now_.clear();
+  std::fill(pins_.begin(), pins_.end(), uint16_t{0});
+  std::fill(used_slots_.begin(), used_slots_.end(), int64_t{0});
+  for (size_t expert = 0; expert < ranks_.size(); ++expert) {
+    const size_t layer = expert / static_cast<size_t>(grid_.num_experts);
+    used_slots_[policy_.by_layer ? layer : 0] += resident_[expert];
+    if (policy_.kind != Policy::Kind::kStatic) set_rank(expert);
+  }
+  for (int layer = 0; layer < grid_.num_layers; ++layer) touch_layer(layer);
+}
+
 void ExpertCache::hold_static(std::span<const int64_t> counts) {
   if (counts.size() != grid_.size()) throw std::logic_error("a static cache without counts");
   const auto hold_best = [&](size_t first, size_t size, int64_t slots) {

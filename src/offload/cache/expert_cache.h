@@ -54,6 +54,21 @@ class ExpertCache {
   /// Back to an empty cache that knows nothing; a static one stays as it is.
   void reset();
 
+  /// What a cache has seen and holds: enough for another of its kind to go on with the next step.
+  struct Memory {
+    int64_t step = -1;  ///< the last; -1: none
+    int64_t first_step = 0;
+    double clock = 0;
+    double weight = 1;
+    double scaled_down = 0;
+    std::vector<double> values;     ///< [L][E]
+    std::vector<double> last_uses;  ///< [L][E] of LFU, else none
+    std::vector<uint8_t> resident;  ///< [L][E]
+  };
+  Memory memory() const;
+  /// Takes over what another remembers, between two steps. Nothing is pinned.
+  void remember(const Memory& memory);
+
   const Policy& policy() const { return policy_; }
   int64_t num_slots() const { return slots_; }
   /// Of a layer's own pool, if it has one.
