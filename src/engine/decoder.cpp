@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/experts/cached_experts.h"
+#include "engine/experts/device_experts.h"
 #include "engine/trace_geometry.h"
 #include "nn/cuda/paged_attention.h"
 #include "nn/cuda/thin.h"
@@ -38,6 +39,16 @@ int64_t window_of(const models::GroupedQueryConfig& attention, size_t layer) {
   return attention.windows.empty() ? 0 : attention.windows[layer];
 }
 
+std::unique_ptr<ExpertStore> make_cached_store(const std::vector<models::LayerWeights>& layers,
+                                               const trace::Geometry& geometry,
+                                               torch::Device device,
+                                               const ExpertCacheOptions& options) {
+  if (options.on_device) {
+    return std::make_unique<DeviceExperts>(layers, geometry, device, options);
+  }
+  return std::make_unique<CachedExperts>(layers, geometry, device, options);
+}
+
 }  // namespace
 
 Decoder::Decoder(const models::ModelConfig& config, models::DecoderWeights weights,
@@ -47,8 +58,7 @@ Decoder::Decoder(const models::ModelConfig& config, models::DecoderWeights weigh
       weights_(std::move(weights)),
       rope_(std::visit([](const auto& kind) { return kind.rotary; }, config.attention), device,
             dtype),
-      experts_(cache ? std::make_unique<CachedExperts>(weights_.layers, geometry_of(config_),
-                                                       device, *cache)
+      experts_(cache ? make_cached_store(weights_.layers, geometry_of(config_), device, *cache)
                      : make_expert_store(weights_.layers, device)) {}
 
 #pragma GCC diagnostic push
@@ -110,7 +120,7 @@ torch::Tensor Decoder::forward(const DecoderStep& step, EngineObserver& observer
 bool Decoder::can_record_steps() const {
   const auto* attention = std::get_if<models::GroupedQueryConfig>(&config_.attention);
   if (attention == nullptr || !weights_.lm_head.defined() || !weights_.lm_head.is_cuda() ||
-      !experts_->runs_on_device()) {
+      !experts_->runs_on_device(1)) {
     return false;
   }
   const auto row_of = [&](int64_t size) {
@@ -179,6 +189,7 @@ void Decoder::attend(const models::LatentAttention& attention, size_t layer,
 void Decoder::run_moe(const models::MoeWeights& moe, int moe_layer, const torch::Tensor& input,
                       torch::Tensor& residual, EngineObserver& observer) {
   const torch::Tensor logits = nn::router_logits(input, moe.router);
+  experts_->see_router_input(moe_layer, input);
   const nn::Routing routing = nn::route(logits, config_.router, moe.router_biases, config_.top_k);
   observer.on_router({.moe_layer = moe_layer,
                       .router_input = input,

@@ -111,7 +111,8 @@ std::optional<StepResult> Engine::Impl::run_recorded(const StepBatch& batch,
                                                      EngineObserver& observer, KvCache* cache) {
   const bool one_each = batch.num_tokens() == batch.num_texts();
   if (!records_steps || cache == nullptr || cache->is_quantized() || !one_each ||
-      batch.num_texts() > kMostRecorded || dynamic_cast<NoObserver*>(&observer) == nullptr) {
+      !decoder.experts().runs_on_device(batch.num_texts()) || batch.num_texts() > kMostRecorded ||
+      dynamic_cast<NoObserver*>(&observer) == nullptr) {
     return std::nullopt;
   }
   if (!graphs || !graphs->belong_to(*cache)) {

@@ -7,6 +7,7 @@
 #include "nn/cuda/activation.h"
 #include "nn/cuda/attention.h"
 #include "nn/cuda/available.h"
+#include "nn/cuda/expert_cache.h"
 #include "nn/cuda/experts.h"
 #include "nn/cuda/grouped_linear.h"
 #include "nn/cuda/norm.h"
@@ -87,6 +88,56 @@ std::unique_ptr<ExpertOutputs> make_expert_outputs_cuda(const torch::Tensor& /*x
                                                         const Routing& /*routing*/,
                                                         int64_t /*num_experts*/) {
   not_in_this_build("make_expert_outputs_cuda");
+}
+
+struct DeviceExpertCache::Impl {};
+
+DeviceExpertCache::DeviceExpertCache(const ExpertCacheShape& /*shape*/,
+                                     std::vector<ExpertPart> /*parts*/,
+                                     const ForeseeRules& /*rules*/, torch::Device /*device*/) {
+  not_in_this_build("DeviceExpertCache");
+}
+
+DeviceExpertCache::~DeviceExpertCache() = default;
+
+int64_t DeviceExpertCache::most_tokens(int64_t /*top_k*/) const {
+  return 0;
+}
+
+torch::Tensor DeviceExpertCache::matrices(int /*layer*/) const {
+  not_in_this_build("DeviceExpertCache");
+}
+
+void DeviceExpertCache::begin_step() {
+  not_in_this_build("DeviceExpertCache");
+}
+
+void DeviceExpertCache::see(int /*layer*/, const torch::Tensor& /*x*/) {
+  not_in_this_build("DeviceExpertCache");
+}
+
+void DeviceExpertCache::bring(int /*layer*/, const torch::Tensor& /*chosen*/) {
+  not_in_this_build("DeviceExpertCache");
+}
+
+void DeviceExpertCache::foresee(int /*layer*/) {
+  not_in_this_build("DeviceExpertCache");
+}
+
+void DeviceExpertCache::end_step() {
+  not_in_this_build("DeviceExpertCache");
+}
+
+ExpertBooks DeviceExpertCache::books() const {
+  not_in_this_build("DeviceExpertCache");
+}
+
+void DeviceExpertCache::set_books(const ExpertBooks& /*books*/) {
+  not_in_this_build("DeviceExpertCache");
+}
+
+std::vector<ExpertCacheCount> DeviceExpertCache::counts() const {
+  not_in_this_build("DeviceExpertCache");
 }
 
 bool has_thin_linear_cuda(const torch::Tensor& /*x*/, const tensor::Weight& /*weight*/) {

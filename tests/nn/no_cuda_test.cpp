@@ -5,6 +5,7 @@
 
 #include "nn/cuda/attention.h"
 #include "nn/cuda/available.h"
+#include "nn/cuda/expert_cache.h"
 #include "nn/cuda/grouped_linear.h"
 #include "nn/cuda/norm.h"
 #include "nn/cuda/paged_attention.h"
@@ -24,6 +25,7 @@ TEST(NoCuda, AnswersNoAndRunsNothing) {
   EXPECT_FALSE(nn::has_thin_experts_cuda(rows, {}, {}));
   EXPECT_FALSE(nn::has_paged_attention_cuda(rows, {1, 1, 64}));
   EXPECT_THROW(nn::thin_linear_cuda(rows, rows, {}, torch::kFloat32), std::logic_error);
+  EXPECT_THROW(nn::DeviceExpertCache({}, {}, {}, torch::kCPU), std::logic_error);
   EXPECT_THROW(nn::rms_norm_cuda(rows, rows[0], 1e-6), std::logic_error);
 }
 

@@ -6,6 +6,7 @@
 
 #include "engine/experts/copy_lane.h"
 #include "engine/experts/live_foresight.h"
+#include "nn/cuda/expert_cache.h"
 #include "offload/cache/policy.h"
 #include "offload/time/prefetch_plan.h"
 #include "offload/time/timeline.h"
@@ -28,6 +29,10 @@ struct ExpertCacheOptions {
   bool on_trial = false;
   MakeCopyLane lane = make_copy_lane;
   offload::TimelineSpan timeline{};  ///< told what takes how long, if it is there
+  /// The device decides by itself in steps of single tokens: see DeviceExperts. What it prefetches
+  /// is what `next_gate` says, not `prefetch`.
+  bool on_device = false;
+  nn::ForeseeRules next_gate{};  ///< its routers are the model's
 };
 
 }  // namespace foregate::engine

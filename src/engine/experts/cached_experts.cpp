@@ -127,6 +127,34 @@ std::optional<ExpertCounts> CachedExperts::counts() const {
   return counts;
 }
 
+CachedExperts::Books CachedExperts::books() const {
+  const auto guard = mover_.lock();
+  Books books{.memory = cache_.memory(),
+              .owners = std::vector<int64_t>(static_cast<size_t>(cache_.num_slots()), -1)};
+  for (size_t expert = 0; expert < slot_of_.size(); ++expert) {
+    if (slot_of_[expert] >= 0)
+      books.owners[static_cast<size_t>(slot_of_[expert])] = static_cast<int64_t>(expert);
+  }
+  return books;
+}
+
+void CachedExperts::set_books(const Books& books) {
+  const auto guard = mover_.lock();
+  cache_.remember(books.memory);
+  step_ = books.memory.step;
+  std::ranges::fill(slot_of_, -1);
+  free_slots_.clear();
+  for (int64_t slot = std::ssize(books.owners); slot-- > 0;) {
+    const int64_t expert = books.owners[static_cast<size_t>(slot)];
+    if (expert < 0) {
+      free_slots_.push_back(slot);
+    } else {
+      slot_of_[static_cast<size_t>(expert)] = slot;
+    }
+  }
+  std::ranges::fill(used_, tensor::record_event(device_));
+}
+
 ExpertRoute CachedExperts::route(size_t expert, int64_t slot) const {
   const auto experts = static_cast<size_t>(grid_.num_experts);
   return {slots_.pieces(static_cast<int>(expert / experts), static_cast<int64_t>(expert % experts),

@@ -40,12 +40,23 @@ class CachedExperts : public ExpertStore, private offload::PrefetchLink {
   static void check(const trace::Geometry& geometry, const ExpertCacheOptions& options);
 
   nn::ExpertWeights shape_of(int moe_layer) const override;
-  bool runs_on_device() const override { return false; }
+  bool runs_on_device(int64_t /*tokens*/) const override { return false; }
   void begin_step(const StepBatch& batch, std::span<const int64_t> past) override;
   void begin_layer(int moe_layer) override;
   void use(const ExpertRequest& request, const Work& work) override;
   void end_step() override;
   std::optional<ExpertCounts> counts() const override;
+
+  // Who decides some steps elsewhere tells this one, and asks it, between steps.
+
+  struct Books {
+    offload::ExpertCache::Memory memory;
+    std::vector<int64_t> owners;  ///< [slots]: ExpertGrid::index, or -1
+  };
+  Books books() const;
+  /// What the current stream has been given so far may use any slot.
+  void set_books(const Books& books);
+  const ExpertSlots& slots() const { return slots_; }
 
  private:
   // An expert and the slot where it is, or will be.

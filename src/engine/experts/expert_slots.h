@@ -18,6 +18,10 @@ class ExpertSlots {
   ExpertSlots(std::vector<const nn::ExpertWeights*> layers, int64_t slots, torch::Device device);
 
   int64_t expert_bytes() const { return expert_bytes_; }
+  /// What an expert consists of, part by part, as bytes: of all slots [slots, n], and of each layer
+  /// in the host's memory [E, n].
+  const std::vector<torch::Tensor>& slot_bytes() const { return slot_bytes_; }
+  const std::vector<std::vector<torch::Tensor>>& host_bytes() const { return host_bytes_; }
   /// A layer's experts by the slots that `matrices` [E] names.
   nn::ExpertWeights weights(int layer, const torch::Tensor& matrices) const;
   /// What has to be copied to bring an expert to a slot.
@@ -28,7 +32,6 @@ class ExpertSlots {
   tensor::Weight gate_up_;  // [slots, 2I, H]
   tensor::Weight down_;     // [slots, H, I]
   int64_t expert_bytes_ = 0;
-  // The same as bytes, part by part: [slots, n] and, of each layer, [E, n].
   std::vector<torch::Tensor> slot_bytes_;
   std::vector<std::vector<torch::Tensor>> host_bytes_;
 };

@@ -43,14 +43,16 @@ class ExpertStore {
 
   /// The experts of a layer as kernels see them, whichever of them are there.
   virtual nn::ExpertWeights shape_of(int moe_layer) const = 0;
-  /// Whether steps of single tokens pass without the host: then they can be recorded as CUDA
-  /// graphs, and use() is called while they are.
-  virtual bool runs_on_device() const = 0;
+  /// Whether steps of so many single tokens pass without the host: then they can be recorded as
+  /// CUDA graphs, and begin_layer() and use() are called while they are.
+  virtual bool runs_on_device(int64_t tokens) const = 0;
 
   /// A step begins: `past` tokens of each text came before. A step that ended in an error is over.
   virtual void begin_step(const StepBatch& /*batch*/, std::span<const int64_t> /*past*/) {}
   /// An MoE layer begins, before its attention.
   virtual void begin_layer(int /*moe_layer*/) {}
+  /// What its router sees, behind the router's product.
+  virtual void see_router_input(int /*moe_layer*/, const torch::Tensor& /*input*/) {}  // [T, H]
   /// Brings what is missing and hands it to `work`: in one view where there is room for all,
   /// otherwise in several.
   virtual void use(const ExpertRequest& request, const Work& work) = 0;

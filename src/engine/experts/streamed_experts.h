@@ -22,7 +22,7 @@ class StreamedExperts : public ExpertStore {
   StreamedExperts(const std::vector<models::LayerWeights>& layers, torch::Device device);
 
   nn::ExpertWeights shape_of(int moe_layer) const override;
-  bool runs_on_device() const override { return hosted_.empty(); }
+  bool runs_on_device(int64_t /*tokens*/) const override { return hosted_.empty(); }
   void use(const ExpertRequest& request, const Work& work) override;
 
  private:
