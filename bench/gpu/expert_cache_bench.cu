@@ -301,7 +301,7 @@ void time_foreseeing(const void* pinned, int64_t pinned_bytes, const Reader& rea
             if (scores_too) {
               check(router_logits(x.get(), routers.get() + kExperts * kHidden,
                                   logits.get() + kExperts, 1, int64_t{depths} * kExperts, kHidden,
-                                  DType::kBFloat16, stream, /*x_is_there=*/true),
+                                  DType::kBFloat16, stream),
                     "scores");
             }
             check(cache_look_up(cache.tables(), event, cache.parts(), stream), "lookup");

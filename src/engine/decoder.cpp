@@ -59,7 +59,12 @@ Decoder::Decoder(const models::ModelConfig& config, models::DecoderWeights weigh
       rope_(std::visit([](const auto& kind) { return kind.rotary; }, config.attention), device,
             dtype),
       experts_(cache ? make_cached_store(weights_.layers, geometry_of(config_), device, *cache)
-                     : make_expert_store(weights_.layers, device)) {}
+                     : make_expert_store(weights_.layers, device)) {
+  if (device.is_cuda()) {
+    route_counters_ =
+        torch::zeros({nn::kRouteCounters}, torch::dtype(torch::kInt32).device(device));
+  }
+}
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic error "-Wswitch"  // a kind that is not here does not compile
@@ -97,18 +102,13 @@ torch::Tensor Decoder::forward(const DecoderStep& step, EngineObserver& observer
       observer.on_layer_input(moe_layer, residual);
       experts_->begin_layer(moe_layer);
     }
-    std::visit(
-        [&](const auto& attention) {
-          // A temporary: the MLP needs its memory.
-          attend(attention, i, normalized(residual, layer.input_norm, layer.input_norm_bias), step,
-                 residual);
-        },
-        layer.attention);
-    const torch::Tensor input =
-        normalized(residual, layer.post_attention_norm, layer.post_attention_norm_bias);
+    std::visit([&](const auto& attention) { attend(attention, i, step, residual); },
+               layer.attention);
     if (moe != nullptr) {
-      run_moe(*moe, moe_layer++, input, residual, observer);
+      run_moe(layer, *moe, moe_layer++, residual, observer);
     } else {
+      const torch::Tensor input =
+          normalized(residual, layer.post_attention_norm, layer.post_attention_norm_bias);
       add_branch(residual, [&](torch::Tensor& sum) {
         nn::add_mlp(sum, input, std::get<nn::MlpWeights>(layer.mlp));
       });
@@ -149,14 +149,16 @@ bool Decoder::can_record_steps() const {
 }
 
 void Decoder::attend(const models::GroupedQueryAttention& attention, size_t layer,
-                     const torch::Tensor& input, const DecoderStep& step, torch::Tensor& residual) {
+                     const DecoderStep& step, torch::Tensor& residual) {
+  const models::LayerWeights& weights = weights_.layers[layer];
+  const bool by_the_way = config_.norm == models::NormKind::kRms;
   const nn::AttentionShape shape =
       shape_of(std::get<models::GroupedQueryConfig>(config_.attention));
-  const torch::Tensor qkv =
-      nn::rotated_qkv(input,
-                      {attention.qkv, attention.qkv_bias, attention.query_norm, attention.key_norm,
-                       config_.rms_norm_epsilon},
-                      shape, rope_, step.positions, step.max_position);
+  const torch::Tensor qkv = nn::rotated_qkv(
+      by_the_way ? residual : normalized(residual, weights.input_norm, weights.input_norm_bias),
+      {attention.qkv, attention.qkv_bias, attention.query_norm, attention.key_norm,
+       config_.rms_norm_epsilon, by_the_way ? weights.input_norm : torch::Tensor()},
+      shape, rope_, step.positions, step.max_position);
   const nn::LayerAttention here{
       .window = window_of(std::get<models::GroupedQueryConfig>(config_.attention), layer),
       .sinks = attention.sinks};
@@ -170,11 +172,12 @@ void Decoder::attend(const models::GroupedQueryAttention& attention, size_t laye
 }
 
 void Decoder::attend(const models::LatentAttention& attention, size_t layer,
-                     const torch::Tensor& input, const DecoderStep& step, torch::Tensor& residual) {
+                     const DecoderStep& step, torch::Tensor& residual) {
+  const models::LayerWeights& weights = weights_.layers[layer];
   const auto& config = std::get<models::LatentConfig>(config_.attention);
   const nn::LatentShape shape = shape_of(config);
   const nn::LatentRows rows =
-      nn::rotated_latents(input,
+      nn::rotated_latents(normalized(residual, weights.input_norm, weights.input_norm_bias),
                           {attention.query_down, attention.query_norm, attention.query,
                            attention.latent, attention.latent_norm, config.norm_epsilon},
                           shape, rope_, step.positions, step.max_position);
@@ -186,23 +189,36 @@ void Decoder::attend(const models::LatentAttention& attention, size_t layer,
   add_branch(residual, [&](torch::Tensor& sum) { nn::add_linear(sum, mixed, attention.output); });
 }
 
-void Decoder::run_moe(const models::MoeWeights& moe, int moe_layer, const torch::Tensor& input,
-                      torch::Tensor& residual, EngineObserver& observer) {
+nn::RoutedRows Decoder::routed(const models::LayerWeights& layer, const models::MoeWeights& moe,
+                               const torch::Tensor& residual) const {
+  if (config_.norm == models::NormKind::kRms) {
+    return nn::route_normalized({residual, layer.post_attention_norm, config_.rms_norm_epsilon},
+                                moe.router, config_.router, moe.router_biases, config_.top_k,
+                                route_counters_);
+  }
+  const torch::Tensor input =
+      normalized(residual, layer.post_attention_norm, layer.post_attention_norm_bias);
   const torch::Tensor logits = nn::router_logits(input, moe.router);
-  experts_->see_router_input(moe_layer, input);
-  const nn::Routing routing = nn::route(logits, config_.router, moe.router_biases, config_.top_k);
+  return {input, logits, nn::route(logits, config_.router, moe.router_biases, config_.top_k)};
+}
+
+void Decoder::run_moe(const models::LayerWeights& layer, const models::MoeWeights& moe,
+                      int moe_layer, torch::Tensor& residual, EngineObserver& observer) {
+  const nn::RoutedRows rows = routed(layer, moe, residual);
+  experts_->see_router_input(moe_layer, rows.input);
   observer.on_router({.moe_layer = moe_layer,
-                      .router_input = input,
-                      .logits = logits,
-                      .experts = routing.experts,
-                      .gate_weights = routing.gate_weights});
+                      .router_input = rows.input,
+                      .logits = rows.logits,
+                      .experts = rows.routing.experts,
+                      .gate_weights = rows.routing.gate_weights});
   if (!moe.experts.gate_up.defined()) return;
-  add_branch(residual,
-             [&](torch::Tensor& sum) { add_experts(sum, moe, moe_layer, input, routing); });
+  add_branch(residual, [&](torch::Tensor& sum) { add_experts(sum, moe, moe_layer, rows); });
 }
 
 void Decoder::add_experts(torch::Tensor& residual, const models::MoeWeights& moe, int moe_layer,
-                          const torch::Tensor& input, const nn::Routing& routing) {
+                          const nn::RoutedRows& routed) {
+  const torch::Tensor& input = routed.input;
+  const nn::Routing& routing = routed.routing;
   const nn::ExpertWeights shape = experts_->shape_of(moe_layer);
   const ExpertRequest request{
       .moe_layer = moe_layer,
@@ -219,9 +235,10 @@ void Decoder::add_experts(torch::Tensor& residual, const models::MoeWeights& moe
       return all.narrow(0, view.first_token, view.num_tokens);
     };
     torch::Tensor sum = rows(residual);
-    nn::add_experts_and_shared(sum, rows(input),
-                               {rows(routing.experts), rows(routing.gate_weights)}, view.experts,
-                               moe.shared, moe.shared_gate);
+    nn::add_experts_and_shared(
+        sum, rows(input), {rows(routing.experts), rows(routing.gate_weights)}, view.experts,
+        moe.shared, moe.shared_gate,
+        view.num_tokens == input.size(0) ? routed.before : nn::RowsBeforeNorm{});
   });
   if (!outputs) return;
   outputs->add_to(residual);

@@ -15,6 +15,7 @@
 #include "models/weights/decoder_weights.h"
 #include "nn/attention.h"
 #include "nn/rope.h"
+#include "nn/routed_rows.h"
 
 namespace foregate::engine {
 
@@ -52,17 +53,19 @@ class Decoder {
 
  private:
   /// Adds a layer's attention to the residual stream.
-  void attend(const models::GroupedQueryAttention& attention, size_t layer,
-              const torch::Tensor& input,  // [T, H], normalised
-              const DecoderStep& step, torch::Tensor& residual);
-  void attend(const models::LatentAttention& attention, size_t layer, const torch::Tensor& input,
-              const DecoderStep& step, torch::Tensor& residual);
+  void attend(const models::GroupedQueryAttention& attention, size_t layer, const DecoderStep& step,
+              torch::Tensor& residual);
+  void attend(const models::LatentAttention& attention, size_t layer, const DecoderStep& step,
+              torch::Tensor& residual);
   /// Routes one MoE layer and, if its experts are there, adds their output to the residual stream.
-  void run_moe(const models::MoeWeights& moe, int moe_layer, const torch::Tensor& input,
+  void run_moe(const models::LayerWeights& layer, const models::MoeWeights& moe, int moe_layer,
                torch::Tensor& residual, EngineObserver& observer);
   /// Adds the routed experts' output, and the shared one's.
   void add_experts(torch::Tensor& residual, const models::MoeWeights& moe, int moe_layer,
-                   const torch::Tensor& input, const nn::Routing& routing);
+                   const nn::RoutedRows& routed);
+  /// The rows of a MoE layer, normalised, and where they go.
+  nn::RoutedRows routed(const models::LayerWeights& layer, const models::MoeWeights& moe,
+                        const torch::Tensor& residual) const;
   /// The config's kind of norm.
   torch::Tensor normalized(const torch::Tensor& x,       // [T, H]
                            const torch::Tensor& weight,  // [H]
@@ -78,6 +81,7 @@ class Decoder {
   models::DecoderWeights weights_;
   nn::Rope rope_;
   std::unique_ptr<ExpertStore> experts_;
+  torch::Tensor route_counters_;  ///< on a GPU
 };
 
 }  // namespace foregate::engine

@@ -1,4 +1,5 @@
 #include "kernels/activation.h"
+#include "kernels/silu.cuh"
 #include "kernels/vector.cuh"
 
 namespace foregate::kernels {
@@ -7,11 +8,6 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kRowsPerBlock = kThreads / 32;
 
-__device__ float silu(float x) {
-  return __fdividef(x, 1.0F + __expf(-x));
-}
-
-// Where exp(-x) overflows, __fdividef of huge divisors gives 0, which is silu's limit.
 // Rows go down the grid's x, pieces of a row along its y.
 template <typename T, int kSize>
 __global__ void __launch_bounds__(kThreads)

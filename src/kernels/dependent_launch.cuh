@@ -3,6 +3,7 @@
 #include <cuda_runtime.h>
 
 #include <utility>
+#include <vector>
 
 namespace foregate::kernels {
 
@@ -26,13 +27,38 @@ __device__ inline void let_next_begin() {
 #endif
 }
 
-/// Whether the current device's kernels can begin early.
-inline bool can_begin_early() {
-  int device = 0;
-  int major = 0;
-  return cudaGetDevice(&device) == cudaSuccess &&
-         cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
-         major >= 9;
+/// What launches ask a device for.
+struct LaunchDevice {
+  int processors = 1;
+  size_t shared_bytes = 48 << 10;  ///< that a block may have
+  bool begins_early = false;       ///< whether a kernel can begin before the one before it is done
+};
+
+/// Of the current device.
+inline LaunchDevice launch_device() {
+  static const std::vector<LaunchDevice> all = [] {
+    int count = 0;
+    if (cudaGetDeviceCount(&count) != cudaSuccess) count = 0;
+    std::vector<LaunchDevice> devices(static_cast<size_t>(count));
+    for (int i = 0; i < count; ++i) {
+      int major = 0;
+      int shared = 0;
+      LaunchDevice& device = devices[static_cast<size_t>(i)];
+      if (cudaDeviceGetAttribute(&device.processors, cudaDevAttrMultiProcessorCount, i) ==
+              cudaSuccess &&
+          cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, i) ==
+              cudaSuccess &&
+          cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, i) == cudaSuccess) {
+        device.shared_bytes = static_cast<size_t>(shared);
+        device.begins_early = major >= 9;
+      }
+    }
+    return devices;
+  }();
+  int current = 0;
+  const bool known =
+      cudaGetDevice(&current) == cudaSuccess && static_cast<size_t>(current) < all.size();
+  return known ? all[static_cast<size_t>(current)] : LaunchDevice{};
 }
 
 struct LaunchShape {
@@ -54,7 +80,7 @@ cudaError_t launch_early(void (*kernel)(Parameters...), const LaunchShape& shape
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = stream;
   config.attrs = &attribute;
-  config.numAttrs = can_begin_early() ? 1 : 0;
+  config.numAttrs = launch_device().begins_early ? 1 : 0;
   return cudaLaunchKernelEx(&config, kernel, Parameters(std::forward<Arguments>(arguments))...);
 }
 

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "kernels/dependent_launch.cuh"
+#include "kernels/divisor.cuh"
 #include "kernels/vector.cuh"
 #include "kernels/workspace.h"
 
@@ -11,15 +12,16 @@ namespace foregate::kernels {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kAtOnce = 4;        // keys that a lane has on the way
+constexpr int kAtOnce = 4;        // keys that a lane meets at once
+constexpr int kStages = 2;        // of so many, on the way
 constexpr int kLeastTokens = 64;  // of a part
 constexpr int kMostParts = 32;
-constexpr int64_t kBlocksWanted = 264;  // two on each of 132 multiprocessors
-constexpr float kNothing = -1e30F;      // below every score; differences stay numbers
+constexpr int64_t kMostBlocks = 264;  // two on each of 132 multiprocessors: one wave
+constexpr float kNothing = -1e30F;    // below every score; differences stay numbers
 
 int64_t parts_of(const PagedAttention& problem) {
   const int64_t blocks = std::max<int64_t>(1, problem.queries * problem.kv_heads);
-  return std::clamp<int64_t>((kBlocksWanted + blocks - 1) / blocks, 1, kMostParts);
+  return std::clamp<int64_t>(kMostBlocks / blocks, 1, kMostParts);
 }
 
 // What a part found for a head: its sums are of exp(score - largest).
@@ -36,23 +38,60 @@ struct Workspace {
 /// Rows of one key-value head of one sequence.
 template <typename T>
 struct HeadRows {
-  T* first;
+  T* keys;
+  T* values;
   const int32_t* pages;
-  int page_tokens;
+  const Divisor& page_tokens;
   int64_t row;  // elements from one token's row to the next
-  __device__ T* of(int token) const {
-    const int64_t page = pages[token / page_tokens];
-    return first + (page * page_tokens + token % page_tokens) * row;
+
+  /// Elements before a token's row.
+  __device__ int64_t place(int token) const {
+    const int page = page_tokens.divide(token);
+    const int64_t first = int64_t{pages[page]} * page_tokens.value;
+    return (first + token - page * page_tokens.value) * row;
   }
 };
 
+__device__ void copy_early(void* to, const void* from, bool here) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
+                   static_cast<uint32_t>(__cvta_generic_to_shared(to))),
+               "l"(from), "r"(here ? 16 : 0)
+               : "memory");
+}
+
+template <typename T, int kDim>
+struct PagedShape {
+  static constexpr int kElements = kWideSize<T>;
+  static constexpr int kLanes = kDim / kElements;    // that share a key
+  static constexpr int kGroups = kThreads / kLanes;  // keys that a block meets at once
+};
+
+/// Of a block. A thread takes from its own slots what it has fetched itself.
 template <typename T, int kDim, int kQueries>
-__global__ void __launch_bounds__(kThreads)
-    paged_kernel(const PagedAttention problem, const Workspace space, int parts) {
-  constexpr int kElements = kWideSize<T>;
-  constexpr int kLanes = kDim / kElements;    // that share a key
-  constexpr int kGroups = kThreads / kLanes;  // keys that a block meets at once
+union PagedScratch {
+  struct Slot {
+    uint4 key[kThreads];
+    uint4 value[kThreads];
+  };
+  struct Sums {
+    Found found[PagedShape<T, kDim>::kGroups][kQueries];
+    float mixed[PagedShape<T, kDim>::kGroups][kQueries][kDim];
+  };
+  Slot slots[kStages][kAtOnce];
+  Sums sums;
+};
+
+template <typename T, int kDim, int kQueries>
+__global__ void __launch_bounds__(kThreads, kQueries < 4 ? 2 : 1)
+    paged_kernel(const __grid_constant__ PagedAttention problem,
+                 const __grid_constant__ Workspace space, int parts,
+                 const __grid_constant__ Divisor page_tokens) {
+  constexpr int kElements = PagedShape<T, kDim>::kElements;
+  constexpr int kLanes = PagedShape<T, kDim>::kLanes;
+  constexpr int kGroups = PagedShape<T, kDim>::kGroups;
   using Wide = Vector<T, kElements>;
+  extern __shared__ __align__(16) unsigned char memory[];
+  auto& scratch = *reinterpret_cast<PagedScratch<T, kDim, kQueries>*>(memory);
   const int query = static_cast<int>(blockIdx.z);
   const int group_size = static_cast<int>(problem.heads / problem.kv_heads);
   const int chunks = (group_size + kQueries - 1) / kQueries;
@@ -60,8 +99,10 @@ __global__ void __launch_bounds__(kThreads)
   const int first_query = static_cast<int>(blockIdx.y) % chunks * kQueries;
   const int queries = min(kQueries, group_size - first_query);
   const int first_head = kv_head * group_size + first_query;
-  wait_for_previous();
-  let_next_begin();
+  if (!problem.is_settled) {
+    wait_for_previous();
+    let_next_begin();
+  }
   const bool own = problem.rows == nullptr;
   const int row = own ? query : problem.rows[query];
   const int sequence = own ? query : problem.sequences[query];
@@ -79,18 +120,38 @@ __global__ void __launch_bounds__(kThreads)
   const int group = static_cast<int>(threadIdx.x) / kLanes;
   const int64_t qkv_size = (problem.heads + 2 * problem.kv_heads) * kDim;
   const T* const qkv = static_cast<const T*>(problem.qkv) + row * qkv_size;
-  const T* const own_key = qkv + (problem.heads + kv_head) * kDim;
+  const T* const own_key = qkv + (problem.heads + kv_head) * kDim + lane * kElements;
   const T* const own_value = own_key + problem.kv_heads * kDim;
-  const int32_t* const pages = problem.pages + sequence * problem.most_pages;
-  const HeadRows<T> keys{static_cast<T*>(problem.keys) + int64_t{kv_head} * kDim, pages,
-                         static_cast<int>(problem.page_tokens), problem.kv_heads * kDim};
-  const HeadRows<T> values{static_cast<T*>(problem.values) + int64_t{kv_head} * kDim, pages,
-                           static_cast<int>(problem.page_tokens), problem.kv_heads * kDim};
+  const int64_t in_row = int64_t{kv_head} * kDim + lane * kElements;
+  const HeadRows<T> cached{
+      static_cast<T*>(problem.keys) + in_row, static_cast<T*>(problem.values) + in_row,
+      problem.pages + sequence * problem.most_pages, page_tokens, problem.kv_heads * kDim};
+  // The last token of all, whose key and value are not in their place yet.
+  const auto is_own = [&](int token) { return own && token == length - 1; };
+  const auto fetch = [&](int first, int stage) {
+#pragma unroll
+    for (int u = 0; u < kAtOnce; ++u) {
+      const int token = first + u * kGroups + group;
+      const bool here = token < part_end && !is_own(token);
+      const int64_t place = here ? cached.place(token) : 0;
+      auto& slot = scratch.slots[stage][u];
+      copy_early(&slot.key[threadIdx.x], cached.keys + place, here);
+      copy_early(&slot.value[threadIdx.x], cached.values + place, here);
+    }
+    asm volatile("cp.async.commit_group;" ::: "memory");
+  };
+#pragma unroll
+  for (int stage = 0; stage < kStages; ++stage) {
+    fetch(part_begin + stage * kGroups * kAtOnce, stage);
+  }
+  if (problem.is_settled) {
+    wait_for_previous();
+    let_next_begin();
+  }
   if (own && first_query == 0 && part == active - 1 && group == 0) {
-    *reinterpret_cast<Wide*>(keys.of(length - 1) + lane * kElements) =
-        *reinterpret_cast<const Wide*>(own_key + lane * kElements);
-    *reinterpret_cast<Wide*>(values.of(length - 1) + lane * kElements) =
-        *reinterpret_cast<const Wide*>(own_value + lane * kElements);
+    const int64_t place = cached.place(length - 1);
+    *reinterpret_cast<Wide*>(cached.keys + place) = *reinterpret_cast<const Wide*>(own_key);
+    *reinterpret_cast<Wide*>(cached.values + place) = *reinterpret_cast<const Wide*>(own_value);
   }
 
   float q[kQueries][kElements];
@@ -105,21 +166,23 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int e = 0; e < kElements; ++e) q[i][e] = problem.scale * to_float(wide.values[e]);
   }
+  int stage = 0;
   for (int first = part_begin; first < part_end; first += kGroups * kAtOnce) {
     Wide key[kAtOnce];
     Wide value[kAtOnce];
+    asm volatile("cp.async.wait_group %0;" ::"n"(kStages - 1) : "memory");
 #pragma unroll
     for (int u = 0; u < kAtOnce; ++u) {
-      const int token = first + u * kGroups + group;
-      key[u] = {};
-      value[u] = {};
-      if (token >= part_end) continue;
-      const bool new_one = own && token == length - 1;
-      const T* const key_row = new_one ? own_key : keys.of(token);
-      const T* const value_row = new_one ? own_value : values.of(token);
-      key[u] = *reinterpret_cast<const Wide*>(key_row + lane * kElements);
-      value[u] = *reinterpret_cast<const Wide*>(value_row + lane * kElements);
+      const auto& slot = scratch.slots[stage][u];
+      key[u] = *reinterpret_cast<const Wide*>(&slot.key[threadIdx.x]);
+      value[u] = *reinterpret_cast<const Wide*>(&slot.value[threadIdx.x]);
+      if (is_own(first + u * kGroups + group)) {
+        key[u] = *reinterpret_cast<const Wide*>(own_key);
+        value[u] = *reinterpret_cast<const Wide*>(own_value);
+      }
     }
+    fetch(first + kStages * kGroups * kAtOnce, stage);
+    stage = (stage + 1) % kStages;
 #pragma unroll
     for (int i = 0; i < kQueries; ++i) {
       float score[kAtOnce];
@@ -152,8 +215,10 @@ __global__ void __launch_bounds__(kThreads)
   }
 
   // What the groups of lanes found, put together.
-  __shared__ Found found[kGroups][kQueries];
-  __shared__ float sums[kGroups][kQueries][kDim];
+  asm volatile("cp.async.wait_group 0;" ::: "memory");
+  __syncthreads();
+  auto& found = scratch.sums.found;
+  auto& sums = scratch.sums.mixed;
 #pragma unroll
   for (int i = 0; i < kQueries; ++i) {
     if (lane == 0) found[group][i] = {largest[i], sum[i]};
@@ -243,8 +308,13 @@ cudaError_t launch(const PagedAttention& problem, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(parts),
                   static_cast<unsigned>(problem.kv_heads * ((group + kQueries - 1) / kQueries)),
                   static_cast<unsigned>(problem.queries));
-  return launch_early(paged_kernel<T, kDim, kQueries>, {grid, kThreads}, stream, problem,
-                      lay_out(memory, problem), static_cast<int>(parts));
+  const auto kernel = paged_kernel<T, kDim, kQueries>;
+  constexpr int kBytes = static_cast<int>(sizeof(PagedScratch<T, kDim, kQueries>));
+  const cudaError_t error =
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  if (error != cudaSuccess) return error;
+  return launch_early(kernel, {grid, kThreads, kBytes}, stream, problem, lay_out(memory, problem),
+                      static_cast<int>(parts), Divisor(problem.page_tokens));
 }
 
 template <typename T, int kDim>

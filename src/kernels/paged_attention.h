@@ -31,6 +31,9 @@ struct PagedAttention {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
+  /// Whether pages, lengths and the tokens before these were written before the kernel in front of
+  /// this one began its work: they are then fetched at once.
+  bool is_settled = false;
   int64_t window = 0;  ///< tokens that one sees, itself among them; 0: all before it
   float scale = 1;     ///< of scores
 };

@@ -1,7 +1,7 @@
 #include "kernels/rope.h"
 
 #include "kernels/dependent_launch.cuh"
-#include "kernels/vector.cuh"
+#include "kernels/rope.cuh"
 
 namespace foregate::kernels {
 namespace {
@@ -31,10 +31,7 @@ __global__ void __launch_bounds__(kThreads)
     const Pack s = *reinterpret_cast<const Pack*>(sin + angles + first);
 #pragma unroll
     for (int i = 0; i < kSize; ++i) {
-      const float x = to_float(low.values[i]);
-      const float y = to_float(high.values[i]);
-      low.values[i] = from_float<T>(x * to_float(c.values[i]) - y * to_float(s.values[i]));
-      high.values[i] = from_float<T>(y * to_float(c.values[i]) + x * to_float(s.values[i]));
+      rotate(low.values[i], high.values[i], c.values[i], s.values[i]);
     }
     *low_place = low;
     *high_place = high;

@@ -182,7 +182,7 @@ void add_experts(torch::Tensor& residual, const torch::Tensor& x, const Routing&
               "experts: their matrices are not listed as int32");
   if (x.size(0) == 0) return;
   if (has_thin_experts_cuda(x, weights, {}) && residual.is_contiguous()) {
-    add_thin_experts_cuda(residual, x, routing, weights, {}, {});
+    add_thin_experts_cuda(residual, x, routing, weights, {}, {}, {});
     return;
   }
   const std::unique_ptr<ExpertOutputs> outputs =
@@ -193,9 +193,9 @@ void add_experts(torch::Tensor& residual, const torch::Tensor& x, const Routing&
 
 void add_experts_and_shared(torch::Tensor& residual, const torch::Tensor& x, const Routing& routing,
                             const ExpertWeights& weights, const MlpWeights& shared,
-                            const torch::Tensor& shared_gate) {
+                            const torch::Tensor& shared_gate, const RowsBeforeNorm& before) {
   if (has_thin_experts_cuda(x, weights, shared) && residual.is_contiguous()) {
-    add_thin_experts_cuda(residual, x, routing, weights, shared, shared_gate);
+    add_thin_experts_cuda(residual, x, routing, weights, shared, shared_gate, before);
     return;
   }
   add_experts(residual, x, routing, weights);

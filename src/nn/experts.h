@@ -6,6 +6,7 @@
 
 #include "nn/gated_activation.h"
 #include "nn/mlp.h"
+#include "nn/rms_norm.h"
 #include "nn/router.h"
 #include "tensor/weight/weight.h"
 
@@ -36,13 +37,15 @@ void add_experts(torch::Tensor& residual,  // [T, H] compute dtype
                  const ExpertWeights& weights);
 
 /// The same, then the expert that all tokens share, if there is one: on a GPU, of few tokens, at
-/// once.
+/// once. `before`: what x was made from by the launch that routed the tokens (RoutedRows::before);
+/// the shared expert then need not wait for that.
 void add_experts_and_shared(torch::Tensor& residual,  // [T, H] compute dtype
                             const torch::Tensor& x,   // [T, H] compute dtype
                             const Routing& routing,   // of the same T tokens
                             const ExpertWeights& weights,
-                            const MlpWeights& shared,           // undefined without
-                            const torch::Tensor& shared_gate);  // [1, H], or undefined
+                            const MlpWeights& shared,          // undefined without
+                            const torch::Tensor& shared_gate,  // [1, H], or undefined
+                            const RowsBeforeNorm& before = {});
 
 /// Outputs of a layer's experts for some tokens, where the experts are not all at hand at once: the
 /// same bits as add_experts() gives, unless the tokens are so few that it does all in one.

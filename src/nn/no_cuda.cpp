@@ -63,6 +63,16 @@ Routing route_cuda(const torch::Tensor& /*logits*/, int64_t /*k*/, bool /*norm_t
   not_in_this_build("route_cuda");
 }
 
+bool has_route_few_cuda(const RowsBeforeNorm& /*rows*/, const torch::Tensor& /*weight*/,
+                        int64_t /*k*/) {
+  return false;
+}
+
+RoutedRows route_few_cuda(const RowsBeforeNorm& /*rows*/, const torch::Tensor& /*weight*/,
+                          int64_t /*k*/, bool /*norm_topk*/, const torch::Tensor& /*counters*/) {
+  not_in_this_build("route_few_cuda");
+}
+
 torch::Tensor dequantize_cuda(const tensor::Weight& /*weight*/, torch::ScalarType /*dtype*/) {
   not_in_this_build("dequantize_cuda");
 }
@@ -144,6 +154,14 @@ bool has_thin_linear_cuda(const torch::Tensor& /*x*/, const tensor::Weight& /*we
   return false;
 }
 
+bool normalizes_in_thin_linear_cuda(const torch::Tensor& /*x*/, const tensor::Weight& /*weight*/) {
+  return false;
+}
+
+torch::Tensor thin_rotated_linear_cuda(const RotatedThinLinear& /*linear*/) {
+  not_in_this_build("thin_rotated_linear_cuda");
+}
+
 torch::Tensor thin_linear_cuda(const torch::Tensor& /*x*/, const tensor::Weight& /*weight*/,
                                const torch::Tensor& /*bias*/, torch::ScalarType /*dtype*/) {
   not_in_this_build("thin_linear_cuda");
@@ -166,7 +184,8 @@ bool has_thin_experts_cuda(const torch::Tensor& /*x*/, const ExpertWeights& /*ex
 
 void add_thin_experts_cuda(torch::Tensor& /*residual*/, const torch::Tensor& /*x*/,
                            const Routing& /*routing*/, const ExpertWeights& /*experts*/,
-                           const MlpWeights& /*shared*/, const torch::Tensor& /*shared_gate*/) {
+                           const MlpWeights& /*shared*/, const torch::Tensor& /*shared_gate*/,
+                           const RowsBeforeNorm& /*before*/) {
   not_in_this_build("add_thin_experts_cuda");
 }
 

@@ -31,10 +31,12 @@ struct PagedKv {
 /// Where the sequences of a step keep their tokens. Row s of `pages` lists the pages of sequence s
 /// in order: token i of it lies in page pages[s, i / P] at place i % P.
 struct SequencePages {
-  std::vector<int64_t> lengths;       ///< [sequences] tokens of each, those of this step included
-  torch::Tensor pages;                ///< [sequences, N] int32; behind a sequence's last page: any
-  torch::Tensor slots;                ///< [T] int64: page * P + place of each token of this step
-  torch::Tensor lengths_on_device{};  ///< [sequences] int32; undefined: they are copied if needed
+  std::vector<int64_t> lengths;  ///< [sequences] tokens of each, those of this step included
+  torch::Tensor pages;           ///< [sequences, N] int32; behind a sequence's last page: any
+  torch::Tensor slots;           ///< [T] int64: page * P + place of each token of this step
+  /// [sequences] int32; undefined: they are copied if needed. Defined: they and the pages were
+  /// there before the layer began.
+  torch::Tensor lengths_on_device{};
   /// [sequences * heads] int32 zeros, and zeros again after each layer; undefined: made if needed.
   torch::Tensor arrived{};
 };

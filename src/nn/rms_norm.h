@@ -10,4 +10,11 @@ torch::Tensor rms_norm(const torch::Tensor& x,       // [T, H] compute dtype
                        const torch::Tensor& weight,  // [H] compute dtype
                        double epsilon);              // -> [T, H] compute dtype
 
+/// Rows in front of a norm, for those who normalise them by the way.
+struct RowsBeforeNorm {
+  torch::Tensor rows{};    ///< [T, H] compute dtype
+  torch::Tensor weight{};  ///< [H]; undefined: the rows are taken as they are
+  double epsilon = 0;
+};
+
 }  // namespace foregate::nn

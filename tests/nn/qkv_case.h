@@ -15,6 +15,7 @@ struct QkvCase {
   torch::Tensor bias;
   torch::Tensor query_norm;
   torch::Tensor key_norm;
+  torch::Tensor input_norm{};
 
   /// In the dtype and on the device of x.
   torch::Tensor run(const torch::Tensor& x, const torch::Tensor& positions) const {
@@ -23,9 +24,10 @@ struct QkvCase {
     };
     nn::Rope rope(nn::plain_rotary(shape.head_dim, 1e4), x.device(), x.scalar_type());
     const int64_t last = positions.numel() == 0 ? 0 : positions.max().item<int64_t>();
-    return nn::rotated_qkv(
-        x, {moved(projection), moved(bias), moved(query_norm), moved(key_norm), 1e-6}, shape, rope,
-        positions.to(x.device()), last);
+    return nn::rotated_qkv(x,
+                           {moved(projection), moved(bias), moved(query_norm), moved(key_norm),
+                            1e-6, moved(input_norm)},
+                           shape, rope, positions.to(x.device()), last);
   }
 };
 

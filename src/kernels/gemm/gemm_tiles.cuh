@@ -6,6 +6,7 @@
 
 #include "kernels/gemm/grouped_gemm.h"
 #include "kernels/gemm/quad.cuh"
+#include "kernels/silu.cuh"
 
 // What the grouped products of both generations share: which block computes what, and how sums
 // leave the registers.
@@ -125,11 +126,6 @@ class TileWalk {
   int first_tile_ = 0;
 };
 
-// Where exp(-x) overflows, __fdividef of huge divisors gives 0, which is silu's limit.
-__device__ inline float silu_times(float gate, float up) {
-  return __fdividef(gate, 1.0F + __expf(-gate)) * up;
-}
-
 /// Writes columns of one output row that a quad of lanes holds. All lanes of a warp call it.
 class RowWriter {
  public:
@@ -169,8 +165,7 @@ __device__ void store_row(const GemmArguments& arguments, int row, int end, int 
       for (int j = 0; j < 4; ++j) {
         const float2 gate = sum(0, first + j);
         const float2 up = sum(1, first + j);
-        v[j] =
-            pack<__nv_bfloat16>(silu_times(gate.x, up.x) * scale, silu_times(gate.y, up.y) * scale);
+        v[j] = pack<__nv_bfloat16>(silu(gate.x) * up.x * scale, silu(gate.y) * up.y * scale);
       }
       writer.write(v, first_column_a + first * 8);
     } else {

@@ -1,6 +1,5 @@
 #include <cuda_pipeline.h>
 
-#include "kernels/dependent_launch.cuh"
 #include "kernels/routing/routing.h"
 #include "kernels/vector.cuh"
 
@@ -150,84 +149,15 @@ __global__ void __launch_bounds__(256)
   if (holds && threadIdx.x % kLanes == 0) logits[logit] = sum;
 }
 
-// Few tokens: many blocks that copy few experts each, before the tokens are there. Half a warp a
-// logit.
-constexpr int kFewTokens = 32;
-constexpr int kFewExperts = 4;
-constexpr int kFewHidden = 8192 / kFewExperts;  // copied at once: 32 KB
-
-template <typename T>
-__global__ void __launch_bounds__(kThreads)
-    few_kernel(const T* __restrict__ x, const float* __restrict__ weight,
-               float* __restrict__ logits, int64_t tokens, int experts, int hidden,
-               bool x_is_there) {
-  __shared__ __align__(16) float rows[kFewExperts][kFewHidden];
-  constexpr int kHalfWarps = kThreads / kLanes;
-  constexpr int kMost = kFewTokens * kFewExperts / kHalfWarps;  // logits of half a warp
-  const int first_expert = static_cast<int>(blockIdx.x) * kFewExperts;
-  const int present = min(kFewExperts, experts - first_expert);
-  const int lane = static_cast<int>(threadIdx.x) % kLanes;
-  const int half_warp = static_cast<int>(threadIdx.x) / kLanes;
-  const int count = static_cast<int>(tokens) * kFewExperts;
-  float sum[kMost] = {};
-  for (int begin = 0; begin < hidden; begin += kFewHidden) {
-    const int size = min(kFewHidden, hidden - begin);
-    if (begin > 0) __syncthreads();
-    for (int i = static_cast<int>(threadIdx.x); i < present * (size / 4); i += kThreads) {
-      const int row = i / (size / 4);
-      const int column = i % (size / 4) * 4;
-      __pipeline_memcpy_async(&rows[row][column],
-                              weight + int64_t{first_expert + row} * hidden + begin + column, 16);
-    }
-    __pipeline_commit();
-    if (begin == 0 && !x_is_there) {
-      wait_for_previous();
-      let_next_begin();
-    }
-    __pipeline_wait_prior(0);
-    __syncthreads();
-#pragma unroll
-    for (int i = 0; i < kMost; ++i) {
-      const int logit = half_warp + i * kHalfWarps;
-      if (logit >= count) break;
-      const T* const row = x + int64_t{logit / kFewExperts} * hidden + begin;
-      const float* const weights = rows[logit % kFewExperts];
-#pragma unroll 16
-      for (int h = lane; h < size; h += kLanes) sum[i] = fmaf(to_float(row[h]), weights[h], sum[i]);
-    }
-  }
-  if (x_is_there) {
-    wait_for_previous();
-    let_next_begin();
-  }
-#pragma unroll
-  for (int i = 0; i < kMost; ++i) {
-    float total = sum[i];
-    for (int width = kLanes / 2; width > 0; width /= 2) {
-      total += __shfl_xor_sync(0xffffffffU, total, width);
-    }
-    const int logit = half_warp + i * kHalfWarps;
-    const int expert = logit % kFewExperts;
-    if (lane == 0 && logit < count && expert < present) {
-      logits[int64_t{logit / kFewExperts} * experts + first_expert + expert] = total;
-    }
-  }
-}
-
 template <typename T>
 cudaError_t launch(const void* x, const float* weight, float* logits, int64_t tokens,
-                   int64_t experts, int64_t hidden, cudaStream_t stream, bool x_is_there) {
+                   int64_t experts, int64_t hidden, cudaStream_t stream) {
   const auto* rows = static_cast<const T*>(x);
   if (hidden % kChunk<T> != 0 || !is_wide<T>(x, hidden) || !is_wide<float>(weight, hidden)) {
     const auto blocks = static_cast<unsigned>((tokens * experts * kLanes + 255) / 256);
     plain_kernel<<<blocks, 256, 0, stream>>>(rows, weight, logits, tokens,
                                              static_cast<int>(experts), static_cast<int>(hidden));
     return cudaGetLastError();
-  }
-  if (tokens <= kFewTokens) {
-    const auto blocks = static_cast<unsigned>((experts + kFewExperts - 1) / kFewExperts);
-    return launch_early(few_kernel<T>, {blocks, kThreads}, stream, rows, weight, logits, tokens,
-                        static_cast<int>(experts), static_cast<int>(hidden), x_is_there);
   }
   constexpr int kBytes = 2 * static_cast<int>(sizeof(Stage<T>));
   const cudaError_t error =
@@ -243,12 +173,18 @@ cudaError_t launch(const void* x, const float* weight, float* logits, int64_t to
 }  // namespace
 
 cudaError_t router_logits(const void* x, const float* weight, float* logits, int64_t tokens,
-                          int64_t experts, int64_t hidden, DType dtype, cudaStream_t stream,
-                          bool x_is_there) {
+                          int64_t experts, int64_t hidden, DType dtype, cudaStream_t stream) {
   if (tokens == 0) return cudaSuccess;
+  const Route few{.x = x,
+                  .weight = weight,
+                  .logits = logits,
+                  .tokens = tokens,
+                  .experts = experts,
+                  .hidden = hidden};
+  if (can_route_few(few, dtype)) return route_few(few, dtype, stream);
   return with_type(dtype, [&](auto* type) {
     return launch<std::remove_pointer_t<decltype(type)>>(x, weight, logits, tokens, experts, hidden,
-                                                         stream, x_is_there);
+                                                         stream);
   });
 }
 

@@ -9,13 +9,12 @@
 namespace foregate::kernels {
 
 /// x * weight^T in float32, each logit summed in the one order that nn/router.h fixes: the same
-/// bits as on the CPU, whatever the batch. `x_is_there`: the kernel in front does not write x, and
-/// this one runs beside it.
+/// bits as on the CPU, whatever the batch.
 cudaError_t router_logits(const void* x,        // [tokens, hidden]
                           const float* weight,  // [experts, hidden]
                           float* logits,        // [tokens, experts]
                           int64_t tokens, int64_t experts, int64_t hidden, DType dtype,
-                          cudaStream_t stream, bool x_is_there = false);
+                          cudaStream_t stream);
 
 /// Each token's k experts by falling logit, ties by lowest index, NaN last; their softmax weights,
 /// divided by their sum if `norm_topk`.
@@ -24,6 +23,33 @@ cudaError_t softmax_topk(const float* logits,  // [tokens, experts]
                          float* gate_weights,  // [tokens, k]
                          int64_t tokens, int64_t experts, int64_t k, bool norm_topk,
                          cudaStream_t stream);
+
+inline constexpr int64_t kRouteTokens = 8;  ///< that count their blocks together
+inline constexpr int64_t kRouteGroups = 4;  ///< of so many tokens, at most
+
+inline constexpr int64_t kMostRouteNorm = 2048;  ///< elements of a row that it normalises
+
+/// Both of the above of few tokens in one launch, and the norm in front of them.
+struct Route {
+  const void* x = nullptr;  ///< [tokens, hidden]
+  /// [hidden]: x of a single token is normalised by it first, as rms_norm.h has it, and lies in
+  /// `normalized` afterwards. Null: x is as it is.
+  const void* norm_weight = nullptr;
+  void* normalized = nullptr;  ///< [tokens, hidden]
+  float epsilon = 0;
+  const float* weight = nullptr;  ///< [experts, hidden]
+  float* logits = nullptr;        ///< [tokens, experts]
+  int64_t* chosen = nullptr;      ///< [tokens, top_k]; null: logits only
+  float* gate_weights = nullptr;  ///< [tokens, top_k]
+  int32_t* arrived = nullptr;     ///< [kRouteGroups] zeros, which it leaves as zeros
+  int64_t tokens = 0;
+  int64_t experts = 0;
+  int64_t hidden = 0;
+  int64_t top_k = 0;
+  bool norm_topk = false;
+};
+bool can_route_few(const Route& route, DType dtype);
+cudaError_t route_few(const Route& route, DType dtype, cudaStream_t stream);
 
 inline constexpr int64_t kMaxSortedExperts = 256;
 

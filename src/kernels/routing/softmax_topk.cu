@@ -1,8 +1,6 @@
-#include <algorithm>
-
 #include "kernels/dependent_launch.cuh"
+#include "kernels/routing/choose_experts.cuh"
 #include "kernels/routing/routing.h"
-#include "kernels/vector.cuh"
 
 namespace foregate::kernels {
 namespace {
@@ -10,28 +8,6 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kTokensPerBlock = kThreads / 32;
 
-// A logit and its index as one number that rises with rank: NaN below -infinity, zeros of either
-// sign alike, and of equal logits the lower index higher.
-__device__ uint64_t rank_key(float logit, int expert) {
-  const uint32_t bits = __float_as_uint(logit == 0.0F ? 0.0F : logit);
-  const uint32_t ordered = (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
-  const uint32_t high = isnan(logit) ? 0U : ordered;
-  return uint64_t{high} << 32 | (0xffffffffU - static_cast<uint32_t>(expert));
-}
-
-__device__ int expert_of(uint64_t key) {
-  return static_cast<int>(0xffffffffU - static_cast<uint32_t>(key));
-}
-
-__device__ uint64_t warp_max(uint64_t value) {
-  for (int width = 16; width > 0; width /= 2) {
-    value = max(value, __shfl_xor_sync(0xffffffffU, value, width));
-  }
-  return value;
-}
-
-// A warp a token; a lane keeps the keys of kPerLane experts, or makes them again each round if
-// kPerLane is 0. Every round takes the highest key below the last one taken, so nothing is marked.
 template <int kPerLane>
 __global__ void __launch_bounds__(kThreads)
     softmax_topk_kernel(const float* __restrict__ logits, int64_t* __restrict__ chosen,
@@ -41,48 +17,8 @@ __global__ void __launch_bounds__(kThreads)
   let_next_begin();
   const int64_t token = int64_t{blockIdx.x} * kTokensPerBlock + threadIdx.x / 32;
   if (token >= tokens) return;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const float* row = logits + token * experts;
-  uint64_t keys[kPerLane == 0 ? 1 : kPerLane];
-  const auto for_each_key = [&](const auto& use) {
-    if constexpr (kPerLane == 0) {
-      for (int e = lane; e < experts; e += 32) use(rank_key(row[e], e));
-    } else {
-#pragma unroll
-      for (int i = 0; i < kPerLane; ++i) use(keys[i]);
-    }
-  };
-#pragma unroll
-  for (int i = 0; i < kPerLane; ++i) {
-    const int e = lane + i * 32;
-    keys[i] = e < experts ? rank_key(row[e], e) : 0;
-  }
-  uint64_t last = ~uint64_t{0};
-  float highest = 0;
-  float total = 0;
-  float chosen_total = 0;
-  for (int rank = 0; rank < k; ++rank) {
-    uint64_t best = 0;
-    for_each_key([&](uint64_t key) {
-      if (key < last) best = max(best, key);
-    });
-    last = warp_max(best);
-    const int expert = expert_of(last);
-    if (rank == 0) {
-      highest = row[expert];
-      for (int e = lane; e < experts; e += 32) total += expf(row[e] - highest);
-      total = warp_sum(total);
-    }
-    const float gate = expf(row[expert] - highest) / total;
-    chosen_total += gate;
-    if (lane == 0) {
-      chosen[token * k + rank] = expert;
-      gate_weights[token * k + rank] = gate;
-    }
-  }
-  if (!norm_topk) return;
-  __syncwarp();
-  for (int rank = lane; rank < k; rank += 32) gate_weights[token * k + rank] /= chosen_total;
+  choose_experts<kPerLane>(logits + token * experts, chosen + token * k, gate_weights + token * k,
+                           experts, k, norm_topk);
 }
 
 }  // namespace
@@ -91,12 +27,11 @@ cudaError_t softmax_topk(const float* logits, int64_t* chosen, float* gate_weigh
                          int64_t experts, int64_t k, bool norm_topk, cudaStream_t stream) {
   if (tokens == 0) return cudaSuccess;
   const auto blocks = static_cast<unsigned>((tokens + kTokensPerBlock - 1) / kTokensPerBlock);
-  const auto kernel = experts <= 64    ? softmax_topk_kernel<2>
-                      : experts <= 128 ? softmax_topk_kernel<4>
-                      : experts <= 256 ? softmax_topk_kernel<8>
-                                       : softmax_topk_kernel<0>;
-  return launch_early(kernel, {blocks, kThreads}, stream, logits, chosen, gate_weights, tokens,
-                      static_cast<int>(experts), static_cast<int>(k), norm_topk);
+  return with_keys_per_lane(experts, [&](auto per_lane) {
+    return launch_early(softmax_topk_kernel<per_lane.value>, {blocks, kThreads}, stream, logits,
+                        chosen, gate_weights, tokens, static_cast<int>(experts),
+                        static_cast<int>(k), norm_topk);
+  });
 }
 
 }  // namespace foregate::kernels

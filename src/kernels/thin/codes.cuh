@@ -14,6 +14,17 @@ namespace foregate::kernels {
 template <MatrixCodes kKind>
 struct Piece;
 
+/// What the codes of NF4 stand for.
+struct CodeValues {
+  float of[16];
+};
+
+/// The same in bfloat16: the low and the high bytes of all, four a register.
+struct CodePlanes {
+  uint32_t low[4];
+  uint32_t high[4];
+};
+
 /// Values of two codes in the low and high half of a register.
 using Pair = uint32_t;
 
@@ -25,9 +36,7 @@ __device__ inline Pair pack_bfloat16(float low, float high) {
 template <>
 struct Piece<MatrixCodes::kBFloat16> {
   static constexpr int kValues = 8;
-  struct Scales {};
-  __device__ static Scales scales(const float* /*row*/, int /*first*/, bool /*here*/) { return {}; }
-  __device__ static void decode(const uint4& codes, int step, const Scales& /*scales*/,
+  __device__ static void decode(const uint4& codes, int step, float /*scale*/,
                                 const float* /*table*/, Pair (&values)[2]) {
     values[0] = step == 0 ? codes.x : codes.z;
     values[1] = step == 0 ? codes.y : codes.w;
@@ -37,9 +46,7 @@ struct Piece<MatrixCodes::kBFloat16> {
 template <>
 struct Piece<MatrixCodes::kInt8> {
   static constexpr int kValues = 16;
-  struct Scales {};
-  __device__ static Scales scales(const float* /*row*/, int /*first*/, bool /*here*/) { return {}; }
-  __device__ static void decode(const uint4& codes, int step, const Scales& /*scales*/,
+  __device__ static void decode(const uint4& codes, int step, float /*scale*/,
                                 const float* /*table*/, Pair (&values)[2]) {
     const uint32_t four = step == 0 ? codes.x : step == 1 ? codes.y : step == 2 ? codes.z : codes.w;
     values[0] = two(__byte_perm(four, 0, 0x4140));
@@ -68,13 +75,9 @@ template <>
 struct Piece<MatrixCodes::kNf4> {
   static constexpr int kValues = 32;
   static constexpr int kBlock = 64;
-  using Scales = float;
-  // Behind the end of a row codes are zeros, which stand for -1.
-  __device__ static Scales scales(const float* row, int first, bool here) {
-    return here ? __ldg(row + first / kBlock) : 0.0F;
-  }
-  // `table`: what codes stand for, in shared memory.
-  __device__ static void decode(const uint4& codes, int step, Scales scale, const float* table,
+  // Behind the end of a row codes are zeros, which stand for -1, and scales are zero. `table`: what
+  // codes stand for, in shared memory.
+  __device__ static void decode(const uint4& codes, int step, float scale, const float* table,
                                 Pair (&values)[2]) {
     const uint32_t word = step < 2 ? codes.x : step < 4 ? codes.y : step < 6 ? codes.z : codes.w;
     const uint32_t four = step % 2 == 0 ? word : word >> 16;

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "kernels/thin/tile.cuh"
+#include "kernels/silu.cuh"
+#include "kernels/thin/narrow.cuh"
 
 namespace foregate::kernels {
 
@@ -59,8 +60,50 @@ inline int64_t num_tiles(int64_t rows, int size) {
   return (rows + size - 1) / size;
 }
 
-__device__ inline float silu(float value) {
-  return value / (1.0F + __expf(-value));
+inline CodeValues code_values(const ThinMatrix& matrix) {
+  CodeValues values{};
+  if (matrix.kind == MatrixCodes::kNf4) std::copy_n(matrix.values, 16, values.of);
+  return values;
+}
+
+inline CodePlanes code_planes(const ThinMatrix& matrix) {
+  CodePlanes planes{};
+  for (int i = 0; matrix.kind == MatrixCodes::kNf4 && i < 16; ++i) {
+    const __nv_bfloat16_raw value = __float2bfloat16_rn(matrix.values[i]);
+    planes.low[i / 4] |= (value.x & 0xffU) << (i % 4 * 8);
+    planes.high[i / 4] |= static_cast<uint32_t>(value.x >> 8) << (i % 4 * 8);
+  }
+  return planes;
+}
+
+/// Whether the rows of x that are this long fit beside the codes.
+template <MatrixCodes kKind, int kSlots>
+bool fits_narrow(int64_t k, bool single) {
+  const LaunchDevice device = launch_device();
+  return narrow_bytes<kKind, kSlots>(k, single, device.begins_early) <= device.shared_bytes;
+}
+
+/// A kernel of so many tiles: a block on each multiprocessor, at most.
+template <MatrixCodes kKind, int kSlots, typename... Parameters>
+cudaError_t shape_for_narrow(void (*kernel)(Parameters...), int64_t tiles, int64_t k, bool single,
+                             LaunchShape& shape) {
+  const LaunchDevice device = launch_device();
+  const size_t bytes = narrow_bytes<kKind, kSlots>(k, single, device.begins_early);
+  shape = {static_cast<unsigned>(std::min<int64_t>(tiles, device.processors)), kNarrowThreads,
+           bytes};
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                              static_cast<int>(bytes));
+}
+
+/// A kernel of so many tiles: a block on each multiprocessor, at most.
+template <MatrixCodes kKind, int kTiles, typename... Parameters>
+cudaError_t shape_for_tiles(void (*kernel)(Parameters...), int64_t tiles, LaunchShape& shape) {
+  const LaunchDevice device = launch_device();
+  const size_t bytes = device.begins_early ? sizeof(BlockScratch<kKind, kTiles, true>)
+                                           : sizeof(BlockScratch<kKind, kTiles, false>);
+  shape = {static_cast<unsigned>(std::min<int64_t>(tiles, device.processors)), kThreads, bytes};
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                              static_cast<int>(bytes));
 }
 
 }  // namespace foregate::kernels

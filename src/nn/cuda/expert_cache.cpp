@@ -213,7 +213,7 @@ void DeviceExpertCache::see(int layer, const torch::Tensor& x) {
   on_stream_of(x, [&](cudaStream_t stream) {
     return kernels::router_logits(x.const_data_ptr(), routers.const_data_ptr<float>(),
                                   impl_->scores.mutable_data_ptr<float>(), x.size(0), scores,
-                                  x.size(1), kernel_dtype(x), stream, /*x_is_there=*/true);
+                                  x.size(1), kernel_dtype(x), stream);
   });
 }
 

@@ -59,6 +59,7 @@ void attend_step_cuda(const torch::Tensor& qkv, const SequencePages& where,
     lengths = tensor::to_device(torch::tensor(where.lengths, torch::kInt32), qkv.device());
   }
   problem.lengths = lengths.const_data_ptr<int32_t>();
+  problem.is_settled = where.lengths_on_device.defined();
   const bool counts =
       where.arrived.defined() && where.arrived.numel() >= problem.queries * shape.num_heads;
   run(problem, qkv, counts ? where.arrived : no_arrivals(qkv, problem.queries, shape));

@@ -4,6 +4,7 @@
 
 #include "kernels/thin/thin.h"
 #include "nn/cuda/launch.h"
+#include "tensor/weight/quantized_rows.h"
 
 namespace foregate::nn {
 namespace {
@@ -26,6 +27,7 @@ kernels::MatrixCodes codes_of(tensor::Quantization quantization) {
 kernels::ThinMatrix matrix_of(const tensor::Weight& weight) {
   return {.codes = weight.codes().const_data_ptr(),
           .scales = weight.is_quantized() ? weight.scales().const_data_ptr<float>() : nullptr,
+          .values = tensor::kNf4Values.data(),
           .kind = codes_of(weight.quantization()),
           .n = weight.size(-2),
           .k = weight.size(-1)};
@@ -42,6 +44,11 @@ bool can_run(const tensor::Weight& weight) {
 bool are_few(const torch::Tensor& x) {
   return x.is_cuda() && x.scalar_type() == torch::kBFloat16 && x.is_contiguous() && x.size(0) > 0 &&
          x.size(0) <= kernels::kThinRows;
+}
+
+kernels::ThinNorm norm_of(const RowsBeforeNorm& rows) {
+  if (!rows.weight.defined()) return {};
+  return {.weight = rows.weight.const_data_ptr(), .epsilon = static_cast<float>(rows.epsilon)};
 }
 
 void run(const torch::Tensor& x, const tensor::Weight& weight, const torch::Tensor& bias,
@@ -61,6 +68,30 @@ void run(const torch::Tensor& x, const tensor::Weight& weight, const torch::Tens
 
 bool has_thin_linear_cuda(const torch::Tensor& x, const tensor::Weight& weight) {
   return are_few(x) && can_run(weight);
+}
+
+bool normalizes_in_thin_linear_cuda(const torch::Tensor& x, const tensor::Weight& weight) {
+  return has_thin_linear_cuda(x, weight) && x.size(0) == 1 &&
+         kernels::can_normalize_thin(matrix_of(weight));
+}
+
+torch::Tensor thin_rotated_linear_cuda(const RotatedThinLinear& linear) {
+  const torch::Tensor& x = linear.x.rows;
+  torch::Tensor result = torch::empty({x.size(0), linear.weight.size(0)}, x.options());
+  const kernels::ThinLinear product{
+      .x = x.const_data_ptr(),
+      .norm = norm_of(linear.x),
+      .rows = x.size(0),
+      .weight = matrix_of(linear.weight),
+      .bias = linear.bias.defined() ? linear.bias.const_data_ptr() : nullptr,
+      .rotation = {.positions = linear.positions.const_data_ptr<int64_t>(),
+                   .cos = linear.angles.cos.const_data_ptr(),
+                   .sin = linear.angles.sin.const_data_ptr(),
+                   .heads = linear.heads,
+                   .head_dim = linear.head_dim},
+      .out = result.mutable_data_ptr()};
+  on_stream_of(x, [&](cudaStream_t stream) { return kernels::thin_linear(product, stream); });
+  return result;
 }
 
 torch::Tensor thin_linear_cuda(const torch::Tensor& x, const tensor::Weight& weight,
@@ -98,7 +129,7 @@ bool has_thin_experts_cuda(const torch::Tensor& x, const ExpertWeights& experts,
 
 void add_thin_experts_cuda(torch::Tensor& residual, const torch::Tensor& x, const Routing& routing,
                            const ExpertWeights& experts, const MlpWeights& shared,
-                           const torch::Tensor& shared_gate) {
+                           const torch::Tensor& shared_gate, const RowsBeforeNorm& before) {
   const torch::Tensor chosen = routing.experts.contiguous();
   const torch::Tensor gate_weights = routing.gate_weights.contiguous();
   kernels::ThinExperts problem{
@@ -116,6 +147,11 @@ void add_thin_experts_cuda(torch::Tensor& residual, const torch::Tensor& x, cons
     problem.shared_gate_up = matrix_of(shared.gate_up);
     problem.shared_down = matrix_of(shared.down);
     if (shared_gate.defined()) problem.shared_gate = shared_gate.const_data_ptr();
+  }
+  if (before.weight.defined() && x.size(0) == 1 && kernels::can_normalize_thin(problem.gate_up)) {
+    problem.x = before.rows.const_data_ptr();
+    problem.norm = norm_of(before);
+    problem.norm.x_is_settled = true;
   }
   const torch::Tensor workspace =
       torch::empty({kernels::thin_experts_workspace(problem)}, x.options().dtype(torch::kUInt8));

@@ -37,6 +37,8 @@ TEST_P(QkvOnGpu, MatchesTheCpu) {
       expect_as_on_the_cpu({shape, projection, {}, {}, {}});
       expect_as_on_the_cpu({shape, projection, exact({shape.qkv_size()}), {}, {}});
       expect_as_on_the_cpu({shape, projection, {}, exact({head_dim}), exact({head_dim})});
+      expect_as_on_the_cpu(
+          {shape, projection, exact({shape.qkv_size()}), {}, {}, exact({kHidden})});
     }
   }
 }

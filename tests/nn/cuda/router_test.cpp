@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "gpu_test.h"
+#include "nn/routed_rows.h"
 #include "nn/router.h"
 
 namespace foregate {
@@ -22,6 +23,34 @@ TEST_P(RouterOnGpu, LogitsHaveTheBitsOfTheCpu) {
         EXPECT_TRUE(torch::equal(nn::router_logits(gpu(x), gpu(weight)).cpu(),
                                  nn::router_logits(x, weight)))
             << tokens << " tokens, hidden " << hidden << ", " << experts << " experts";
+      }
+    }
+  }
+}
+
+// Norm, logits and choice in one or two launches: the bits of the three by themselves, and counters
+// that can be used again.
+TEST_P(RouterOnGpu, RoutesFewRowsAtOnce) {
+  const torch::Tensor counters =
+      torch::zeros({nn::kRouteCounters}, torch::dtype(torch::kInt32).device(torch::kCUDA));
+  constexpr int64_t kChosen = 4;
+  for (const int64_t tokens : {1, 7, 8, 9, 32, 33}) {
+    for (const int64_t hidden : {64, 136, 2048, 4096}) {
+      for (const int64_t experts : {8, 60, 130, 300}) {
+        const nn::RowsBeforeNorm rows{gpu(random({tokens, hidden})), gpu(random({hidden})), 1e-6};
+        const torch::Tensor weight = torch::randn({experts, hidden});
+        const nn::RouterSpec spec{.norm_topk = true};
+        const nn::RoutedRows routed =
+            nn::route_normalized(rows, gpu(weight), spec, {}, kChosen, counters);
+        const torch::Tensor input = nn::rms_norm(rows.rows, rows.weight, rows.epsilon);
+        const torch::Tensor logits = nn::router_logits(input.cpu(), weight);
+        const nn::Routing expected = nn::route(logits, spec, {}, kChosen);
+        EXPECT_TRUE(torch::equal(routed.input, input));
+        EXPECT_TRUE(torch::equal(routed.logits.cpu(), logits))
+            << tokens << " tokens, hidden " << hidden << ", " << experts << " experts";
+        EXPECT_TRUE(torch::equal(routed.routing.experts.cpu(), expected.experts));
+        testing::expect_close(routed.routing.gate_weights.cpu(), expected.gate_weights, 1e-5);
+        EXPECT_EQ(counters.abs().sum().item<int64_t>(), 0);
       }
     }
   }

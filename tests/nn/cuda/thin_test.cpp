@@ -43,7 +43,9 @@ class ThinOnGpu : public ::testing::TestWithParam<Quantization> {
 
 TEST_P(ThinOnGpu, LinearMatchesTheCpu) {
   // Whole chunks, and rows that end within one; rows of the matrix that fill no tile.
-  for (const auto& [n, k] : std::vector<std::pair<int64_t, int64_t>>{{256, 1408}, {40, 160}}) {
+  // Many tiles and columns, too.
+  for (const auto& [n, k] :
+       std::vector<std::pair<int64_t, int64_t>>{{256, 1408}, {40, 160}, {8192, 256}, {96, 16384}}) {
     for (const int64_t rows : {1, 2, 8, 9, 17, 32}) {
       const torch::Tensor x = random({rows, k});
       const torch::Tensor bias = random({n});
@@ -66,6 +68,28 @@ TEST_P(ThinOnGpu, LinearMatchesTheCpu) {
                        scale.to(torch::kFloat64).unsqueeze(1),
                    kTolerance);
     }
+  }
+}
+
+// What a row is like beside the others of its step, and zeros, change nothing.
+TEST_P(ThinOnGpu, RowsAreByThemselves) {
+  const Matrix weight = matrix({64, 512});
+  const torch::Tensor x = random({8, 512});
+  x[1].zero_();
+  x[2].mul_(1e4);
+  x[3].mul_(1e-6);
+  const auto product = [&](const torch::Tensor& rows) {
+    return nn::thin_linear_cuda(gpu(rows), weight.weight, {}, torch::kFloat32).cpu();
+  };
+  const torch::Tensor before = product(x);
+  EXPECT_EQ(before[1].abs().sum().item<float>(), 0.0F);
+  torch::Tensor other = random({8, 512}) * 100;
+  other[5].copy_(x[5]);
+  EXPECT_TRUE(torch::equal(product(other)[5], before[5]));
+  for (const int64_t row : {2, 3}) {
+    const torch::Tensor expected = x[row].to(torch::kFloat64).matmul(weight.values.t());
+    const double scale = expected.abs().max().item<double>();
+    expect_close(before[row] / scale, expected / scale, kTolerance);
   }
 }
 
@@ -126,9 +150,19 @@ TEST_P(ThinOnGpu, ExpertsMatchTheCpu) {
     const torch::Tensor gpu_x = gpu(x);
     ASSERT_TRUE(nn::has_thin_experts_cuda(gpu_x, weights, shared));
     torch::Tensor result = gpu(residual);
-    nn::add_thin_experts_cuda(result, gpu_x, {gpu(routing.experts), gpu(routing.gate_weights)},
-                              weights, shared, shared_gate);
+    const nn::Routing gpu_routing{gpu(routing.experts), gpu(routing.gate_weights)};
+    nn::add_thin_experts_cuda(result, gpu_x, gpu_routing, weights, shared, shared_gate, {});
     expect_close(result.cpu(), expected, kTolerance);
+    // Normalised by the way: as if it had been done before.
+    if (tokens > 1) continue;
+    const torch::Tensor ones = gpu(torch::ones({kHidden}, torch::kBFloat16));
+    const torch::Tensor normed = nn::rms_norm(gpu_x, ones, 1e-6);
+    torch::Tensor by_the_way = gpu(residual);
+    torch::Tensor apart = gpu(residual);
+    nn::add_thin_experts_cuda(apart, normed, gpu_routing, weights, shared, shared_gate, {});
+    nn::add_thin_experts_cuda(by_the_way, gpu_x, gpu_routing, weights, shared, shared_gate,
+                              {gpu_x, ones, 1e-6});
+    EXPECT_TRUE(torch::equal(by_the_way, apart));
   }
 }
 
