@@ -65,7 +65,8 @@ void GenerationTrace::read_done() {
 }
 
 bool GenerationTrace::keeps_features(int64_t row) const {
-  return collect::keeps_features(kPromptsName, row, manifest().seed, manifest().feature_fraction);
+  return trace::features::is_chosen(kPromptsName, row, manifest().seed,
+                                    manifest().feature_fraction);
 }
 
 void GenerationTrace::set_routers(const nn::Routers& routers) {

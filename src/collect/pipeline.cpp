@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/number_text.h"
 #include "collect/session.h"
+#include "trace/features.h"
 
 namespace foregate::collect {
 namespace {
@@ -85,9 +86,9 @@ void Pipeline::read_texts() {
     stage = planned.stage;
     if (shard->index >= finished) {
       const std::string& dataset = settings_.datasets[static_cast<size_t>(planned.dataset)].name;
-      TokenizedText text{
-          planned.dataset, planned.row, inputs_.tokenizer.encode(planned.text),
-          keeps_features(dataset, planned.row, settings_.seed, settings_.feature_fraction)};
+      TokenizedText text{planned.dataset, planned.row, inputs_.tokenizer.encode(planned.text),
+                         trace::features::is_chosen(dataset, planned.row, settings_.seed,
+                                                    settings_.feature_fraction)};
       if (static_cast<int64_t>(text.ids.size()) > settings_.max_length) {
         text.ids.resize(static_cast<size_t>(settings_.max_length));
       }

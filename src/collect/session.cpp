@@ -131,11 +131,6 @@ void remove_leftovers(const std::filesystem::path& directory, const trace::Manif
 
 }  // namespace
 
-bool keeps_features(const std::string& dataset, int64_t row, uint64_t seed, double fraction) {
-  const uint64_t hash = stable_hash(fmt::format("{}\n{}", dataset, row), seed);
-  return static_cast<double>(hash >> 11) * 0x1.0p-53 < fraction;
-}
-
 trace::Manifest manifest_of_model(const std::filesystem::path& model,
                                   const models::ModelConfig& config,
                                   const tensor::Compute& compute) {

@@ -33,8 +33,4 @@ trace::Manifest planned_manifest(const Source& source);
 trace::Manifest resume_or_start(const std::filesystem::path& directory,
                                 const trace::Manifest& planned, Logger& log);
 
-/// Whether the trace keeps the hidden states of this text: a share `fraction` of them, chosen by
-/// hash so that neither order nor resuming matters.
-bool keeps_features(const std::string& dataset, int64_t row, uint64_t seed, double fraction);
-
 }  // namespace foregate::collect

@@ -3,23 +3,8 @@
 #include <algorithm>
 
 #include "stats/balance.h"
-#include "stats/shard_scan.h"
 
 namespace foregate::stats {
-namespace {
-
-/// Rarer tokens are typical of an expert by chance.
-constexpr int64_t kLeastOccurrences = 5;
-
-/// Token ids to follow; none if every token has an id of its own.
-std::vector<int32_t> frequent_ids(const trace::TraceDirectory& directory) {
-  if (directory.manifest().token_ids == trace::TokenIds::kUnique) return {};
-  const TokenCounts counts =
-      scan_shards<TokenCounts>(directory, {.experts = false}, [] { return TokenCounts(); }, {});
-  return counts.most_frequent(TokenAffinity::room(directory.geometry()), kLeastOccurrences);
-}
-
-}  // namespace
 
 RoutingStatistics::RoutingStatistics(const trace::Geometry& shape,
                                      const std::vector<int32_t>& followed_ids)
@@ -97,19 +82,6 @@ double RoutingStatistics::divergence(size_t dataset_index, int layer) const {
 double RoutingStatistics::divergence(size_t dataset_index, size_t other_index, int layer) const {
   return jensen_shannon(datasets[dataset_index].usage.layer(layer),
                         datasets[other_index].usage.layer(layer));
-}
-
-RoutingStatistics compute_statistics(const trace::TraceDirectory& directory,
-                                     const std::function<void(int64_t traces)>& on_progress) {
-  const std::vector<int32_t> followed = frequent_ids(directory);
-  const auto empty = [&] {
-    RoutingStatistics statistics(directory.geometry(), followed);
-    for (const trace::DatasetEntry& entry : directory.manifest().datasets)
-      statistics.dataset(entry.name);
-    return statistics;
-  };
-  return scan_shards<RoutingStatistics>(
-      directory, {.gate_weights = directory.manifest().gate_weights}, empty, on_progress);
 }
 
 }  // namespace foregate::stats

@@ -35,6 +35,8 @@ struct TypicalToken {
 /// Counts [ids][L][E] of which experts the most frequent token ids are routed to.
 class TokenAffinity {
  public:
+  /// Rarer tokens are typical of an expert by chance.
+  static constexpr int64_t kLeastOccurrences = 5;
   /// How many ids can be followed in 32 MB, at most 2,048.
   static size_t room(const trace::Geometry& geometry);
 

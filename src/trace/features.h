@@ -15,6 +15,9 @@
 //   router.choice_bias          float32 [L, E]   only if the model has one
 //   with metadata rms_norm_eps, and router_spec, a RouterSpec in JSON: absent means softmax
 
+#include <cstdint>
+#include <string>
+
 namespace foregate::trace::features {
 
 inline constexpr const char* kRows = "rows";
@@ -28,5 +31,9 @@ inline constexpr const char* kLogitBias = "router.logit_bias";
 inline constexpr const char* kChoiceBias = "router.choice_bias";
 inline constexpr const char* kNormEpsilon = "rms_norm_eps";
 inline constexpr const char* kRouterSpec = "router_spec";
+
+/// Whether the trace keeps the hidden states of the text in `row` of `dataset`: a share `fraction`
+/// of them, chosen by hash so that neither order nor resuming matters.
+bool is_chosen(const std::string& dataset, int64_t row, uint64_t seed, double fraction);
 
 }  // namespace foregate::trace::features

@@ -108,18 +108,6 @@ TEST_F(SessionTest, ForeignParquetIsNotTouched) {
   EXPECT_TRUE(fs::exists(folder_ / "part-00000.parquet"));
 }
 
-TEST(KeepsFeatures, TakesAboutTheShareAskedForAndNothingElseMatters) {
-  int kept = 0;
-  for (int64_t row = 0; row < 10'000; ++row) kept += keeps_features("imdb", row, 3, 0.2);
-  EXPECT_NEAR(kept, 2000, 200);  // five standard deviations
-  for (int64_t row = 0; row < 100; ++row) {
-    EXPECT_TRUE(keeps_features("imdb", row, 3, 1.0));
-    EXPECT_FALSE(keeps_features("imdb", row, 3, 0.0));
-    // Whoever is kept at a small share is kept at a larger one.
-    EXPECT_LE(keeps_features("imdb", row, 3, 0.2), keeps_features("imdb", row, 3, 0.5));
-  }
-}
-
 TEST_F(SessionTest, WhatChangedIsNamed) {
   const std::string a(64, 'a');
   const std::string b(64, 'b');
