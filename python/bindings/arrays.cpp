@@ -1,6 +1,7 @@
 #include "arrays.h"
 
 #include <fmt/format.h>
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <limits>
@@ -13,7 +14,7 @@ namespace {
 using Code = nb::dlpack::dtype_code;
 
 std::string name_of_type(nb::handle object) {
-  return nb::cast<std::string>(nb::str(nb::handle(object.type()).attr("__name__")));
+  return nb::cast<std::string>(nb::inst_name(object));
 }
 
 template <typename T>
@@ -77,7 +78,7 @@ AnyArray any_array(nb::handle object, const char* what) {
   if (!nb::try_cast(object, array)) {
     raise("UsageError",
           fmt::format("{} is a {} that cannot be read as an array; expected one of NumPy, torch or "
-                      "another library with DLPack (of a tensor that requires grad its detach())",
+                      "another library with DLPack",
                       what, name_of_type(object)));
   }
   if (array.device_type() != nb::device::cpu::value) {

@@ -184,17 +184,24 @@ struct States {
   int dtype = FOREGATE_FLOAT32;
 };
 
+bool is_named_bfloat16(nb::handle object) {
+  if (!nb::hasattr(object, "dtype") || !nb::hasattr(object, "view")) return false;
+  const nb::object dtype = object.attr("dtype");
+  return nb::cast<std::string>(nb::str(dtype)) == "bfloat16";
+}
+
 States states_of(nb::handle object) {
-  nb::object held = nb::borrow(object);
   States states;
-  // NumPy has no bfloat16 of its own; that of ml_dtypes is known by its name only, and hands out
+  // NumPy has no bfloat16 of its own; that of ml_dtypes cannot be read as an array, but as its
   // bits.
-  const bool foreign = nb::hasattr(object, "dtype") && nb::hasattr(object, "__array_interface__") &&
-                       nb::cast<std::string>(nb::str(object.attr("dtype"))) == "bfloat16";
-  if (foreign) held = object.attr("view")("uint16");
-  states.array = any_array(held, "the hidden state");
+  const bool is_foreign = !nb::try_cast(object, states.array) && is_named_bfloat16(object);
+  if (is_foreign) {
+    states.array = any_array(object.attr("view")("uint16"), "the hidden state");
+  } else {
+    states.array = any_array(object, "the hidden state");
+  }
   const nb::dlpack::dtype dtype = states.array.dtype();
-  if (foreign ||
+  if (is_foreign ||
       dtype == nb::dlpack::dtype{static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1}) {
     states.dtype = FOREGATE_BFLOAT16;
   } else if (dtype == nb::dtype<float>()) {
@@ -389,8 +396,8 @@ void bind_sequence(nb::module_& module) {
               return best(called, layer, m, std::move(out));
             });
           },
-          nb::arg("layer"), nb::arg("m") = nb::none(), nb::kw_only(), nb::arg("out").noconvert() = nb::none(),
-          kBest)
+          nb::arg("layer"), nb::arg("m") = nb::none(), nb::kw_only(),
+          nb::arg("out").noconvert() = nb::none(), kBest)
       .def(
           "at_least",
           [](SequenceHandle& sequence, int32_t layer, float threshold) {
@@ -435,8 +442,8 @@ void bind_batch(nb::module_& module) {
               return best(called, layer, m, std::move(out));
             });
           },
-          nb::arg("layer"), nb::arg("m") = nb::none(), nb::kw_only(), nb::arg("out").noconvert() = nb::none(),
-          kBest)
+          nb::arg("layer"), nb::arg("m") = nb::none(), nb::kw_only(),
+          nb::arg("out").noconvert() = nb::none(), kBest)
       .def(
           "at_least",
           [](Batch& batch, int32_t layer, float threshold) {
@@ -460,6 +467,7 @@ void bind_predictor(nb::module_& module) {
       "A trained predictor, to be asked while a model decodes. It never changes: any number of "
       "threads may use it, and predictions run without the GIL.")
       .def_static("load", load, nb::arg("directory"),
+                  nb::sig("def load(directory: str | os.PathLike[str]) -> Predictor"),
                   "Reads a predictor directory (`foregate train` writes them) and checks all of "
                   "it. Its files are mapped and "
                   "must not change meanwhile. Raises NotFoundError, DataError or UnsupportedError.")

@@ -38,17 +38,23 @@ struct Texts {
 }  // namespace
 
 void bind_splits(nb::module_& module) {
-  std::vector<std::string> names;
-  for (const auto split : {trace::Split::kTrain, trace::Split::kValidation, trace::Split::kTest}) {
-    names.emplace_back(trace::split_name(split));
-  }
-  module.attr("SPLITS") = nb::tuple(nb::cast(names));
+  module.def(
+      "split_names",
+      [] {
+        std::vector<std::string> names;
+        for (const auto split :
+             {trace::Split::kTrain, trace::Split::kValidation, trace::Split::kTest}) {
+          names.emplace_back(trace::split_name(split));
+        }
+        return names;
+      },
+      "The names of splits; SplitTexts.split gives indices of them.");
   nb::class_<Texts>(module, "SplitTexts",
                     "All texts of a trace, to be dealt out to training, validation and test.")
       .def(nb::init<>())
       .def("add", &Texts::add, nb::arg("rows"))
       .def("split", &Texts::split, nb::arg("seed"), nb::arg("validation"), nb::arg("test"),
-           "For each text its index in SPLITS, uint8 [texts].");
+           "For each text its index in split_names(), uint8 [texts].");
   module.def(
       "keeps_states", trace::features::is_chosen, nb::arg("dataset"), nb::arg("sample"),
       nb::arg("seed"), nb::arg("fraction"),

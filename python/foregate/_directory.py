@@ -219,7 +219,7 @@ class Directory:
         return self._scalars
 
     def splits(self, validation: float, test: float) -> Array:
-        """The split of every text, as an index into SPLITS; computed once."""
+        """The split of every text, as an index into split_names(); computed once."""
         key = (validation, test)
         if key not in self._splits:
             texts = _core.SplitTexts()

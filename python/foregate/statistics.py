@@ -171,7 +171,8 @@ class Statistics:
         layer, expert, other = _indices(counts.shape)
         lift = _lift(counts, self.usage, self.usage, self.tokens).ravel()
         above = other > expert
-        columns = {"layer": layer, "expert": expert, "other_expert": other, "count": counts.ravel(), "lift": lift}
+        columns: dict[str, npt.NDArray[Any]] = {"layer": layer, "expert": expert, "other_expert": other}
+        columns |= {"count": counts.ravel(), "lift": lift}
         return pa.table({name: values[above] for name, values in columns.items()})
 
     def __repr__(self) -> str:
@@ -196,7 +197,8 @@ def _indices(shape: Sequence[int]) -> list[npt.NDArray[np.int32]]:
 
 def _lift(counts: Counts, first: Counts, second: Counts, tokens: int) -> Shares:
     expected = first[:, :, None].astype(np.float64) * second[:, None, :] / max(tokens, 1)
-    return np.divide(counts, expected, out=np.full(counts.shape, np.nan), where=expected > 0)
+    lift: Shares = np.divide(counts, expected, out=np.full(counts.shape, np.nan), where=expected > 0)
+    return lift
 
 
 def _counted(counts: Counts | None, what: str) -> Counts:

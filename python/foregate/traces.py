@@ -184,11 +184,12 @@ class Traces:
         The rule is the format's (docs/trace-format.md) and the program's: by text, stratified by dataset, near-duplicates
         on one side, fixed by the manifest's seed. It always looks at all texts of the directory.
         """
-        if name not in _core.SPLITS:
-            raise UsageError(f"split is {name!r}; expected {', '.join(_core.SPLITS)}")
+        names = _core.split_names()
+        if name not in names:
+            raise UsageError(f"split is {name!r}; expected {', '.join(names)}")
         splits = self._directory.splits(validation, test)
         indices = self._indices()
-        return self._with(indices[splits[indices] == _core.SPLITS.index(name)])
+        return self._with(indices[splits[indices] == names.index(name)])
 
     def filter(
         self, *, dataset: str | Sequence[str] | None = None, min_tokens: int = 0, max_tokens: int | None = None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UnsupportedError, UsageError
+from ..errors import UnsupportedError
 
 if TYPE_CHECKING:
     import torch
@@ -102,15 +102,12 @@ def _described(output: Any) -> str:
     return "(" + ", ".join(f"{type(p).__name__}{list(getattr(p, 'shape', []))}" for p in parts) + ")"
 
 
-def stop_ids_of(model: Any, given: Iterator[int] | list[int] | None) -> frozenset[int]:
+def stop_ids_of(model: Any, given: Iterable[int] | None) -> frozenset[int]:
     """The ids that end a generated text: given, or those of the model's generation config."""
     if given is not None:
-        ids = list(given)
-        if any(not isinstance(i, int) for i in ids):
-            raise UsageError("stop_ids holds something that is no whole number; expected token ids")
-        return frozenset(ids)
+        return frozenset(int(i) for i in given)
     for config in (getattr(model, "generation_config", None), getattr(model, "config", None)):
-        ids = getattr(config, "eos_token_id", None)
+        ids: Any = getattr(config, "eos_token_id", None)
         if ids is not None:
             return frozenset([ids] if isinstance(ids, int) else ids)
     return frozenset()

@@ -39,10 +39,11 @@ def step_of(forward: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[
     given = dict(kwargs)
     names = [name for name in inspect.signature(forward).parameters if name != "self"]
     given.update(zip(names, args, strict=False))
-    ids, embeddings = given.get("input_ids"), given.get("inputs_embeds")
-    if ids is None and embeddings is None:
+    ids = given.get("input_ids")
+    tokens = ids if ids is not None else given.get("inputs_embeds")
+    if tokens is None:
         raise UsageError("the forward pass was given neither input_ids nor inputs_embeds")
-    shape = tuple(ids.shape if ids is not None else embeddings.shape[:2])
+    shape = tuple(tokens.shape[:2])
     if len(shape) != 2:
         raise UnsupportedError(f"input_ids is {list(shape)}; expected [rows, tokens]")
     cache = given.get("past_key_values")
@@ -62,7 +63,9 @@ def _real(mask: Any, shape: tuple[int, ...], cached: int) -> npt.NDArray[np.bool
     if getattr(mask, "ndim", 0) == 2:
         if mask.shape[0] != rows or mask.shape[1] < tokens:
             raise UsageError(f"attention_mask is {list(mask.shape)}; expected [{rows}, {cached + tokens}]")
-        return _cpu(mask[:, -tokens:] if mask.shape[1] <= cached + tokens else mask[:, cached : cached + tokens]) != 0
+        # Of a cache of fixed size the mask is as long as the cache.
+        here = mask[:, cached : cached + tokens] if mask.shape[1] > cached + tokens else mask[:, -tokens:]
+        return np.asarray(_cpu(here) != 0)
     if tokens == 1 and cached > 0:  # a prepared mask of a decoding step: its token is no padding
         return np.ones((rows, tokens), dtype=bool)
     raise UnsupportedError(

@@ -78,8 +78,8 @@ class TransformersCapture:
         self._path = pathlib.Path(path)
         self._gates = find_gates(model)
         self._logits = logits
-        self._stop_ids = stop_ids_of(model, None if stop_ids is None else list(stop_ids))
-        self._settings = {"seed": seed, "shard_traces": shard_traces, "append": append}
+        self._stop_ids = stop_ids_of(model, stop_ids)
+        self._settings: dict[str, Any] = {"seed": seed, "shard_traces": shard_traces, "append": append}
         require_free(self._path, append)
         self._writer: TraceWriter | None = None
         self._handles: list[Any] = []
