@@ -16,6 +16,14 @@ LISTS = ("token_ids", "experts", "gate_weights", "router_logits")
 
 Array = npt.NDArray[Any]
 
+# pyarrow asks pandas for this mapping, which need not be there.
+NUMPY: dict[pa.DataType, type[np.generic]] = {
+    pa.int32(): np.int32,
+    pa.uint8(): np.uint8,
+    pa.uint16(): np.uint16,
+    pa.float16(): np.float16,
+}
+
 
 def _list_of(value: pa.DataType) -> pa.DataType:
     return pa.list_(pa.field("element", value, nullable=False))

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import _core
-from ._columns import LISTS, rows_of, shard_schema
+from ._columns import LISTS, NUMPY, rows_of, shard_schema
 from ._directory import MANIFEST, read_manifest
 from ._features import FeatureFile, Routers
 from ._files import FolderLock, sha256_of, sync_and_rename, write_json
@@ -255,7 +255,7 @@ class TraceWriter:
                 continue
             if values is None:
                 raise UsageError(f"no {name}; the trace was opened with them")
-            text[name] = _exact(name, np.asarray(values), self._schema.field(name).type.value_type.to_pandas_dtype())
+            text[name] = _exact(name, np.asarray(values), NUMPY[self._schema.field(name).type.value_type])
             expected = (len(text["token_ids"]), *width)
             if text[name].shape != expected:
                 raise UsageError(f"{name} is {list(text[name].shape)}; expected {list(expected)}")

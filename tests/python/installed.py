@@ -15,8 +15,9 @@ with tempfile.TemporaryDirectory() as folder:
     geometry = fg.Geometry(num_moe_layers=2, num_experts=8, top_k=2)
     with fg.TraceWriter(folder, geometry=geometry, model="m", gate_weights=False) as writer:
         for seed in range(20):
-            experts = np.random.default_rng(seed).permuted(np.tile(np.arange(8), (30, 2, 1)), axis=-1)[..., :2]
-            writer.add(experts=experts, token_ids=np.arange(seed, seed + 30), dataset="a")
+            random = np.random.default_rng(seed)
+            experts = random.permuted(np.tile(np.arange(8), (30, 2, 1)), axis=-1)[..., :2]
+            writer.add(experts=experts, token_ids=random.integers(0, 1000, 30), dataset="a")
     traces = fg.open(folder)
     assert len(traces.split("test")) == 2 and traces.statistics().usage.sum() == 20 * 30 * 4
 try:
