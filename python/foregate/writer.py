@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal
@@ -120,7 +119,9 @@ class TraceWriter:
         except BaseException:
             self._lock.release()
             raise
-        self._next = Counter(name for name, _ in self._known)
+        self._next: dict[str, int] = {}  # by dataset, one behind the highest sample
+        for name, there in self._known:
+            self._next[name] = max(self._next.get(name, 0), there + 1)
         self._texts: list[dict[str, Any]] = []
         self._group_tokens = 0
         self._rows = 0
@@ -194,15 +195,13 @@ class TraceWriter:
         residual: npt.NDArray[Any] | None = None,
     ) -> None:
         """Adds a text: experts [n, L, k], largest gate weight first; token_ids [n]; gate_weights [n, L, k]; router_logits
-        [n, L, E]. sample: its row in its source (by default the number of texts of the dataset that are there).
+        [n, L, E]. sample: its row in its source (by default one behind the highest of its dataset).
         prompt_tokens: all n if not given. Raises UsageError for shapes that do not fit, for values that the format does
         not allow, and for a text that is there already; nothing was added then."""
         if self._closed:
             raise UsageError("the writer was closed; open the directory again to go on")
         if sample is None:
-            sample = self._next[dataset]
-            while (dataset, sample) in self._known:
-                sample += 1
+            sample = self._next.get(dataset, 0)
         if (dataset, sample) in self._known:
             raise UsageError(f"the text {dataset} {sample} is in {self.path} already; ask `in` before adding")
         text = self._text(experts, token_ids, gate_weights, router_logits, dataset, sample, prompt_tokens)
@@ -218,7 +217,7 @@ class TraceWriter:
             self._features.add(self._rows + len(self._texts), router_inputs, residual)
         self._texts.append(text)
         self._known.add((dataset, sample))
-        self._next[dataset] = sample + 1
+        self._next[dataset] = max(self._next.get(dataset, 0), sample + 1)
         self._count(dataset)
         tokens = len(text["token_ids"])
         self._tokens += tokens

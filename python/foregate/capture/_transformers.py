@@ -58,7 +58,11 @@ class TransformersCapture:
     A forward pass without earlier tokens in its cache begins a text in each row, passes with a cache go on with them;
     `attention_mask` tells padding from tokens. Texts end with the next one that begins, with end_texts(), or with the
     block. Tokens that generate() runs only because other rows are not done yet are left out: those from the first of
-    `stop_ids` on. The last token of a generated text was never run and is not recorded.
+    `stop_ids` on (by default what the model's generation config ends a text with). The last token of a generated text was
+    never run and is not recorded. logits: record router logits too. append: add to a finished trace.
+
+    Raises UnsupportedError where decisions could be given to the wrong token: routers that return something else than
+    (logits, weights, experts), packed texts, masks that do not tell padding, beam search, assisted decoding.
     """
 
     def __init__(
@@ -193,7 +197,10 @@ class TransformersCapture:
                 )
             # What ranks experts of equal weight: low precision has many.
             ranking = found.logits.gather(1, found.experts)
-            kept = found.logits.detach() if self._logits else None
+            kept = None
+            if self._logits:  # the trace's logits are those that a bias is yet to be added to
+                bias = getattr(module, "bias", None)
+                kept = (found.logits if bias is None else found.logits - bias).detach()
             self._decided[place] = (found.experts.detach(), found.weights.detach(), ranking.detach(), kept)
             shape = (found.experts.shape[1], found.logits.shape[1])
             if self._shape not in ((0, 0), shape):
