@@ -22,7 +22,8 @@ void take(const AnyArray& array, const char* what, std::vector<int32_t>& numbers
   const auto* values = static_cast<const T*>(array.data());
   for (size_t i = 0; i < array.size(); ++i) {
     if (!std::in_range<int32_t>(values[i])) {
-      raise("UsageError", fmt::format("{} holds {}; expected numbers of 32 bits", what, values[i]));
+      throw_error("UsageError",
+                  fmt::format("{} holds {}; expected numbers of 32 bits", what, values[i]));
     }
     numbers.push_back(static_cast<int32_t>(values[i]));
   }
@@ -76,16 +77,17 @@ std::string dtype_name(const nb::dlpack::dtype& dtype) {
 AnyArray any_array(nb::handle object, const char* what) {
   AnyArray array;
   if (!nb::try_cast(object, array)) {
-    raise("UsageError",
-          fmt::format("{} is a {} that cannot be read as an array; expected one of NumPy, torch or "
-                      "another library with DLPack",
-                      what, name_of_type(object)));
+    throw_error(
+        "UsageError",
+        fmt::format("{} is a {} that cannot be read as an array; expected one of NumPy, torch or "
+                    "another library with DLPack",
+                    what, name_of_type(object)));
   }
   if (array.device_type() != nb::device::cpu::value) {
-    raise("UsageError",
-          fmt::format("{} lies on a device; predictors run on the CPU: copy it there, "
-                      "as {}.cpu() does",
-                      what, what));
+    throw_error("UsageError",
+                fmt::format("{} lies on a device; predictors run on the CPU: copy it there, "
+                            "as {}.cpu() does",
+                            what, what));
   }
   return array;
 }
@@ -94,12 +96,13 @@ std::vector<int32_t> whole_numbers(nb::handle object, const char* what) {
   std::vector<int32_t> numbers;
   if (PyList_Check(object.ptr()) != 0 || PyTuple_Check(object.ptr()) != 0) {
     if (nb::try_cast(object, numbers)) return numbers;
-    raise("UsageError", fmt::format("{} holds something that is no whole number of 32 bits", what));
+    throw_error("UsageError",
+                fmt::format("{} holds something that is no whole number of 32 bits", what));
   }
   const AnyArray array = any_array(object, what);
   if (!take_integers(array, what, numbers)) {
-    raise("UsageError",
-          fmt::format("{} is of {}; expected whole numbers", what, dtype_name(array.dtype())));
+    throw_error("UsageError", fmt::format("{} is of {}; expected whole numbers", what,
+                                          dtype_name(array.dtype())));
   }
   return numbers;
 }

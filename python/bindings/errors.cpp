@@ -35,7 +35,7 @@ void translate(const std::exception_ptr& pointer, void* /*payload*/) {
 
 }  // namespace
 
-void raise(const char* name, const std::string& message) {
+void throw_error(const char* name, const std::string& message) {
   set_error(name, message.c_str());
   throw nb::python_error();
 }

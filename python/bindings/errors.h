@@ -5,6 +5,6 @@
 namespace foregate::python {
 
 /// Raises the class `name` of foregate/errors.py. The GIL is held.
-[[noreturn]] void raise(const char* name, const std::string& message);
+[[noreturn]] void throw_error(const char* name, const std::string& message);
 
 }  // namespace foregate::python

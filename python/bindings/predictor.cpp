@@ -26,19 +26,19 @@ void check(foregate_status status) {
   const char* message = foregate_last_error();
   switch (status) {
     case FOREGATE_INVALID_ARGUMENT:
-      raise("UsageError", message);
+      throw_error("UsageError", message);
     case FOREGATE_NOT_FOUND:
-      raise("NotFoundError", message);
+      throw_error("NotFoundError", message);
     case FOREGATE_BAD_DATA:
-      raise("DataError", message);
+      throw_error("DataError", message);
     case FOREGATE_UNSUPPORTED:
-      raise("UnsupportedError", message);
+      throw_error("UnsupportedError", message);
     case FOREGATE_NOT_OBSERVED:
-      raise("NotObservedError", message);
+      throw_error("NotObservedError", message);
     case FOREGATE_OUT_OF_MEMORY:
       throw std::bad_alloc();
     default:
-      raise("ForegateError", message);
+      throw_error("ForegateError", message);
   }
 }
 
@@ -85,13 +85,13 @@ Batch make_batch(const std::shared_ptr<PredictorHandle>& predictor,
   batch.predictor = predictor;
   for (const auto& sequence : sequences) {
     if (!sequence || sequence->predictor != predictor) {
-      raise("UsageError",
-            fmt::format("sequence {} of the batch is of another predictor", batch.handles.size()));
+      throw_error("UsageError", fmt::format("sequence {} of the batch is of another predictor",
+                                            batch.handles.size()));
     }
     foregate_sequence* handle = sequence->handle.get();
     if (std::find(batch.handles.begin(), batch.handles.end(), handle) != batch.handles.end()) {
-      raise("UsageError",
-            fmt::format("sequence {} of the batch is in it twice", batch.handles.size()));
+      throw_error("UsageError",
+                  fmt::format("sequence {} of the batch is in it twice", batch.handles.size()));
     }
     batch.handles.push_back(handle);
   }
@@ -120,10 +120,10 @@ Array output(const Called& called, size_t width, std::optional<Array>& out) {
                                             out->shape(1) == width
                                       : out->ndim() == 1 && out->shape(0) == width;
     if (!fits) {
-      raise("UsageError",
-            called.is_batch
-                ? fmt::format("out has another shape; expected [{}, {}]", called.count, width)
-                : fmt::format("out has another shape; expected [{}]", width));
+      throw_error("UsageError",
+                  called.is_batch
+                      ? fmt::format("out has another shape; expected [{}, {}]", called.count, width)
+                      : fmt::format("out has another shape; expected [{}]", width));
     }
     return *out;
   }
@@ -150,8 +150,8 @@ Experts best(const Called& called, int32_t layer, std::optional<int64_t> m,
              std::optional<Experts> out) {
   const int64_t wanted = m.value_or(called.info.top_k);
   if (wanted < 1 || wanted > called.info.num_experts) {
-    raise("UsageError", fmt::format("m is {}; expected 1 to the model's {} experts", wanted,
-                                    called.info.num_experts));
+    throw_error("UsageError", fmt::format("m is {}; expected 1 to the model's {} experts", wanted,
+                                          called.info.num_experts));
   }
   const auto width = static_cast<size_t>(wanted);
   Experts result = output<int32_t>(called, width, out);
@@ -210,9 +210,9 @@ States states_of(nb::handle object) {
              nb::dlpack::dtype{static_cast<uint8_t>(nb::dlpack::dtype_code::Float), 16, 1}) {
     states.dtype = FOREGATE_FLOAT16;
   } else {
-    raise("UsageError",
-          fmt::format("the hidden state is of {}; expected float32, bfloat16 or float16",
-                      dtype_name(dtype)));
+    throw_error("UsageError",
+                fmt::format("the hidden state is of {}; expected float32, bfloat16 or float16",
+                            dtype_name(dtype)));
   }
   return states;
 }
@@ -251,11 +251,11 @@ void reset(SequenceHandle& sequence) {
 void tell_tokens(Batch& batch, nb::handle ids) {
   const std::vector<int32_t> told = whole_numbers(ids, "ids");
   if (told.size() != batch.handles.size()) {
-    raise("UsageError",
-          fmt::format("{} ids for a batch of {} sequences", told.size(), batch.handles.size()));
+    throw_error("UsageError", fmt::format("{} ids for a batch of {} sequences", told.size(),
+                                          batch.handles.size()));
   }
   for (const int32_t id : told) {
-    if (id < 0) raise("UsageError", fmt::format("token id is {}; expected 0 or more", id));
+    if (id < 0) throw_error("UsageError", fmt::format("token id is {}; expected 0 or more", id));
   }
   const InUse in_use(batch);
   run([&] {
@@ -274,8 +274,8 @@ void tell_routings(Batch& batch, int32_t layer, nb::handle experts) {
   const size_t count = batch.handles.size();
   const auto k = static_cast<size_t>(batch.predictor->info.top_k);
   if (told.size() != count * k) {
-    raise("UsageError",
-          fmt::format("experts holds {} numbers; expected [{}, {}]", told.size(), count, k));
+    throw_error("UsageError",
+                fmt::format("experts holds {} numbers; expected [{}, {}]", told.size(), count, k));
   }
   const InUse in_use(batch);
   for (size_t i = 0; i < count; ++i) {
@@ -287,8 +287,9 @@ void tell_states(Batch& batch, int32_t layer, nb::handle hidden) {
   const States states = states_of(hidden);
   const size_t count = batch.handles.size();
   if (states.array.ndim() != 2 || states.array.shape(0) != count) {
-    raise("UsageError",
-          fmt::format("the hidden states of a batch are expected as [{}, hidden size]", count));
+    throw_error(
+        "UsageError",
+        fmt::format("the hidden states of a batch are expected as [{}, hidden size]", count));
   }
   const size_t width = states.array.shape(1);
   const auto* bytes = static_cast<const std::byte*>(states.array.data());

@@ -19,9 +19,10 @@ InUse::~InUse() {
 
 void InUse::take(SequenceHandle& sequence) {
   if (sequence.busy.exchange(true)) {
-    raise("UsageError",
-          "a sequence is used by two threads at once; give each thread sequences of its own, or a "
-          "lock");
+    throw_error(
+        "UsageError",
+        "a sequence is used by two threads at once; give each thread sequences of its own, or a "
+        "lock");
   }
   taken_.push_back(&sequence);
 }

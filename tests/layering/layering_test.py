@@ -12,6 +12,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SRC = ROOT / "src"
+BINDINGS = ROOT / "python/bindings"
 
 # Direct arrows; what they reach is allowed too.
 USES = {
@@ -31,9 +32,10 @@ USES = {
     "collect": ["engine", "text", "trace"],
     "predict": ["nn", "trace", "stats", "scoring", "tensor"],
     "capi": ["scoring"],
+    "python": ["capi", "stats"],
     "live": ["collect", "predict"],
 }
-NO_TORCH = ["base", "hub", "text", "trace", "stats", "scoring", "offload", "report", "kernels", "capi"]
+NO_TORCH = ["base", "hub", "text", "trace", "stats", "scoring", "offload", "report", "kernels", "capi", "python"]
 HEAVY_IN_HEADERS = re.compile(r"^(arrow/|parquet/|CLI/|nlohmann/json\.hpp|spdlog/|pcre2|utf8proc|curl/|torch/torch\.h)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
@@ -60,7 +62,11 @@ def reachable(folder):
 
 
 def files():
-    return sorted(p for p in SRC.rglob("*") if p.suffix in {".h", ".cpp", ".cu", ".cuh"})
+    return sorted(p for folder in (SRC, BINDINGS) for p in folder.rglob("*") if p.suffix in {".h", ".cpp", ".cu", ".cuh"})
+
+
+def folder_of(path):
+    return "python" if BINDINGS in path.parents else path.relative_to(SRC).parts[0]
 
 
 def includes(path):
@@ -88,7 +94,7 @@ def violations(folder, name, quote, target):
 
 
 def test_every_folder_is_listed():
-    assert {p.relative_to(SRC).parts[0] for p in files()} <= set(USES)
+    assert {folder_of(p) for p in files()} <= set(USES)
     assert len(files()) > 20  # the scan found the sources at all
 
 
@@ -97,9 +103,9 @@ def test_graph_has_no_cycle():
         assert folder not in reachable(folder)
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(SRC)))
+@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_includes_point_up(path):
-    folder = path.relative_to(SRC).parts[0]
+    folder = folder_of(path)
     wrong = [f"#include {target}: {why}" for quote, target in includes(path)
              for why in violations(folder, path.name, quote, target)]
     assert not wrong
@@ -116,14 +122,14 @@ def spellings(source):
     return SPELLINGS.findall(COMMENT.sub("", source))
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(SRC)))
+@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_library_talks_to_the_terminal(path):
     assert not terminal_words(path.read_text())
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(SRC)))
+@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_library_reads_spellings(path):
-    name = str(path.relative_to(SRC))
+    name = str(path.relative_to(ROOT)).removeprefix("src/")
     if not any(name.startswith(allowed) for allowed in MAY_READ_SPELLINGS):
         assert not spellings(path.read_text())
 
@@ -154,5 +160,7 @@ def test_the_check_can_fail():
     assert violations("base", "unpack.cpp", "<", "arrow/api.h")
     assert not violations("base", "unpack.cpp", "<", "arrow/util/compression.h")
     assert violations("scoring", "x.cpp", '"', "predict/predictor.h")
+    assert violations("python", "x.cpp", '"', "engine/engine.h") and violations("python", "x.cpp", "<", "arrow/api.h")
+    assert not violations("python", "x.cpp", '"', "stats/usage.h")
     assert not violations("capi", "x.cpp", '"', "scoring/lead.h")
     assert not violations("collect", "x.cpp", '"', "base/error.h")
