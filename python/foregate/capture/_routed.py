@@ -139,7 +139,8 @@ def _aligned(text: Routed, sparse: list[int], num_experts: int, taken: Taken) ->
         )
     ids = ids[text.start : text.start + len(rows)]
     prompt = max(0, len(text.prompt) - text.start)
-    missing = _absent(rows).all(axis=1) if rows.shape[2] > 1 else (rows == -1).all(axis=(1, 2))
+    nothing = _absent(rows) if rows.shape[2] > 1 else rows[..., 0] == -1
+    missing: npt.NDArray[np.bool_] = np.asarray(nothing.all(axis=1))
     cached = int(np.argmin(missing)) if not missing.all() else len(missing)
     if cached == len(rows):
         raise DataError(f"{text.where}: no token has routing (all experts are 0 or -1); expected decisions")
