@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "bindings.h"
 #include "trace/router_decision.h"
+#include "trace/router_kernel.h"
 #include "trace/router_spec.h"
 
 namespace foregate::python {
@@ -44,9 +45,29 @@ std::pair<NumpyArray<int64_t>, NumpyArray<float>> decide(const Matrix& logits,
   return {numpy_array(std::move(chosen), {tokens, k}), numpy_array(std::move(gates), {tokens, k})};
 }
 
+/// Logits of a router in the one order of additions that foregate's own control recomputes them in.
+NumpyArray<float> logits(const Matrix& inputs, const Matrix& weight) {
+  if (inputs.shape(1) != weight.shape(1)) {
+    throw UsageError("router inputs and weights of different hidden sizes");
+  }
+  std::vector<float> values(inputs.shape(0) * weight.shape(0));
+  {
+    const nb::gil_scoped_release release;
+    trace::router_logits_kernel(trace::best_router_isa(), inputs.data(), weight.data(),
+                                values.data(), static_cast<int64_t>(inputs.shape(0)),
+                                static_cast<int64_t>(weight.shape(0)),
+                                static_cast<int64_t>(inputs.shape(1)));
+  }
+  return numpy_array(std::move(values), {inputs.shape(0), weight.shape(0)});
+}
+
 }  // namespace
 
 void bind_routers(nb::module_& module) {
+  module.def("router_logits", logits, nb::arg("inputs"), nb::arg("weight"),
+             "Logits [tokens, E] of router inputs, float32 [tokens, H], by a router's weight, "
+             "float32 [E, H], to the bit as "
+             "the control of evaluations computes them.");
   module.def("decide", decide, nb::arg("logits"), nb::arg("router"), nb::arg("top_k"),
              nb::arg("logit_bias"), nb::arg("choice_bias"),
              "Decisions of a router (the manifest's `router` object as JSON) from its logits, "

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <vector>
 
-#include "nn/router_kernel.h"
 #include "nn/thread_share.h"
+#include "trace/router_kernel.h"
 
 namespace foregate::nn {
 namespace {
@@ -36,12 +36,12 @@ struct FewRowsMatrix {
   template <typename Row, typename Result>
   void multiply(int64_t begin, int64_t end, int64_t rows, const Row& row,
                 const Result& result) const {
-    const RouterIsa isa = best_router_isa();
+    const trace::RouterIsa isa = trace::best_router_isa();
     for (int64_t first = begin; first < end; first += block()) {
       const int64_t count = std::min(block(), end - first);
       for (int64_t i = 0; i < rows; ++i) {
-        router_logits_kernel(isa, row(i), values + first * inner, result(i) + first, 1, count,
-                             inner);
+        trace::router_logits_kernel(isa, row(i), values + first * inner, result(i) + first, 1,
+                                    count, inner);
       }
     }
   }

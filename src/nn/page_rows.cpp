@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "nn/router_kernel.h"
+#include "trace/router_kernel.h"
 
 namespace foregate::nn {
 namespace {
@@ -92,7 +92,8 @@ __attribute__((target("avx2,fma"))) void mix_rows_avx2(const float* weights,
 template <typename Scalar>
 void score_page(const float* query, const PageRows<Scalar>& rows, float* scores) {
 #if defined(__x86_64__)
-  if (best_router_isa() != RouterIsa::kPortable) return score_rows_avx2(query, rows, scores);
+  if (trace::best_router_isa() != trace::RouterIsa::kPortable)
+    return score_rows_avx2(query, rows, scores);
 #endif
   score_rows(query, rows, scores);
 }
@@ -100,7 +101,8 @@ void score_page(const float* query, const PageRows<Scalar>& rows, float* scores)
 template <typename Scalar>
 void mix_page(const float* weights, const PageRows<Scalar>& rows, float* mixed) {
 #if defined(__x86_64__)
-  if (best_router_isa() != RouterIsa::kPortable) return mix_rows_avx2(weights, rows, mixed);
+  if (trace::best_router_isa() != trace::RouterIsa::kPortable)
+    return mix_rows_avx2(weights, rows, mixed);
 #endif
   mix_rows(weights, rows, mixed);
 }

@@ -8,7 +8,7 @@
 #include "nn/cuda/available.h"
 #include "nn/cuda/router.h"
 #include "nn/router_decision.h"
-#include "nn/router_kernel.h"
+#include "trace/router_kernel.h"
 
 namespace foregate::nn {
 namespace {
@@ -23,14 +23,14 @@ torch::Tensor router_logits_cpu(const torch::Tensor& x, const torch::Tensor& wei
   const int64_t hidden = x.size(1);
   const torch::Tensor weight_rows = weight.contiguous();
   torch::Tensor logits = torch::empty({tokens, experts}, weight.options());
-  const RouterIsa isa = best_router_isa();
+  const trace::RouterIsa isa = trace::best_router_isa();
   at::parallel_for(0, tokens, kTileTokens, [&](int64_t begin, int64_t end) {
     for (int64_t first = begin; first < end; first += kTileTokens) {
       const int64_t count = std::min(kTileTokens, end - first);
       const torch::Tensor rows = x.narrow(0, first, count).to(torch::kFloat32).contiguous();
-      router_logits_kernel(isa, rows.const_data_ptr<float>(), weight_rows.const_data_ptr<float>(),
-                           logits.mutable_data_ptr<float>() + first * experts, count, experts,
-                           hidden);
+      trace::router_logits_kernel(
+          isa, rows.const_data_ptr<float>(), weight_rows.const_data_ptr<float>(),
+          logits.mutable_data_ptr<float>() + first * experts, count, experts, hidden);
     }
   });
   return logits;

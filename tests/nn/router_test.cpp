@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "compare.h"
-#include "nn/router_kernel.h"
+#include "trace/router_kernel.h"
 
 namespace foregate {
 namespace {
@@ -82,12 +82,12 @@ TEST(RouterKernel, InstructionSetsGiveTheSameBits) {
     const torch::Tensor x = torch::randn({37, hidden});
     const torch::Tensor weight = torch::randn({13, hidden});
     std::vector<torch::Tensor> results;
-    for (const nn::RouterIsa isa :
-         {nn::RouterIsa::kPortable, nn::RouterIsa::kAvx2, nn::RouterIsa::kAvx512}) {
-      if (static_cast<int>(isa) > static_cast<int>(nn::best_router_isa())) continue;
+    for (const trace::RouterIsa isa :
+         {trace::RouterIsa::kPortable, trace::RouterIsa::kAvx2, trace::RouterIsa::kAvx512}) {
+      if (static_cast<int>(isa) > static_cast<int>(trace::best_router_isa())) continue;
       results.push_back(torch::empty({37, 13}));
-      nn::router_logits_kernel(isa, x.const_data_ptr<float>(), weight.const_data_ptr<float>(),
-                               results.back().mutable_data_ptr<float>(), 37, 13, hidden);
+      trace::router_logits_kernel(isa, x.const_data_ptr<float>(), weight.const_data_ptr<float>(),
+                                  results.back().mutable_data_ptr<float>(), 37, 13, hidden);
     }
     for (const torch::Tensor& result : results) EXPECT_TRUE(torch::equal(result, results[0]));
   }

@@ -9,6 +9,7 @@ from conftest import MODEL, ROOT, program
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
+from layout_reader import read_safetensors  # noqa: E402
 from random_models import LIVE, write_model  # noqa: E402
 
 # A router of every kind: softmax, softmax normalised, sigmoid with groups and a choice bias, softmax of the chosen, ...
@@ -107,6 +108,61 @@ def test_generation_is_one_text_after_another(name, tmp_path, demo):
     for row, text in enumerate(wanted):
         run(model, {"input_ids": torch.tensor([text])}, tmp_path / f"whole-{row}")
         same(captured[row], fg.open(tmp_path / f"whole-{row}")[0])
+
+
+@pytest.mark.parametrize("name", ["demo", "mixtral", "deepseek_v3", "gpt_oss"])
+def test_states_are_those_of_collect(name, tmp_path, demo):
+    """The same texts are chosen, the states are equal but for rounding, and evaluations find every decision in them."""
+    folder = MODEL if name == "demo" else checkpoint(name, tmp_path / "model")
+    program("collect", "--model", folder, "--data", f"film={CSV}", "--traces", 12, "--max-length", 48, "--output",
+            tmp_path / "collected", "--record", "features:0.6")
+    collected = fg.open(tmp_path / "collected")
+    model = demo if name == "demo" else load(folder)
+    texts = [t.token_ids for t in collected]
+    with torch.no_grad(), fg.capture.transformers(model, tmp_path / "captured", dataset="film", states=0.6,
+                                                  shard_traces=5) as capture:
+        for first in range(0, 12, 4):
+            capture.name_texts(samples=[t.sample for t in collected[first:first + 4]])
+            model(**batch_of(texts[first:first + 4], left=first == 4))
+    assert capture.states_left_out == 0
+    captured = fg.open(tmp_path / "captured")
+    assert captured.manifest["router"] == collected.manifest["router"]
+    assert captured.manifest["routers_sha256"] and captured.manifest["feature_fraction"] == 0.6
+    found, expected = states_of(tmp_path / "captured"), states_of(tmp_path / "collected")
+    assert found.keys() == expected.keys() and 0 < len(found) < 12
+    for text, (inputs, residual) in found.items():
+        np.testing.assert_allclose(inputs, expected[text][0], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(residual, expected[text][1], rtol=2e-2, atol=1e-2)
+    routers, theirs = (read_safetensors(tmp_path / d / "routers.safetensors") for d in ("captured", "collected"))
+    assert routers.keys() == theirs.keys()
+    for key, values in routers.items():
+        np.testing.assert_array_equal(values, theirs[key])
+    evaluated = program("evaluate", "--traces", tmp_path / "captured", "--predictor", "next-gate", "--split", "all")
+    assert "own router 100%" in evaluated
+
+
+def states_of(directory):
+    """Router inputs and residual [n, L, H] in float32, by (dataset, sample)."""
+    states, first = {}, 0
+    traces = fg.open(directory)
+    for shard in traces.manifest["shards"]:
+        if "features" in shard:
+            tensors = read_safetensors(directory / shard["features"])
+            residual = (tensors["residual"].astype(np.uint32) << 16).view(np.float32)
+            for row, begin, end in zip(tensors["rows"], tensors["offsets"], tensors["offsets"][1:]):
+                text = traces[first + int(row)]
+                states[text.dataset, text.sample] = (tensors["router_inputs"][begin:end], residual[begin:end])
+        first += shard["rows"]
+    return states
+
+
+def test_states_want_a_router_in_float32(tmp_path):
+    model = transformers.AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.bfloat16).eval()
+    with torch.no_grad(), pytest.raises(fg.UnsupportedError, match="load it with dtype=torch.float32"):
+        with fg.capture.transformers(model, tmp_path / "t", states=0.5):
+            model(input_ids=torch.tensor([list(range(10, 300))]))
+    with pytest.raises(fg.UsageError, match="expected a share of the texts"):
+        fg.capture.transformers(model, tmp_path / "t", states=2)
 
 
 def test_low_precision_and_numbering(tmp_path, demo):

@@ -16,8 +16,11 @@ import numpy.typing as npt
 from .. import _core
 from .._log import logger
 from ..errors import UnsupportedError, UsageError
+from .._directory import MANIFEST, Directory
+from ..traces import Traces
 from ..writer import TraceWriter, require_free
 from ._gates import Gate, decision_of, find_gates, stop_ids_of
+from ._states import StatesOfText, find_router, reproduces, routers_of, state_modules
 from ._steps import Step, step_of
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ class _Piece:
     experts: npt.NDArray[Any]
     weights: npt.NDArray[np.float32]
     logits: npt.NDArray[np.float16] | None
+    router_inputs: npt.NDArray[Any] | None  # of the rows that keep states
+    residual: npt.NDArray[np.uint16] | None
 
 
 @dataclass
@@ -41,7 +46,8 @@ class _Texts:
     """The rows that run together, from the step that began them on."""
 
     dataset: str
-    samples: Sequence[int | None]
+    samples: Sequence[int]
+    with_states: list[int]  # rows
     pieces: list[_Piece] = field(default_factory=list)
 
     @property
@@ -61,6 +67,10 @@ class TransformersCapture:
     `stop_ids` on (by default what the model's generation config ends a text with). The last token of a generated text was
     never run and is not recorded. logits: record router logits too. append: add to a finished trace.
 
+    states: share of the texts whose hidden states are kept, of models that decide in float32: the routers' inputs and the
+    residual stream in front of each MoE layer, with the routers, as `foregate collect --record features` does. A text whose
+    decisions do not all follow from its states, to the bit, keeps none (`states_left_out` counts them).
+
     Raises UnsupportedError where decisions could be given to the wrong token: routers that return something else than
     (logits, weights, experts), packed texts, masks that do not tell padding, beam search, assisted decoding.
     """
@@ -72,6 +82,7 @@ class TransformersCapture:
         *,
         dataset: str = "captured",
         logits: bool = False,
+        states: float = 0.0,
         seed: int = 0,
         shard_traces: int = 512,
         stop_ids: Iterable[int] | None = None,
@@ -82,16 +93,25 @@ class TransformersCapture:
         self._path = pathlib.Path(path)
         self._gates = find_gates(model)
         self._logits = logits
+        if not 0 <= states <= 1:
+            raise UsageError(f"states is {states}; expected a share of the texts, 0 to 1")
+        self._states = states
+        self._seed = seed
+        self._modules = state_modules(model, self._gates) if states > 0 else None
+        self._inputs: dict[int, tuple[Any, Any]] = {}
         self._stop_ids = stop_ids_of(model, stop_ids)
         self._settings: dict[str, Any] = {"seed": seed, "shard_traces": shard_traces, "append": append}
         require_free(self._path, append)
         self._writer: TraceWriter | None = None
+        self._router: dict[str, Any] | None = None
+        self.states_left_out = 0
         self._handles: list[Any] = []
         self._step: Step | None = None
         self._decided: dict[int, tuple[Any, ...]] = {}
         self._shape = (0, 0)  # k and experts, as the first pass shows them
         self._texts: _Texts | None = None
         self._samples: list[int] | None = None
+        self._next = _next_samples(self._path)
 
     # -- what is captured
 
@@ -125,9 +145,10 @@ class TransformersCapture:
         for row, sample in enumerate(texts.samples):
             kept = self._kept(ids[row], real[row], prompt)
             if not len(kept):
-                logger.warning("a text of %s has no tokens and is left out", texts.dataset)
+                logger.warning("text %s %d has no tokens and is left out", texts.dataset, sample)
                 continue
-            self._open().add(
+            states = self._states_of(texts, row, kept, experts[row, kept], weights[row, kept])
+            self._open(states).add(
                 experts=experts[row, kept],
                 gate_weights=weights[row, kept],
                 router_logits=None if logits is None else logits[row, kept],
@@ -135,7 +156,33 @@ class TransformersCapture:
                 dataset=texts.dataset,
                 sample=sample,
                 prompt_tokens=int((kept < prompt).sum()),
+                router_inputs=None if states is None else states.router_inputs,
+                residual=None if states is None else states.residual,
             )
+
+    def _states_of(
+        self,
+        texts: _Texts,
+        row: int,
+        kept: npt.NDArray[np.int64],
+        experts: npt.NDArray[Any],
+        weights: npt.NDArray[np.float32],
+    ) -> StatesOfText | None:
+        """The states of a row, if it keeps them and its decisions follow from them."""
+        if self._modules is None or row not in texts.with_states:
+            return None
+        place = texts.with_states.index(row)
+        parts = [(p.router_inputs[place], p.residual[place]) for p in texts.pieces if p.router_inputs is not None
+                 and p.residual is not None]
+        inputs, residual = (np.concatenate([part[i] for part in parts])[kept] for i in (0, 1))
+        states = StatesOfText(inputs, residual, experts, weights)
+        if self._router is None:
+            self._router = find_router(self._modules, self._gates[0], states)
+        if reproduces(self._modules, self._router, states):
+            return states
+        # Two experts closer than the rounding of two orders of addition: evaluations want none of these.
+        self.states_left_out += 1
+        return None
 
     def _kept(self, ids: npt.NDArray[np.int64], real: npt.NDArray[np.bool_], prompt: int) -> npt.NDArray[np.int64]:
         """The positions of a row that are its text."""
@@ -148,6 +195,8 @@ class TransformersCapture:
     def __enter__(self) -> TransformersCapture:
         for place, gate in enumerate(self._gates):
             self._handles.append(gate.module.register_forward_hook(self._gate_hook(place, gate)))
+        for place, layer in enumerate(self._modules.layers if self._modules is not None else []):
+            self._handles.append(layer.register_forward_pre_hook(self._layer_hook(place), with_kwargs=True))
         self._handles.append(self._model.register_forward_pre_hook(self._before, with_kwargs=True))
         self._handles.append(self._model.register_forward_hook(self._after))
         return self
@@ -171,10 +220,12 @@ class TransformersCapture:
     def _before(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         step = step_of(self._model.forward, args, kwargs)
         self._decided = {}
+        self._inputs = {}
         self._step = step
         if step.cached == 0:
             self.end_texts()
-            self._texts = _Texts(self.dataset, self._next_samples(step.rows))
+            samples = self._take_samples(step.rows)
+            self._texts = _Texts(self.dataset, samples, self._rows_with_states(samples))
             _watch_cache(kwargs.get("past_key_values"))
         elif self._texts is None or self._texts.positions != step.cached or len(self._texts.samples) != step.rows:
             there = 0 if self._texts is None else self._texts.positions
@@ -209,6 +260,17 @@ class TransformersCapture:
                     f"{self._shape[1]}; expected all layers alike"
                 )
             self._shape = shape
+            if self._texts is not None and self._texts.with_states:
+                seen = args[0].detach().reshape(self._step.rows, self._step.tokens, -1)
+                self._inputs[place] = (seen[self._texts.with_states], *self._inputs[place][1:])
+
+        return hook
+
+    def _layer_hook(self, place: int) -> Any:
+        def hook(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if self._step is not None and self._texts is not None and self._texts.with_states:
+                residual = args[0] if args else kwargs["hidden_states"]
+                self._inputs[place] = (None, residual.detach()[self._texts.with_states])
 
         return hook
 
@@ -232,20 +294,45 @@ class TransformersCapture:
 
         experts, weights = _ranked(gathered(0, torch.int64), gathered(1, torch.float32), gathered(2, torch.float32))
         logits = gathered(3, torch.float16) if self._logits else None
-        self._texts.pieces.append(_Piece(step, experts, weights, logits))
+        inputs, residual = self._gathered_states()
+        self._texts.pieces.append(_Piece(step, experts, weights, logits, inputs, residual))
         self._decided = {}
+        self._inputs = {}
 
-    def _next_samples(self, rows: int) -> Sequence[int | None]:
+    def _gathered_states(self) -> tuple[npt.NDArray[Any] | None, npt.NDArray[np.uint16] | None]:
+        """[rows with states, tokens, L, H] of router inputs, in the model's dtype, and of the residual stream in bfloat16."""
+        import torch
+
+        if not self._inputs:
+            return None, None
+        parts = [self._inputs[place] for place in range(len(self._gates))]
+        inputs = torch.stack([part[0] for part in parts], dim=2).cpu()
+        residual = torch.stack([part[1] for part in parts], dim=2).to(torch.bfloat16).cpu()
+        exact = _bits(inputs) if inputs.dtype == torch.bfloat16 else inputs.numpy()
+        return exact, _bits(residual)
+
+    def _rows_with_states(self, samples: Sequence[int]) -> list[int]:
+        """Rows whose states are kept, and the very first, which shows how the routers decide."""
+        if self._modules is None:
+            return []
+        return [
+            row
+            for row, sample in enumerate(samples)
+            if _core.keeps_states(self.dataset, sample, self._seed, self._states) or (row == 0 and self._router is None)
+        ]
+
+    def _take_samples(self, rows: int) -> list[int]:
         given, self._samples = self._samples, None
-        if given is not None:
-            if len(given) != rows:
-                raise UsageError(f"{len(given)} samples were named, and {rows} texts begin")
-            return given
-        return [None] * rows
+        if given is not None and len(given) != rows:
+            raise UsageError(f"{len(given)} samples were named, and {rows} texts begin")
+        first = self._next.get(self.dataset, 0)
+        samples = list(range(first, first + rows)) if given is None else given
+        self._next[self.dataset] = max(first, *(sample + 1 for sample in samples))
+        return samples
 
     # -- the trace
 
-    def _open(self) -> TraceWriter:
+    def _open(self, states: StatesOfText | None) -> TraceWriter:
         if self._writer is None:
             config = self._model.config.get_text_config()
             layers = [gate.layer for gate in self._gates]
@@ -266,6 +353,8 @@ class TransformersCapture:
                 model=folder.name or type(self._model).__name__,
                 model_type=str(config.model_type),
                 router_logits=self._logits,
+                feature_fraction=self._states,
+                routers=None if self._modules is None or self._router is None else routers_of(self._modules, self._router),
                 dtype=dtype if dtype in _DTYPES else "unknown",
                 quantization="unknown" if getattr(self._model, "is_quantized", False) else "none",
                 config_sha256=_digest(folder / "config.json"),
@@ -276,6 +365,22 @@ class TransformersCapture:
 
     def __repr__(self) -> str:
         return f"TransformersCapture({str(self._path)!r}: {len(self._gates)} MoE layers, {self.num_traces:,} traces)"
+
+
+def _next_samples(path: pathlib.Path) -> dict[str, int]:
+    """By dataset, one behind the highest sample of a trace that is gone on with."""
+    behind: dict[str, int] = {}
+    if (path / MANIFEST).exists():
+        for text in Traces(Directory(path, allow_unfinished=True), None).texts().to_pylist():
+            behind[text["dataset"]] = max(behind.get(text["dataset"], 0), text["sample"] + 1)
+    return behind
+
+
+def _bits(tensor: torch.Tensor) -> npt.NDArray[np.uint16]:
+    """bfloat16 as uint16."""
+    import torch
+
+    return tensor.view(torch.int16).numpy().view(np.uint16)
 
 
 def _ranked(

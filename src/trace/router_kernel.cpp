@@ -1,4 +1,4 @@
-#include "nn/router_kernel.h"
+#include "trace/router_kernel.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include <immintrin.h>
 #endif
 
-namespace foregate::nn {
+namespace foregate::trace {
 namespace {
 
 constexpr int64_t kLanes = 16;
@@ -17,7 +17,7 @@ constexpr int64_t kLanes = 16;
 constexpr int64_t kBlockTokens = 4;
 constexpr int64_t kBlockExperts = 4;
 
-// Step 2 of router.h.
+// Step 2 of nn/router.h.
 float add_lanes(float* sum) {
   for (int64_t width = kLanes / 2; width > 0; width /= 2) {
     for (int64_t i = 0; i < width; ++i) sum[i] += sum[i + width];
@@ -160,4 +160,4 @@ void router_logits_kernel(RouterIsa isa, const float* x, const float* weight, fl
   }
 }
 
-}  // namespace foregate::nn
+}  // namespace foregate::trace
