@@ -41,6 +41,8 @@ def test_the_module_links_nothing_heavy():
     assert libraries and ".abi3." in module.name
     for heavy in ("torch", "c10", "arrow", "parquet", "python", "curl"):
         assert not any(heavy in library for library in libraries), libraries
+    exported = subprocess.run(["nm", "-D", "--defined-only", module], capture_output=True, text=True).stdout
+    assert [line.split()[-1].split("@")[0] for line in exported.splitlines()] == ["PyInit__core"]
 
 
 def test_errors_are_what_one_catches():
