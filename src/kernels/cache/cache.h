@@ -20,14 +20,14 @@ namespace foregate::kernels {
 // `slot_of`.
 //
 // Who writes what. Tables (slot_of, values, slots, used, and in a transfer all but the two words
-// below) belong to the compute branch, whose kernels follow each other. The branches meet in three
-// places only:
+// below) belong to the compute branch, whose kernels follow each other; foresee alone runs beside
+// one, the last of the products, which reads what foresee leaves as it is: the slots of the experts
+// that the layer uses, and their numbers. The branches meet in three places only:
 //   - Transfer::next, pieces claimed so far. Opened with a release store of 0 behind the fields
-//   that
-//     say what is copied where; whoever wants to copy a piece takes a number with an atomic add
-//     (acquire) and only then reads those fields. At or above the number of pieces there is nothing
-//     to claim. Closed, when nobody needs the expert any more, with an atomic exchange, which tells
-//     how many pieces were claimed.
+//     that say what is copied where; whoever wants to copy a piece takes a number with an atomic
+//     add (acquire) and only then reads those fields. At or above the number of pieces there is
+//     nothing to claim. Closed, when nobody needs the expert any more, with an atomic exchange,
+//     which tells how many pieces were claimed.
 //   - Transfer::done, pieces that have arrived: an atomic add (release) behind the piece's stores.
 //     done == pieces claimed, seen with an acquire load: all that was claimed is in the slot, and
 //     nobody writes there any more. A transfer and its slot are not used again before that, so a
@@ -43,8 +43,9 @@ namespace foregate::kernels {
 // while in which no layer was looked up.
 //
 // Slots are overwritten only when their last reader is done: victims are chosen by the compute
-// branch, behind all earlier products, never among what the running layer uses, what is on its way
-// or what is foreseen (`need` not yet past).
+// branch, behind the products of all earlier layers, never among what the running layer uses or
+// what is on its way; what is foreseen (`need` not yet past) leaves for the running layer's sake
+// only, and last.
 
 inline constexpr int kMostCacheExperts = 1024;  ///< E of a layer
 inline constexpr int kMostCachePairs = 256;     ///< tokens x top-k of a step
