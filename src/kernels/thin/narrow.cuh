@@ -115,12 +115,16 @@ struct Multiplier<MatrixCodes::kNf4> {
       multiply_add(blocks[0], low, high, first ? x0 : 0, first ? x1 : 0);
       multiply_add(blocks[1], low, high, first ? 0 : x0, first ? 0 : x1);
     }
-    const float other_low = __shfl_xor_sync(0xffffffffU, codes.low_scale, 2);
-    const float other_high = __shfl_xor_sync(0xffffffffU, codes.high_scale, 2);
-    const float low_scales[2] = {first ? codes.low_scale : other_low,
-                                 first ? other_low : codes.low_scale};
-    const float high_scales[2] = {first ? codes.high_scale : other_high,
-                                  first ? other_high : codes.high_scale};
+    // Of the block's first piece, which is there if any of it is.
+    const int quad = static_cast<int>(threadIdx.x) % 32 / 4 * 4;
+    const auto of_blocks = [&](float scale, float(&scales)[2]) {
+      scales[0] = __shfl_sync(0xffffffffU, scale, quad);
+      scales[1] = __shfl_sync(0xffffffffU, scale, quad + 2);
+    };
+    float low_scales[2];
+    float high_scales[2];
+    of_blocks(codes.low_scale, low_scales);
+    of_blocks(codes.high_scale, high_scales);
 #pragma unroll
     for (int block = 0; block < 2; ++block) {
 #pragma unroll
