@@ -6,11 +6,13 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/files.h"
 #include "base/number_text.h"
 #include "engine/generation/benchmark.h"
+#include "generate_offload.h"
 #include "generate_report.h"
 #include "hub/resolve.h"
 #include "model_options.h"
@@ -34,6 +36,8 @@ struct Arguments {
   engine::GenerationBenchmarkOptions options;
   std::string model;
   ComputeArguments compute;
+  OffloadArguments offload;
+  std::optional<Offload> offloaded;  ///< once the model's config is known
   std::string max_memory;
   bool json = false;
 };
@@ -42,23 +46,25 @@ std::string subject(const engine::GenerationBenchmarkOptions& options) {
   return options.model.empty() ? options.geometry : hub::model_name(options.model);
 }
 
-Json to_json(const engine::GenerationBenchmark& result,
-             const engine::GenerationBenchmarkOptions& options) {
-  return {{options.model.empty() ? "geometry" : "model", subject(options)},
-          {"device", options.compute.device.str()},
-          {"dtype", tensor::dtype_name(options.compute.dtype)},
-          {"quantization", tensor::quantization_name(*options.compute.quantization)},
-          {"kv_dtype", tensor::dtype_name(options.compute.cache_dtype())},
-          {"texts", options.texts},
-          {"prompt_tokens", options.prompt_tokens},
-          {"tokens", options.tokens},
-          {"prefill_tokens_per_second", result.prefill_tokens_per_second()},
-          {"decode_tokens_per_second", result.decode_tokens_per_second()},
-          {"ttft_seconds", quantiles(result.fastest.seconds_to_first)},
-          {"tpot_seconds", quantiles(result.fastest.seconds_between)},
-          {"load_seconds", result.load_seconds},
-          {"kv_cache_bytes", result.cache_bytes},
-          {"peak_device_bytes", result.memory.peak_used}};
+Json to_json(const engine::GenerationBenchmark& result, const Arguments& arguments) {
+  const engine::GenerationBenchmarkOptions& options = arguments.options;
+  Json json{{options.model.empty() ? "geometry" : "model", subject(options)},
+            {"device", options.compute.device.str()},
+            {"dtype", tensor::dtype_name(options.compute.dtype)},
+            {"quantization", tensor::quantization_name(*options.compute.quantization)},
+            {"kv_dtype", tensor::dtype_name(options.compute.cache_dtype())},
+            {"texts", options.texts},
+            {"prompt_tokens", options.prompt_tokens},
+            {"tokens", options.tokens},
+            {"prefill_tokens_per_second", result.prefill_tokens_per_second()},
+            {"decode_tokens_per_second", result.decode_tokens_per_second()},
+            {"ttft_seconds", quantiles(result.fastest.seconds_to_first)},
+            {"tpot_seconds", quantiles(result.fastest.seconds_between)},
+            {"load_seconds", result.load_seconds},
+            {"kv_cache_bytes", result.cache_bytes},
+            {"peak_device_bytes", result.memory.peak_used}};
+  if (result.experts) json["offload"] = arguments.offloaded->json(*result.experts);
+  return json;
 }
 
 void print_table(const engine::GenerationBenchmark& result,
@@ -87,6 +93,7 @@ void print_table(const engine::GenerationBenchmark& result,
   row("keys and values",
       fmt::format("{} in {}", human_bytes(static_cast<uint64_t>(result.cache_bytes)),
                   tensor::dtype_name(options.compute.cache_dtype())));
+  if (result.experts) row("experts", offload_summary(*result.experts));
   if (result.memory.peak_used > 0) {
     row("peak device memory", human_bytes(static_cast<uint64_t>(result.memory.peak_used)));
   }
@@ -103,9 +110,13 @@ void run_bench_generate(Arguments& arguments, const RunContext& run) {
   if (!arguments.max_memory.empty()) {
     options.max_memory = parse_bytes(arguments.max_memory, "--max-memory");
   }
+  options.expert_cache = [&](const models::ModelConfig& config) {
+    arguments.offloaded.emplace(arguments.offload, config, options.compute, options.texts);
+    return arguments.offloaded->cache();
+  };
   const engine::GenerationBenchmark result = engine::benchmark_generation(options, run);
   if (arguments.json) {
-    print_json(to_json(result, options));
+    print_json(to_json(result, arguments));
   } else {
     print_table(result, options);
   }
@@ -141,6 +152,7 @@ void add_bench_generate(CLI::App& bench, const RunContext& run) {
   add_quantize_option(*command, arguments->compute.quantization,
                       "none, int8 or nf4 (default: none)");
   add_kv_dtype_option(*command, arguments->compute.kv_dtype);
+  add_offload_options(*command, arguments->offload);
   command->add_option("--max-memory", arguments->max_memory,
                       "Memory of the device to fit into, e.g. 8GB (default: what there is)");
   command->add_option("--work", options.work, "Directory to make for the geometry, and remove")

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/number_text.h"
 #include "engine/experts/cached_experts.h"
+#include "engine/experts/device_experts.h"
 #include "engine/memory_needs.h"
 #include "engine/trace_geometry.h"
 #include "offload/prediction/trained.h"
@@ -169,6 +170,9 @@ Offload::Offload(const OffloadArguments& arguments, const models::ModelConfig& c
     timeline_ = std::make_unique<TimelineFile>();
     cache.timeline = first_steps(timeline_->recorder());
   }
+  // Trained predictors, and what is told of each copy, are the host's.
+  cache.on_device = !cache.prefetch && timeline_path_.empty() &&
+                    engine::DeviceExperts::can_keep(cache.policy, compute.device);
   engine::CachedExperts::check(geometry, cache);
   cache_ = std::move(cache);
 }
@@ -191,6 +195,7 @@ Json Offload::json(const engine::ExpertCounts& counts) const {
   const auto right = static_cast<double>(counts.prefetch.right);
   return {
       {"policy", offload::policy_name(cache_->policy)},
+      {"kept_by", cache_->on_device ? "gpu" : "host"},
       {"slots", counts.slots},
       {"expert_bytes", counts.expert_bytes},
       {"cache_bytes", counts.slots * counts.expert_bytes},

@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 
@@ -14,7 +15,7 @@ using offload::Policy;
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic error "-Wswitch"  // a policy that is not here does not compile
-nn::CachePolicy policy_of(const Policy& policy) {
+std::optional<nn::CachePolicy> find_policy(const Policy& policy) {
   switch (policy.kind) {
     case Policy::Kind::kLru:
       return nn::CachePolicy::kLru;
@@ -28,13 +29,18 @@ nn::CachePolicy policy_of(const Policy& policy) {
       return nn::CachePolicy::kStatic;
     case Policy::Kind::kLfu:
     case Policy::Kind::kBelady:
-      break;
+      return std::nullopt;
   }
+  __builtin_unreachable();
+}
+#pragma GCC diagnostic pop
+
+nn::CachePolicy policy_of(const Policy& policy) {
+  if (const std::optional<nn::CachePolicy> found = find_policy(policy)) return *found;
   throw UsageError(
       fmt::format("the GPU does not decide by the policy {}; choose another, e.g. lrfu-8",
                   offload::policy_name(policy)));
 }
-#pragma GCC diagnostic pop
 
 ExpertCacheOptions without_prefetch(ExpertCacheOptions options, torch::Device device) {
   if (!device.is_cuda()) {
@@ -88,6 +94,10 @@ nn::ForeseeRules with_routers(nn::ForeseeRules rules,
 }
 
 }  // namespace
+
+bool DeviceExperts::can_keep(const Policy& policy, torch::Device device) {
+  return device.is_cuda() && find_policy(policy).has_value();
+}
 
 DeviceExperts::DeviceExperts(const std::vector<models::LayerWeights>& layers,
                              const trace::Geometry& geometry, torch::Device device,

@@ -22,6 +22,9 @@ namespace foregate::engine {
 /// (`next-gate`).
 class DeviceExperts : public ExpertStore {
  public:
+  /// Whether this device keeps a cache of this policy by itself.
+  static bool can_keep(const offload::Policy& policy, torch::Device device);
+
   /// As CachedExperts. Throws UsageError also for a device that is no GPU, for policies that the
   /// device does not decide, and for `next_gate` of routers that add biases.
   DeviceExperts(const std::vector<models::LayerWeights>& layers, const trace::Geometry& geometry,

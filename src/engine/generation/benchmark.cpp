@@ -85,16 +85,19 @@ GenerationBenchmark benchmark_generation(const GenerationBenchmarkOptions& optio
   const fs::path model = options.model.empty() ? options.work : options.model;
   const models::ModelConfig config = models::read_model_config(model);
   const GeneratorOptions generating = generator_options(options, config, run);
+  const auto expert_cache = options.expert_cache ? options.expert_cache(config) : std::nullopt;
   if (options.max_memory > 0) {
-    require_memory(config, options.compute,
-                   {generating.cache_bytes, generating.step_tokens, options.texts},
-                   options.max_memory, options.model.empty() ? options.geometry : model.string());
+    GenerationLoad load{generating.cache_bytes, generating.step_tokens, options.texts};
+    if (expert_cache) load.expert_slots = expert_cache->slots;
+    require_memory(config, options.compute, load, options.max_memory,
+                   options.model.empty() ? options.geometry : model.string());
     tensor::limit_device_memory(options.compute.device, options.max_memory);
   }
   GenerationBenchmark result;
   Stopwatch loading;
   loading.start();
   Engine engine(model, {.compute = options.compute,
+                        .expert_cache = expert_cache,
                         .routing_only = false,
                         .random_weights = options.model.empty(),
                         .log = &run.log});
@@ -122,6 +125,7 @@ GenerationBenchmark benchmark_generation(const GenerationBenchmarkOptions& optio
   progress->finish();
   const KvCache& cache = generator.cache();
   result.cache_bytes = cache.num_pages() * cache.page_bytes();
+  result.experts = engine.expert_counts();
   result.memory = tensor::device_memory(options.compute.device);
   return result;
 }
