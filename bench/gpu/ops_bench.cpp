@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/attention.h"
+#include "nn/attention/attention.h"
 #include "nn/cuda/activation.h"
 #include "nn/cuda/attention.h"
 #include "nn/cuda/expert_rows.h"

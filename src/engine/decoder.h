@@ -13,7 +13,7 @@
 #include "engine/observer.h"
 #include "models/config.h"
 #include "models/weights/decoder_weights.h"
-#include "nn/attention.h"
+#include "nn/attention/attention.h"
 #include "nn/rope.h"
 #include "nn/routed_rows.h"
 

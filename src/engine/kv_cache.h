@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "models/config.h"
-#include "nn/cached_attention.h"
+#include "nn/attention/cached_attention.h"
 
 namespace foregate::engine {
 

@@ -2,7 +2,7 @@
 
 #include <torch/types.h>
 
-#include "nn/attention.h"
+#include "nn/attention/attention.h"
 #include "nn/rope.h"
 #include "tensor/weight/weight.h"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "nn/paged_attention.h"
+#include "nn/attention/paged_attention.h"
 
 namespace foregate::testing {
 

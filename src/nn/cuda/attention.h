@@ -2,7 +2,7 @@
 
 #include <torch/types.h>
 
-#include "nn/attention.h"
+#include "nn/attention/attention.h"
 
 namespace foregate::nn {
 

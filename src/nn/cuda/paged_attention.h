@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "nn/paged_attention.h"
+#include "nn/attention/paged_attention.h"
 
 namespace foregate::nn {
 

@@ -1,4 +1,4 @@
-#include "nn/attention.h"
+#include "nn/attention/attention.h"
 
 #include "gpu_test.h"
 #include "nn/cuda/attention.h"

@@ -1,5 +1,5 @@
 #include "gpu_test.h"
-#include "nn/cached_attention.h"
+#include "nn/attention/cached_attention.h"
 
 namespace foregate {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "nn/attention.h"
+#include "nn/attention/attention.h"
 
 namespace foregate::nn {
 

@@ -1,4 +1,4 @@
-#include "nn/paged_attention.h"
+#include "nn/attention/paged_attention.h"
 
 #include <torch/types.h>
 
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "nn/page_rows.h"
+#include "nn/attention/page_rows.h"
 #include "nn/thread_share.h"
 
 namespace foregate::nn {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "nn/attention.h"
+#include "nn/attention/attention.h"
 
 namespace foregate::nn {
 

@@ -1,4 +1,4 @@
-#include "nn/text_attention.h"
+#include "nn/attention/text_attention.h"
 
 #include <torch/types.h>
 

@@ -1,4 +1,4 @@
-#include "nn/page_storage.h"
+#include "nn/attention/page_storage.h"
 
 #include <torch/types.h>
 

@@ -1,7 +1,7 @@
-#include "nn/latent_attention.h"
+#include "nn/attention/latent_attention.h"
 
-#include "compare.h"
-#include "paged_feed.h"
+#include "../compare.h"
+#include "../paged_feed.h"
 
 namespace foregate {
 namespace {

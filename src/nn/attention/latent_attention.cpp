@@ -1,12 +1,12 @@
-#include "nn/latent_attention.h"
+#include "nn/attention/latent_attention.h"
 
 #include <torch/types.h>
 
 #include <algorithm>
 #include <vector>
 
+#include "nn/attention/page_storage.h"
 #include "nn/linear.h"
-#include "nn/page_storage.h"
 #include "nn/rms_norm.h"
 
 namespace foregate::nn {

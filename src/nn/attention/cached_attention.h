@@ -2,7 +2,7 @@
 
 #include <torch/types.h>
 
-#include "nn/paged_attention.h"
+#include "nn/attention/paged_attention.h"
 
 namespace foregate::nn {
 

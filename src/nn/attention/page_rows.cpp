@@ -1,4 +1,4 @@
-#include "nn/page_rows.h"
+#include "nn/attention/page_rows.h"
 
 #include <torch/types.h>
 

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
-#include "nn/attention.h"
-#include "nn/paged_attention.h"
+#include "nn/attention/attention.h"
+#include "nn/attention/paged_attention.h"
 #include "nn/rope.h"
 #include "tensor/weight/weight.h"
 

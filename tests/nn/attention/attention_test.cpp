@@ -1,6 +1,6 @@
-#include "nn/attention.h"
+#include "nn/attention/attention.h"
 
-#include "compare.h"
+#include "../compare.h"
 
 namespace foregate {
 namespace {

@@ -1,11 +1,11 @@
-#include "nn/attention.h"
+#include "nn/attention/attention.h"
 
 #include <torch/types.h>
 
 #include <algorithm>
 
+#include "nn/attention/text_attention.h"
 #include "nn/cuda/attention.h"
-#include "nn/text_attention.h"
 #include "tensor/device/transfer.h"
 
 namespace foregate::nn {

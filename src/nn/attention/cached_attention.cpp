@@ -1,12 +1,12 @@
-#include "nn/cached_attention.h"
+#include "nn/attention/cached_attention.h"
 
 #include <torch/types.h>
 
 #include <vector>
 
+#include "nn/attention/page_storage.h"
+#include "nn/attention/text_attention.h"
 #include "nn/cuda/paged_attention.h"
-#include "nn/page_storage.h"
-#include "nn/text_attention.h"
 
 namespace foregate::nn {
 namespace {
