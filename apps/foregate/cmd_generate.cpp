@@ -413,7 +413,7 @@ class GenerateRun {
 
   Json check() {
     engine::Engine engine(job_.model, {.compute = job_.compute, .routing_only = false});
-    const Json checked = check_.compare(engine, options_, token_bytes_of(job_), run_.stop);
+    Json checked = check_.compare(engine, options_, token_bytes_of(job_), run_.stop);
     if (!arguments_.json) {
       run_.log.info(
           "check: the same tokens and the same bits of all logits with every expert at "
