@@ -34,6 +34,17 @@ __device__ inline __half from_float<__half>(float value) {
   return __float2half_rn(value);
 }
 
+/// Two neighbours, at an even place.
+__device__ inline float2 pair_at(const float* place) {
+  return *reinterpret_cast<const float2*>(place);
+}
+__device__ inline float2 pair_at(const __nv_bfloat16* place) {
+  return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(place));
+}
+__device__ inline float2 pair_at(const __half* place) {
+  return __half22float2(*reinterpret_cast<const __half2*>(place));
+}
+
 /// kSize elements that are loaded and stored at once; 16 bytes wherever sizes allow.
 template <typename T, int kSize>
 struct alignas(sizeof(T) * kSize) Vector {

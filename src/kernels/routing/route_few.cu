@@ -27,16 +27,6 @@ struct Stage {
 static_assert(sizeof(Stage<float>) <= 99 << 10);  // what sm_86 and sm_89 have
 constexpr int64_t kMostChoosing = sizeof(Stage<float>::weight) / sizeof(float) / kTokens;
 
-__device__ float2 pair_at(const float* place) {
-  return *reinterpret_cast<const float2*>(place);
-}
-__device__ float2 pair_at(const __nv_bfloat16* place) {
-  return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(place));
-}
-__device__ float2 pair_at(const __half* place) {
-  return __half22float2(*reinterpret_cast<const __half2*>(place));
-}
-
 template <typename T>
 __device__ void copy_rows(T (*target)[kStride], const T* source, int64_t rows, int size,
                           int64_t hidden) {

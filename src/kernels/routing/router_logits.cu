@@ -34,16 +34,6 @@ struct Stage {
   alignas(16) float weight[kExperts][kStride<T>];
 };
 
-__device__ float2 pair_at(const float* place) {
-  return *reinterpret_cast<const float2*>(place);
-}
-__device__ float2 pair_at(const __nv_bfloat16* place) {
-  return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(place));
-}
-__device__ float2 pair_at(const __half* place) {
-  return __half22float2(*reinterpret_cast<const __half2*>(place));
-}
-
 // Starts copying a chunk of `rows` rows; those at and beyond `present` are left as they are, and
 // their logits are not written.
 template <int kRows, int kSize, typename T>

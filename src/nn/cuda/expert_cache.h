@@ -88,8 +88,7 @@ class DeviceExpertCache {
   // end_step().
 
   void begin_step();
-  /// Scores the layers behind by their routers, beside the layer's own router product, which reads
-  /// the same x and comes in front.
+  /// Scores the layers behind by their routers from what the layer's own reads.
   void see(int layer, const torch::Tensor& x);  // [T, H]
   /// Finds room for what a layer's tokens chose and brings what is missing.
   void bring(int layer, const torch::Tensor& chosen);  // [T, k] int64
