@@ -20,15 +20,18 @@
 #include <string>
 #include <vector>
 
+#include "device_buffer.h"
 #include "kernels/paged_attention.h"
 #include "kernels/rms_norm.h"
 #include "kernels/rope.h"
 #include "kernels/routing/routing.h"
 #include "kernels/thin/thin.h"
+#include "tensor/weight/quantized_rows.h"
 
 namespace {
 
 using namespace foregate::kernels;
+using foregate::tensor::kNf4Values;
 using Value = __nv_bfloat16;
 
 constexpr int64_t kHidden = 2048;
@@ -42,41 +45,6 @@ constexpr int64_t kQkv = 3 * kHeads * kDim;
 constexpr int64_t kVocab = 151936;
 constexpr int64_t kPage = 64;
 constexpr float kEpsilon = 1e-6F;
-
-void check(cudaError_t error, const char* what) {
-  if (error == cudaSuccess) return;
-  std::fprintf(stderr, "%s: %s\n", what, cudaGetErrorString(error));
-  std::exit(1);
-}
-
-/// Memory on the device.
-template <typename T>
-class Buffer {
- public:
-  explicit Buffer(int64_t count) : count_(count) {
-    check(cudaMalloc(&data_, std::max<int64_t>(count, 1) * sizeof(T)), "cudaMalloc");
-    check(cudaMemset(data_, 0, count * sizeof(T)), "cudaMemset");
-  }
-  explicit Buffer(const std::vector<T>& values) : Buffer(static_cast<int64_t>(values.size())) {
-    check(cudaMemcpy(data_, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice),
-          "copy");
-  }
-  ~Buffer() { cudaFree(data_); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  T* get() const { return data_; }
-  int64_t count() const { return count_; }
-  std::vector<T> host() const {
-    std::vector<T> values(static_cast<size_t>(count_));
-    check(cudaMemcpy(values.data(), data_, values.size() * sizeof(T), cudaMemcpyDeviceToHost),
-          "copy back");
-    return values;
-  }
-
- private:
-  T* data_ = nullptr;
-  int64_t count_;
-};
 
 __device__ uint32_t mixed(uint64_t state) {
   state = (state ^ (state >> 30)) * 0xbf58476d1ce4e5b9ULL;
@@ -108,22 +76,6 @@ std::unique_ptr<Buffer<T>> uniform(int64_t count, float centre, float width, uin
   return buffer;
 }
 
-constexpr float kNf4[16] = {-1.0F,
-                            -0.6961928009986877F,
-                            -0.5250730514526367F,
-                            -0.39491748809814453F,
-                            -0.28444138169288635F,
-                            -0.18477343022823334F,
-                            -0.09105003625154495F,
-                            0.0F,
-                            0.07958029955625534F,
-                            0.16093020141124725F,
-                            0.24611230194568634F,
-                            0.33791524171829224F,
-                            0.44070982933044434F,
-                            0.5626170039176941F,
-                            0.7229568362236023F,
-                            1.0F};
 __constant__ float nf4_values[16];
 
 /// Random codes whose values deviate by about 1 / sqrt(k).
@@ -149,7 +101,7 @@ class Matrix {
     matrix.codes =
         dense_ ? static_cast<const void*>(dense_->get()) : static_cast<const void*>(codes_->get());
     matrix.scales = scales_ ? scales_->get() : nullptr;
-    matrix.values = kNf4;
+    matrix.values = kNf4Values.data();
     matrix.kind = kind_;
     matrix.n = n_;
     matrix.k = k_;
@@ -774,7 +726,7 @@ Options options_of(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   const Options options = options_of(argc, argv);
-  check(cudaMemcpyToSymbol(nf4_values, kNf4, sizeof(kNf4)), "values of NF4");
+  check(cudaMemcpyToSymbol(nf4_values, kNf4Values.data(), sizeof(nf4_values)), "values of NF4");
   bool ok = true;
   for (const std::string& name : options.kinds) {
     const MatrixCodes kind = name == "int8"  ? MatrixCodes::kInt8

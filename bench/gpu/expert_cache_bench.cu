@@ -16,6 +16,7 @@
 #include <random>
 #include <vector>
 
+#include "device_buffer.h"
 #include "kernels/cache/cache.h"
 #include "kernels/dependent_launch.cuh"
 #include "kernels/routing/routing.h"
@@ -23,24 +24,6 @@
 namespace {
 
 using namespace foregate::kernels;  // NOLINT(google-build-using-namespace): a program of its own
-
-void check(cudaError_t error, const char* what) {
-  if (error == cudaSuccess) return;
-  std::fprintf(stderr, "%s: %s\n", what, cudaGetErrorString(error));
-  std::exit(1);
-}
-
-struct Freed {
-  void operator()(void* memory) const { cudaFree(memory); }
-};
-template <typename T>
-std::unique_ptr<T, Freed> on_device(const std::vector<T>& values) {
-  void* memory = nullptr;
-  check(cudaMalloc(&memory, std::max<size_t>(1, values.size() * sizeof(T))), "memory");
-  check(cudaMemcpy(memory, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice),
-        "copy");
-  return std::unique_ptr<T, Freed>(static_cast<T*>(memory));
-}
 
 /// A cache over one buffer of pinned memory that all experts share.
 class Cache {
@@ -67,7 +50,7 @@ class Cache {
       hosts.push_back(static_cast<const char*>(pinned) + first * parts_.bytes[0]);
       hosts.push_back(static_cast<const char*>(pinned) + first * parts_.bytes[1]);
     }
-    hosts_ = on_device(hosts);
+    hosts_ = Buffer(hosts);
     parts_.hosts = hosts_.get();
     for (int part = 0; part < 2; ++part) {
       check(cudaMalloc(&parts_.slots[part], parts_.bytes[part] * (shape.slots + shape.staging)),
@@ -117,7 +100,43 @@ class Cache {
   void* memory_ = nullptr;
   CacheTables tables_;
   ExpertParts parts_;
-  std::unique_ptr<const void*, Freed> hosts_;
+  Buffer<const void*> hosts_{0};
+};
+
+/// The branch of a recorded step in which so many of the mover's blocks run; none without blocks.
+class MoverBranch {
+ public:
+  explicit MoverBranch(int blocks) : blocks_(blocks) {
+    check(cudaStreamCreateWithFlags(&side_, cudaStreamNonBlocking), "stream");
+    check(cudaEventCreate(&begun_), "event");
+    check(cudaEventCreate(&moved_), "event");
+  }
+  ~MoverBranch() {
+    cudaEventDestroy(begun_);
+    cudaEventDestroy(moved_);
+    cudaStreamDestroy(side_);
+  }
+  MoverBranch(const MoverBranch&) = delete;
+  MoverBranch& operator=(const MoverBranch&) = delete;
+
+  void begin_step(Cache& cache, cudaStream_t stream) const {
+    check(cache_begin_step(cache.tables(), stream), "begin");
+    if (blocks_ == 0) return;
+    check(cudaEventRecord(begun_, stream), "event");
+    check(cudaStreamWaitEvent(side_, begun_), "event");
+    check(cache_run_mover(cache.tables(), cache.parts(), blocks_, side_), "mover");
+    check(cudaEventRecord(moved_, side_), "event");
+  }
+  void end_step(Cache& cache, cudaStream_t stream) const {
+    check(cache_end_step(cache.tables(), stream), "end");
+    if (blocks_ > 0) check(cudaStreamWaitEvent(stream, moved_), "event");
+  }
+
+ private:
+  int blocks_;
+  cudaStream_t side_ = nullptr;
+  cudaEvent_t begun_ = nullptr;
+  cudaEvent_t moved_ = nullptr;
 };
 
 /// Records what `work` queues on the stream; then the microseconds of a replay, the least of some.
@@ -230,7 +249,7 @@ void time_lookups(const void* pinned, int64_t pinned_bytes) {
         CacheShape shape{.layers = layers, .experts = kExperts, .slots = slots, .staging = 8};
         if (misses > 0) shape.slots = std::min(slots, layers * k * 2);
         Cache cache(shape, 256, pinned, pinned_bytes);
-        const auto chosen = on_device(changing_choices(kSteps, layers, kExperts, k, misses));
+        const auto chosen = Buffer(changing_choices(kSteps, layers, kExperts, k, misses));
         const auto queue = [&](bool with_fetch, cudaStream_t stream) {
           for (int step = 0; step < kSteps; ++step) {
             check(cache_begin_step(cache.tables(), stream), "begin");
@@ -268,22 +287,22 @@ void time_foreseeing(const void* pinned, int64_t pinned_bytes, const Reader& rea
   constexpr int kSteps = 20;
   constexpr int k = 4;
   constexpr int kHidden = 2048;
-  const auto x = on_device(std::vector<uint16_t>(kHidden, 0x3f80));
-  const auto routers = on_device(std::vector<float>(size_t{9} * kExperts * kHidden, 0.0F));
-  const auto logits = on_device(std::vector<float>(size_t{9} * kExperts));
+  const auto x = Buffer(std::vector<uint16_t>(kHidden, 0x3f80));
+  const auto routers = Buffer(std::vector<float>(size_t{9} * kExperts * kHidden, 0.0F));
+  const auto logits = Buffer(std::vector<float>(size_t{9} * kExperts));
   for (const int depths : {0, 1, 2, 4, 8}) {
     for (const bool scores_too : {false, true}) {
       if (depths == 0 && scores_too) continue;
       const CacheShape shape{.layers = kLayers, .experts = kExperts, .slots = 720, .staging = 8};
       Cache cache(shape, 256, pinned, pinned_bytes);
-      const auto chosen = on_device(changing_choices(kSteps, kLayers, kExperts, k, 0));
+      const auto chosen = Buffer(changing_choices(kSteps, kLayers, kExperts, k, 0));
       std::vector<float> told(static_cast<size_t>(8 * kExperts), -9.0F);
       for (int depth = 0; depth < 8; ++depth) {  // what is always chosen
         for (int i = 0; i < k; ++i) told[static_cast<size_t>((depth + 1) * kExperts - 1 - i)] = 1;
       }
-      const auto scores = on_device(told);
-      const auto rules = on_device(std::vector<DepthRule>(8, {1, 0, 0, 0.5F}));
-      const auto worth = on_device(std::vector<float>(kVictimAges, 0.0F));
+      const auto scores = Buffer(told);
+      const auto rules = Buffer(std::vector<DepthRule>(8, {1, 0, 0, 0.5F}));
+      const auto worth = Buffer(std::vector<float>(kVictimAges, 0.0F));
       Recorded recorded([&](cudaStream_t stream) {
         for (int step = 0; step < kSteps; ++step) {
           check(cache_begin_step(cache.tables(), stream), "begin");
@@ -330,7 +349,7 @@ void time_gather(const void* pinned, int64_t pinned_bytes) {
         const CacheShape shape{.layers = 1, .experts = kExperts, .slots = 8, .staging = 8};
         Cache cache(shape, bytes, pinned, pinned_bytes);
         constexpr int kSteps = 12;
-        const auto chosen = on_device(changing_choices(kSteps, 1, kExperts, misses, misses));
+        const auto chosen = Buffer(changing_choices(kSteps, 1, kExperts, misses, misses));
         Recorded recorded([&](cudaStream_t stream) {
           for (int step = 0; step < kSteps; ++step) {
             check(cache_begin_step(cache.tables(), stream), "begin");
@@ -366,26 +385,14 @@ void time_mover(const void* pinned, int64_t pinned_bytes, const Reader& reader) 
         for (int part = 0; part < 2; ++part) {
           pieces += (cache.parts().bytes[part] + piece - 1) / piece;
         }
-        cudaStream_t side = nullptr;
-        cudaEvent_t begun = nullptr;
-        cudaEvent_t moved = nullptr;
-        check(cudaStreamCreateWithFlags(&side, cudaStreamNonBlocking), "stream");
-        check(cudaEventCreate(&begun), "event");
-        check(cudaEventCreate(&moved), "event");
+        const MoverBranch mover(blocks);
         Recorded recorded([&](cudaStream_t stream) {
-          check(cache_begin_step(cache.tables(), stream), "begin");
-          if (blocks > 0) {
-            check(cudaEventRecord(begun, stream), "event");
-            check(cudaStreamWaitEvent(side, begun), "event");
-            check(cache_run_mover(cache.tables(), cache.parts(), blocks, side), "mover");
-            check(cudaEventRecord(moved, side), "event");
-          }
+          mover.begin_step(cache, stream);
           for (int i = 0; i < 8; ++i) reader.queue(reads ? kRead : kRead / 64, stream);
           if (!reads) {  // as long as the reader of everything takes
             for (int i = 0; i < 200; ++i) reader.queue(1 << 20, stream);
           }
-          check(cache_end_step(cache.tables(), stream), "end");
-          if (blocks > 0) check(cudaStreamWaitEvent(stream, moved), "event");
+          mover.end_step(cache, stream);
         });
         double least = 1e9;
         double most_rate = 0;
@@ -411,9 +418,6 @@ void time_mover(const void* pinned, int64_t pinned_bytes, const Reader& reader) 
         std::printf("  pieces of %3ld KB, %2d blocks, %s: %5.1f GB/s, %7.1f us\n",
                     static_cast<long>(piece >> 10), blocks, reads ? "reader" : "alone ", most_rate,
                     least);
-        cudaEventDestroy(begun);
-        cudaEventDestroy(moved);
-        cudaStreamDestroy(side);
       }
     }
   }
@@ -464,25 +468,13 @@ void time_steps(const void* pinned, int64_t pinned_bytes, const Reader& reader) 
         Cache cache(shape, kBytes, pinned, pinned_bytes);
         cache.parts().piece_bytes = 64 << 10;
         std::vector<int64_t> first(trace.begin(), trace.begin() + kLayers * k);
-        const auto chosen = on_device(first);
-        const auto scores =
-            on_device(std::vector<float>(static_cast<size_t>(kLayers * 8 * kExperts)));
-        const auto rules = on_device(std::vector<DepthRule>(8, {1, 0, 0, 0.5F}));
-        const auto worth = on_device(std::vector<float>(kVictimAges, 0.0F));
-        cudaStream_t side = nullptr;
-        cudaEvent_t begun = nullptr;
-        cudaEvent_t moved = nullptr;
-        check(cudaStreamCreateWithFlags(&side, cudaStreamNonBlocking), "stream");
-        check(cudaEventCreate(&begun), "event");
-        check(cudaEventCreate(&moved), "event");
+        const auto chosen = Buffer(first);
+        const auto scores = Buffer(std::vector<float>(static_cast<size_t>(kLayers * 8 * kExperts)));
+        const auto rules = Buffer(std::vector<DepthRule>(8, {1, 0, 0, 0.5F}));
+        const auto worth = Buffer(std::vector<float>(kVictimAges, 0.0F));
+        const MoverBranch mover(blocks);
         Recorded recorded([&](cudaStream_t stream) {
-          check(cache_begin_step(cache.tables(), stream), "begin");
-          if (blocks > 0) {
-            check(cudaEventRecord(begun, stream), "event");
-            check(cudaStreamWaitEvent(side, begun), "event");
-            check(cache_run_mover(cache.tables(), cache.parts(), blocks, side), "mover");
-            check(cudaEventRecord(moved, side), "event");
-          }
+          mover.begin_step(cache, stream);
           for (int layer = 0; layer < kLayers; ++layer) {
             const CacheEvent event{layer, 1, k, chosen.get() + layer * k};
             const Foreseen foreseen{.scores = scores.get() + layer * 8 * kExperts,
@@ -499,8 +491,7 @@ void time_steps(const void* pinned, int64_t pinned_bytes, const Reader& reader) 
                     "foresee");
             }
           }
-          check(cache_end_step(cache.tables(), stream), "end");
-          if (blocks > 0) check(cudaStreamWaitEvent(stream, moved), "event");
+          mover.end_step(cache, stream);
         });
         double sum = 0;
         CacheCounts before{};
@@ -538,9 +529,6 @@ void time_steps(const void* pinned, int64_t pinned_bytes, const Reader& reader) 
             slots, depths, blocks, sum / steps, each(&CacheCounts::hits), each(&CacheCounts::late),
             each(&CacheCounts::misses), each(&CacheCounts::prefetched), each(&CacheCounts::wasted),
             each(&CacheCounts::not_worth), transfers * static_cast<double>(kBytes) / 50e9 * 1e6);
-        cudaEventDestroy(begun);
-        cudaEventDestroy(moved);
-        cudaStreamDestroy(side);
       }
     }
   }

@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "device_buffer.h"
 #include "kernels/gemm/grouped_gemm.h"
 
 #ifdef FOREGATE_CUTLASS
@@ -28,12 +29,6 @@ namespace {
 
 using foregate::kernels::GroupedGemm;
 using Value = __nv_bfloat16;
-
-void check(cudaError_t error, const char* what) {
-  if (error == cudaSuccess) return;
-  std::fprintf(stderr, "%s: %s\n", what, cudaGetErrorString(error));
-  std::exit(1);
-}
 
 __device__ float uniform(uint64_t state) {
   state = (state ^ (state >> 30)) * 0xbf58476d1ce4e5b9ULL;
@@ -70,33 +65,6 @@ __global__ void reference(const Value* x, const Value* weight, const int32_t* gr
   if (silu) value = value / (1 + expf(-value)) * dot(outputs + column);
   out[i] = value * (row_scale == nullptr ? 1.0F : row_scale[row]);
 }
-
-template <typename T>
-class Buffer {
- public:
-  explicit Buffer(int64_t count) : count_(count) {
-    check(cudaMalloc(&data_, std::max<int64_t>(count, 1) * sizeof(T)), "cudaMalloc");
-  }
-  explicit Buffer(const std::vector<T>& values) : Buffer(static_cast<int64_t>(values.size())) {
-    check(cudaMemcpy(data_, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice),
-          "copy");
-  }
-  ~Buffer() { cudaFree(data_); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  T* get() const { return data_; }
-  int64_t count() const { return count_; }
-  std::vector<T> host() const {
-    std::vector<T> values(static_cast<size_t>(count_));
-    check(cudaMemcpy(values.data(), data_, values.size() * sizeof(T), cudaMemcpyDeviceToHost),
-          "copy back");
-    return values;
-  }
-
- private:
-  T* data_ = nullptr;
-  int64_t count_;
-};
 
 Buffer<Value>& randomised(Buffer<Value>& buffer, float deviation, uint64_t seed) {
   fill_normal<<<1024, 256>>>(buffer.get(), buffer.count(), deviation, seed);
