@@ -11,9 +11,9 @@
 
 #include "base/random.h"
 #include "engine/engine.h"
+#include "model_test.h"
 #include "random_checkpoint.h"
 #include "routing_recorder.h"
-#include "test_models.h"
 
 // Decoding on a GPU, of trained models and random ones: beside the CPU, recorded steps beside steps
 // that the host launches, and tokens one by one beside the same tokens at once.
@@ -269,11 +269,11 @@ TEST_P(GpuDecoding, TokensOneByOneRouteAsAllAtOnce) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Trained, GpuDecoding, ::testing::Values("seed-geometry", "mini-qwen"),
-                         testing::named_by_model);
+                         testing::test_name);
 INSTANTIATE_TEST_SUITE_P(Random, GpuDecoding,
                          ::testing::Values("random-qwen2_moe", "random-deepseek", "random-mixtral",
                                            "random-olmoe", "random-qwen3_moe"),
-                         testing::named_by_model);
+                         testing::test_name);
 
 }  // namespace
 }  // namespace foregate::engine

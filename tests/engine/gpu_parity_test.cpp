@@ -7,9 +7,9 @@
 #include <string>
 
 #include "engine/engine.h"
+#include "model_test.h"
 #include "nn/router.h"
 #include "routing_recorder.h"
-#include "test_models.h"
 
 // The engine on a GPU beside the engine on the CPU, on trained models.
 
@@ -117,7 +117,7 @@ TEST_P(GpuEngine, DecisionsFollowFromTheRouterInputs) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Trained, GpuEngine, ::testing::Values("seed-geometry", "mini-qwen"),
-                         testing::named_by_model);
+                         testing::test_name);
 
 }  // namespace
 }  // namespace foregate::engine

@@ -25,11 +25,4 @@ inline std::filesystem::path model_directory(const std::string& name) {
   return is_example ? example : std::filesystem::path();
 }
 
-/// Names a test by the model that it is given, as GoogleTest allows it.
-inline const auto named_by_model = [](const auto& model) {
-  std::string name = model.param;
-  for (char& c : name) c = c == '-' ? '_' : c;
-  return name;
-};
-
 }  // namespace foregate::testing

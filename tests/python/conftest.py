@@ -1,7 +1,7 @@
 """What the tests of the package share: the program, the C library, and traces of the embedded model."""
-import importlib.util
 import os
 import pathlib
+import runpy
 import subprocess
 import sys
 
@@ -11,16 +11,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/capi"))  # layout_reader
 sys.path.insert(0, str(ROOT / "tests/models"))  # random_models
 
-
-def _load(name, path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-_capi = _load("capi_conftest", ROOT / "tests/capi/conftest.py")
-demo_trace, demo_texts, library, foregate_program = _capi.demo_trace, _capi.demo_texts, _capi.library, _capi.foregate
+_capi = runpy.run_path(str(ROOT / "tests/capi/conftest.py"))
+demo_trace, demo_texts, library, foregate_program = (
+    _capi[name] for name in ("demo_trace", "demo_texts", "library", "foregate"))
 MODEL = ROOT / "examples/demo/model"
 
 

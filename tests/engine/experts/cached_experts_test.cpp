@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "../model_test.h"
 #include "../routing_recorder.h"
-#include "../test_models.h"
 #include "base/error.h"
 #include "cached_run.h"
 #include "faulty_lane.h"
@@ -31,11 +31,11 @@ using testing::Faults;
 const std::vector<int64_t> kPrompts = {1, 5, 40};
 constexpr int kSteps = 12;
 
-class CachedExpertsTest : public ::testing::TestWithParam<const char*> {
+class CachedExpertsTest : public testing::ModelTest {
  protected:
   void SetUp() override {
-    directory_ = testing::model_directory(GetParam());
-    if (directory_.empty()) GTEST_SKIP() << "no model " << GetParam() << "; set FOREGATE_SHARED";
+    testing::ModelTest::SetUp();
+    if (IsSkipped()) return;
     geometry_ = Engine(directory_, {.routing_only = false}).geometry();
   }
 
@@ -91,7 +91,6 @@ class CachedExpertsTest : public ::testing::TestWithParam<const char*> {
     return continued(plain, kPrompts, kSteps);
   }
 
-  std::filesystem::path directory_;
   trace::Geometry geometry_;
 };
 
@@ -267,7 +266,7 @@ TEST_P(CachedExpertsTest, WhatCannotBeIsRefused) {
 INSTANTIATE_TEST_SUITE_P(Trained, CachedExpertsTest,
                          ::testing::Values("seed-geometry", "mini-qwen", "mini-gpt-oss",
                                            "mini-deepseek"),
-                         testing::named_by_model);
+                         testing::test_name);
 
 }  // namespace
 }  // namespace foregate::engine

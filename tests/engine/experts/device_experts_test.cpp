@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "../test_models.h"
+#include "../model_test.h"
 #include "base/error.h"
 #include "cached_run.h"
 #include "support/test_files.h"
@@ -38,12 +38,12 @@ TEST(DeviceExperts, NeedAGpu) {
             std::string::npos);
 }
 
-class DeviceExpertsTest : public ::testing::TestWithParam<const char*> {
+class DeviceExpertsTest : public testing::ModelTest {
  protected:
   void SetUp() override {
     if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device that this libtorch can use";
-    directory_ = testing::model_directory(GetParam());
-    if (directory_.empty()) GTEST_SKIP() << "no model " << GetParam() << "; set FOREGATE_SHARED";
+    testing::ModelTest::SetUp();
+    if (IsSkipped()) return;
     geometry_ = Engine(directory_, {.routing_only = false}).geometry();
   }
   int64_t all() const { return int64_t{geometry_.num_moe_layers} * geometry_.num_experts; }
@@ -75,7 +75,6 @@ class DeviceExpertsTest : public ::testing::TestWithParam<const char*> {
     return slots;
   }
 
-  std::string directory_;
   trace::Geometry geometry_;
 };
 
@@ -178,7 +177,7 @@ TEST_P(DeviceExpertsTest, RefuseWhatTheDeviceDoesNotDecide) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Trained, DeviceExpertsTest,
-                         ::testing::Values("seed-geometry", "mini-qwen"), testing::named_by_model);
+                         ::testing::Values("seed-geometry", "mini-qwen"), testing::test_name);
 
 }  // namespace
 }  // namespace foregate::engine

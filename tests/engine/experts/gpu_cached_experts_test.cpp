@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "../test_models.h"
+#include "../model_test.h"
 #include "cached_run.h"
 #include "engine/engine.h"
 #include "faulty_lane.h"
@@ -26,12 +26,11 @@ using testing::difference;
 const torch::Device kGpu(torch::kCUDA, 0);
 constexpr int kSteps = 24;
 
-class GpuCachedExperts : public ::testing::TestWithParam<const char*> {
+class GpuCachedExperts : public testing::ModelTest {
  protected:
   void SetUp() override {
     if (!torch::cuda::is_available()) GTEST_SKIP() << "no CUDA device that this libtorch can use";
-    directory_ = testing::model_directory(GetParam());
-    if (directory_.empty()) GTEST_SKIP() << "no model " << GetParam() << "; set FOREGATE_SHARED";
+    testing::ModelTest::SetUp();
   }
   Engine engine(torch::ScalarType dtype, Quantization quantization,
                 const std::optional<ExpertCacheOptions>& cache = {}) const {
@@ -40,8 +39,6 @@ class GpuCachedExperts : public ::testing::TestWithParam<const char*> {
              .expert_cache = cache,
              .routing_only = false}};
   }
-
-  std::filesystem::path directory_;
 };
 
 struct CacheCase {
@@ -94,7 +91,7 @@ TEST_P(GpuCachedExperts, GiveTheBitsOfResidentOnes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Trained, GpuCachedExperts, ::testing::Values("seed-geometry", "mini-qwen"),
-                         testing::named_by_model);
+                         testing::test_name);
 
 }  // namespace
 }  // namespace foregate::engine
